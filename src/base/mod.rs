@@ -1,0 +1,13 @@
+//! Rank 0: ids, byte ranges, time, jitter, secrets, limits and sizes.
+//!
+//! Nothing here does I/O, except that [`random`] and [`secret`] ask the operating system for
+//! random bytes and [`time::Timestamp::now`] reads the wall clock.
+
+pub mod id;
+pub mod jitter;
+pub mod limits;
+pub mod progress;
+pub mod range;
+pub mod secret;
+pub mod size;
+pub mod time;

@@ -1,0 +1,4 @@
+//! Rank 2: paths and keys, attributes and object metadata. Pure: no I/O, no clock.
+
+pub mod attributes;
+pub mod path;

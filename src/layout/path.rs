@@ -1,0 +1,1 @@
+//! Names and paths within a volume, and the keys they are stored under.

@@ -1,0 +1,162 @@
+//! Store errors branch only where callers act differently; everything else is in the words.
+
+use std::error::Error;
+use std::fmt;
+
+use super::ObjectKey;
+
+/// What a caller can do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// No such object or upload.
+    NotFound,
+    /// The condition of a conditional request does not hold (412).
+    Precondition,
+    /// A concurrent request on the same key won (409); the condition may hold on another try.
+    Conflict,
+    /// The server asks for fewer requests (503 SlowDown, 429).
+    Throttled,
+    /// Credentials or permissions (401, 403).
+    Denied,
+    /// The deadline passed without progress.
+    TimedOut,
+    /// The server cannot be reached or is failing (5xx, connection errors).
+    Unavailable,
+    /// An answer that cannot be right: wrong length, checksum, encryption or form.
+    Corrupt,
+    /// The request itself is wrong, or the server does not implement it.
+    Invalid,
+}
+
+/// The request that failed, named as S3 names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Operation {
+    GetObject,
+    HeadObject,
+    PutObject,
+    CreateMultipartUpload,
+    UploadPart,
+    UploadPartCopy,
+    CompleteMultipartUpload,
+    AbortMultipartUpload,
+    ListMultipartUploads,
+    CopyObject,
+    DeleteObject,
+    ListObjects,
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// A failed request: `PutObject of "a/b" failed: AccessDenied: ...`.
+#[derive(Debug)]
+pub struct StoreError {
+    kind: ErrorKind,
+    operation: Operation,
+    /// The key, or the prefix of a listing.
+    object: String,
+    /// S3's own error code, where the server gave one: `NoSuchKey`, `AccessDenied`.
+    code: Option<String>,
+    message: String,
+    source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl StoreError {
+    #[must_use]
+    pub fn new(
+        kind: ErrorKind,
+        operation: Operation,
+        object: impl Into<String>,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            operation,
+            object: object.into(),
+            code: None,
+            message: message.into(),
+            source: None,
+        }
+    }
+
+    #[must_use]
+    pub fn not_found(operation: Operation, key: &ObjectKey) -> Self {
+        Self::new(
+            ErrorKind::NotFound,
+            operation,
+            key.as_str(),
+            "there is no such object",
+        )
+        .with_code("NoSuchKey")
+    }
+
+    #[must_use]
+    pub fn precondition(operation: Operation, key: &ObjectKey) -> Self {
+        Self::new(
+            ErrorKind::Precondition,
+            operation,
+            key.as_str(),
+            "the object is not in the state that the request asked for",
+        )
+        .with_code("PreconditionFailed")
+    }
+
+    #[must_use]
+    pub fn with_code(mut self, code: impl Into<String>) -> Self {
+        self.code = Some(code.into());
+        self
+    }
+
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    #[must_use]
+    pub const fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    #[must_use]
+    pub const fn operation(&self) -> Operation {
+        self.operation
+    }
+
+    #[must_use]
+    pub fn object(&self) -> &str {
+        &self.object
+    }
+
+    /// S3's error code.
+    #[must_use]
+    pub fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {:?} failed: ", self.operation, self.object)?;
+        if let Some(code) = &self.code {
+            write!(f, "{code}: ")?;
+        }
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn Error + 'static))
+    }
+}
