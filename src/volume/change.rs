@@ -115,15 +115,15 @@ impl Volume {
         }
     }
 
-    /// Copies one object of a directory that is being renamed, attributes and all. `rest` is
-    /// the key's text after the directory's prefix; empty for the marker.
+    /// Copies one object of a directory that is being renamed, attributes and all, and
+    /// tells the copy's version. `rest` is the key's text after the directory's prefix; empty for the marker.
     pub async fn copy_below(
         self: &Arc<Self>,
         from: &VolumePath,
         to: &VolumePath,
         rest: &str,
         listed: &ListedObject,
-    ) -> Result<()> {
+    ) -> Result<Version> {
         let key = self.key_below(from, rest)?;
         let target = self.key_below(to, rest)?;
         let source = CopySource {

@@ -56,6 +56,12 @@ impl VolumeError {
         }
     }
 
+    /// The object that an inode stood for has no name any more.
+    #[must_use]
+    pub fn gone(ino: u64) -> Self {
+        Self::other(format!("inode {ino}"), ErrorKind::NotFound, "the object has no name any more")
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
