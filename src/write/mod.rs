@@ -2,7 +2,9 @@
 //!
 //! [`extents`] knows which bytes are dirty, [`grid`] how a file is cut into parts, [`planner`]
 //! decides what a commit uploads and what it copies on the server; all three are pure.
+//! [`staging`] keeps dirty bytes, sealed, on the local disk.
 
 pub mod extents;
 pub mod grid;
 pub mod planner;
+pub mod staging;
