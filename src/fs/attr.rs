@@ -10,6 +10,7 @@ use crate::base::limits;
 use crate::base::time::Timestamp;
 use crate::layout::path::VolumePath;
 use crate::volume::Condition;
+use crate::write::Base;
 
 impl FileSystem {
     pub async fn getattr(
@@ -123,8 +124,10 @@ impl FileSystem {
                 snapshot.version = Some(done.version.clone());
                 snapshot.commit = Some(done.commit);
             });
-            if let Some(dirty) = content.dirty() {
-                dirty.rebase_version(&done.version);
+            if let Some(dirty) = content.dirty()
+                && let Some(base) = dirty.base()
+            {
+                dirty.set_base(Base { version: done.version, ..base });
             }
             inode.state().changed = Some(Instant::now());
         }

@@ -5,14 +5,12 @@ use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::inode::{Content, Inode, Place};
+use super::inode::{Inode, Place};
 use super::status::SyncProgress;
-use super::types::FileKind;
 use super::{FileSystem, FsError, Result};
 use crate::layout::path::VolumePath;
 use crate::store::ErrorKind;
 use crate::volume::{Condition, Version};
-use crate::write::WriteError;
 
 /// Files that sync commits at once.
 const PARALLEL_COMMITS: usize = 8;
@@ -78,7 +76,7 @@ impl FileSystem {
                 }
                 Ok(())
             }
-            Err(WriteError::Volume(error)) if is_conflict(error.kind(), &condition) => {
+            Err(error) if error.kind().is_some_and(|kind| is_conflict(kind, &condition)) => {
                 self.resolve_conflict(inode, &content, &path, &dirty).await
             }
             Err(error) => Err(error.into()),
@@ -197,13 +195,6 @@ fn is_conflict(kind: ErrorKind, condition: &Condition) -> bool {
         ErrorKind::Precondition | ErrorKind::Conflict => true,
         ErrorKind::NotFound => matches!(condition, Condition::IfVersion(_)),
         _ => false,
-    }
-}
-
-impl FileSystem {
-    /// Whether a content is that of a regular file which this inode still has.
-    pub(super) fn is_current(inode: &Inode, content: &Arc<Content>) -> bool {
-        inode.kind == FileKind::File && Arc::ptr_eq(&inode.content(), content)
     }
 }
 

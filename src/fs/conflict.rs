@@ -9,7 +9,7 @@ use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
 use crate::volume::{Condition, ObjectRef};
-use crate::write::{DirtyFile, WriteError};
+use crate::write::DirtyFile;
 
 impl FileSystem {
     /// Keeps this mount's version beside the one that won, and lets the name be what it is in
@@ -30,8 +30,8 @@ impl FileSystem {
             let kept = path.parent().unwrap_or_else(VolumePath::root).join(&name);
             match dirty.commit(&kept, &meta, &Condition::IfAbsent).await {
                 Ok(done) => break (kept, done),
-                Err(WriteError::Volume(error))
-                    if error.kind() == ErrorKind::Precondition && attempt < 100 =>
+                Err(error)
+                    if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 =>
                 {
                     attempt += 1;
                 }

@@ -184,7 +184,7 @@ impl FileSystem {
         let name = PlainName::new(name)?;
         let parent = self.inode(parent)?;
         let path = self.table.path(&parent).ok_or_else(|| FsError::posix(libc::ENOENT))?;
-        if path.join(&name).is_reserved() {
+        if self.volume.is_reserved(&path.join(&name)) {
             return Err(FsError::refused(
                 libc::EPERM,
                 format!(

@@ -240,7 +240,7 @@ impl Inode {
 }
 
 impl Snapshot {
-    fn of(stat: &Stat) -> Self {
+    pub fn of(stat: &Stat) -> Self {
         Self {
             elsewhere: None,
             version: stat.version.clone(),

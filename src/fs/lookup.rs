@@ -103,7 +103,7 @@ impl FileSystem {
         }
         let path = self.table.path(&parent).ok_or_else(|| FsError::posix(libc::ENOENT))?;
         let path = path.join(name);
-        if path.is_reserved() {
+        if self.volume.is_reserved(&path) {
             return Err(FsError::posix(libc::ENOENT));
         }
         Ok(path)

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::inode::{Content, Inode, Place};
 use super::readahead::ReadAhead;
@@ -159,7 +159,7 @@ impl FileSystem {
             let content = inode.content();
             if inode.state().place == Place::Unlinked {
                 if let Some(dirty) = content.take_dirty() {
-                    dirty.discard().await;
+                    dirty.discard();
                 }
                 self.release_preserved(&content).await;
             } else {
@@ -178,10 +178,5 @@ impl FileSystem {
             tracing::warn!("a deleted file's content stays until the next mount: {error}");
         }
         self.cache.forget(content.snapshot().tag);
-    }
-
-    /// For tests and status: how long ago the bucket was asked about an inode.
-    pub(super) fn mark_unchecked(inode: &Inode) {
-        inode.state().checked = None::<Instant>;
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError, Weak};
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
@@ -14,7 +15,7 @@ use crate::base::range::ByteRange;
 use crate::cache::BlockSource;
 use crate::store::ErrorKind;
 use crate::volume::{ObjectRef, VolumeError};
-use crate::write::{BaseReader, WriteError};
+use crate::write::{Base, BaseReader};
 
 impl FileSystem {
     /// Reads up to `size` bytes; fewer only at the end of the file.
@@ -104,20 +105,21 @@ impl BlockSource for Source {
     }
 }
 
+#[async_trait]
 impl BaseReader for Source {
-    fn read_base(
+    async fn read_base(
         &self,
+        base: &Base,
         range: ByteRange,
-    ) -> BoxFuture<'_, std::result::Result<Bytes, WriteError>> {
-        Box::pin(async move {
-            let Some(fs) = self.fs.upgrade() else {
-                return Err(WriteError::Base(Arc::new(VolumeError::gone(self.inode.ino))));
-            };
-            let snapshot = self.content.snapshot();
+    ) -> std::result::Result<Bytes, Arc<VolumeError>> {
+        let fs = self.fs.upgrade().ok_or_else(|| Arc::new(VolumeError::gone(self.inode.ino)))?;
+        let snapshot = self.content.snapshot();
+        if snapshot.version.as_ref() == Some(&base.version) {
             let shared: Arc<dyn BlockSource<Error = Arc<VolumeError>>> = Arc::new(self.clone());
-            let read = fs.cache.read(snapshot.tag, snapshot.size, range, shared).await;
-            read.map_err(WriteError::Base)
-        })
+            return fs.cache.read(snapshot.tag, snapshot.size, range, shared).await;
+        }
+        // A part of a large file that went to the bucket while it is still being written.
+        fs.volume.read(&base.object, &base.version, range).await.map_err(Arc::new)
     }
 }
 

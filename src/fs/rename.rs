@@ -206,7 +206,7 @@ impl FileSystem {
         }
         self.moved(inode, names);
         self.follow_rename(to, &copies);
-        self.stats.clear();
+        self.stats.all_changed();
         match deletes.into_iter().next() {
             None => Ok(()),
             Some(error) => {

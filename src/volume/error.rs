@@ -3,8 +3,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-use crate::layout::path::{NameError, VolumePath};
+use crate::cache::BrokenFetch;
+use crate::layout::path::NameError;
 use crate::store::{ErrorKind, StoreError};
 
 /// See the module's text.
@@ -100,6 +102,13 @@ impl VolumeError {
             Cause::Store(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// A fetch that ended without an answer, or with too few bytes.
+impl From<BrokenFetch> for Arc<VolumeError> {
+    fn from(broken: BrokenFetch) -> Self {
+        Self::new(VolumeError::other("", ErrorKind::Corrupt, &broken.to_string()))
     }
 }
 
