@@ -286,6 +286,15 @@ fn chunks_open_only_where_they_were_sealed() {
     let cut = (HEADER_BYTES + STORED_CHUNK_BYTES + 100) as u64;
     let shorter = Opener::new(&key, &context(), header, cut).unwrap();
     assert_eq!(shorter.open_chunks(1, &second[..100]), Err(OpenError));
+    // Said to be longer, the true last chunk does not pass for a whole one.
+    let last = &body[3 * STORED_CHUNK_BYTES..];
+    assert!(opener.open_chunks(3, last).is_ok());
+    let added = message.len() as u64 + STORED_CHUNK_BYTES as u64;
+    let longer = Opener::new(&key, &context(), header, added).unwrap();
+    assert_eq!(longer.open_chunks(3, last), Err(OpenError));
+    // What follows a whole chunk is a chunk or nothing.
+    let ragged = &body[..STORED_CHUNK_BYTES + 3];
+    assert_eq!(opener.open_chunks(0, ragged), Err(OpenError));
 }
 
 proptest! {
