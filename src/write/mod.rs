@@ -8,3 +8,5 @@ pub mod extents;
 pub mod grid;
 pub mod planner;
 pub mod staging;
+mod naive;
+pub use naive::*;
