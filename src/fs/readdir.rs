@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -73,9 +74,10 @@ impl FileSystem {
         Ok(id)
     }
 
-    pub async fn releasedir(self: &Arc<Self>, handle: HandleId) {
+    pub fn releasedir(&self, handle: HandleId) {
         if let Some((_, dir)) = self.dirs.remove(&handle) {
-            self.unpin(&dir.inode).await;
+            dir.inode.opens.fetch_sub(1, Ordering::AcqRel);
+            self.table.drop_unused(dir.inode.ino);
         }
     }
 
