@@ -23,7 +23,10 @@ impl FsError {
 
     /// An answer that POSIX prescribes; no log line.
     pub(super) fn posix(errno: i32) -> Self {
-        Self { errno, message: std::io::Error::from_raw_os_error(errno).to_string() }
+        Self {
+            errno,
+            message: std::io::Error::from_raw_os_error(errno).to_string(),
+        }
     }
 
     /// A refusal that needs words; the words are logged.
@@ -48,12 +51,22 @@ impl From<NameError> for FsError {
             NameError::NotUtf8 => libc::EILSEQ,
             NameError::Invalid => libc::EINVAL,
         };
-        Self { errno, message: error.to_string() }
+        Self {
+            errno,
+            message: error.to_string(),
+        }
     }
 }
 
 impl From<VolumeError> for FsError {
     fn from(error: VolumeError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl FsError {
+    /// The errno of a volume's error, with its log line.
+    pub(super) fn of(error: &VolumeError) -> Self {
         if let Some(name) = error.name_error() {
             return name.clone().into();
         }
@@ -63,26 +76,22 @@ impl From<VolumeError> for FsError {
         }
         let code = error.store_error().and_then(|error| error.code());
         let errno = errno_of(error.kind(), code);
-        log(errno, &message, &error);
+        log(errno, &message, error);
         Self { errno, message }
     }
 }
 
 impl From<WriteError> for FsError {
     fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Volume(error) => error.into(),
-            error => {
-                let errno = match &error {
-                    WriteError::Full { .. } => libc::ENOSPC,
-                    WriteError::TooLarge { .. } => libc::EFBIG,
-                    _ => libc::EIO,
-                };
-                let message = error.to_string();
-                log(errno, &message, &error);
-                Self { errno, message }
-            }
-        }
+        let errno = match &error {
+            WriteError::Volume(error) => return Self::of(error),
+            WriteError::NoSpace { .. } => libc::ENOSPC,
+            WriteError::TooLarge(_) => libc::EFBIG,
+            WriteError::Staging(_) => libc::EIO,
+        };
+        let message = error.to_string();
+        log(errno, &message, &error);
+        Self { errno, message }
     }
 }
 
@@ -163,6 +172,9 @@ mod tests {
         for (kind, errno) in table {
             assert_eq!(errno_of(kind, None), errno, "{kind:?}");
         }
-        assert_eq!(errno_of(ErrorKind::Invalid, Some("EntityTooLarge")), libc::EFBIG);
+        assert_eq!(
+            errno_of(ErrorKind::Invalid, Some("EntityTooLarge")),
+            libc::EFBIG
+        );
     }
 }

@@ -46,7 +46,10 @@ impl FileSystem {
         if parent == new_parent && name == new_name {
             return Ok(());
         }
-        let _names = self.names.lock_two((parent, &name), (new_parent, &new_name)).await;
+        let _names = self
+            .names
+            .lock_two((parent, &name), (new_parent, &new_name))
+            .await;
         let is_directory = {
             let _gate = self.gate.read().await;
             self.find(parent, &name).await?.kind == FileKind::Directory
@@ -85,7 +88,8 @@ impl FileSystem {
             to: &to,
         };
         if is_directory {
-            self.rename_directory(&inode, target.as_deref(), &names).await
+            self.rename_directory(&inode, target.as_deref(), &names)
+                .await
         } else {
             self.rename_file(&inode, target.as_deref(), &names).await
         }
@@ -102,7 +106,10 @@ impl FileSystem {
 
     /// What POSIX says of replacing one kind by another.
     async fn may_replace(&self, inode: &Inode, target: &Inode, to: &VolumePath) -> Result<()> {
-        match (inode.kind == FileKind::Directory, target.kind == FileKind::Directory) {
+        match (
+            inode.kind == FileKind::Directory,
+            target.kind == FileKind::Directory,
+        ) {
             (true, false) => Err(FsError::posix(libc::ENOTDIR)),
             (false, true) => Err(FsError::posix(libc::EISDIR)),
             (true, true) if !self.is_empty(target, to).await? => {
@@ -127,7 +134,9 @@ impl FileSystem {
                 let version = target.content().snapshot().version;
                 if version.is_some() && inode.content().snapshot().version.is_none() {
                     // Ours is not in the bucket yet; its commit will replace this version.
-                    inode.content().update(|snapshot| snapshot.replaces = version);
+                    inode
+                        .content()
+                        .update(|snapshot| snapshot.replaces = version);
                 }
                 true
             }
@@ -148,7 +157,10 @@ impl FileSystem {
                 encryption: inode.state().encryption.clone(),
                 hides_object: false,
             };
-            let done = self.volume.rename(names.from, &stat, names.to, &meta).await?;
+            let done = self
+                .volume
+                .rename(names.from, &stat, names.to, &meta)
+                .await?;
             self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
             content.update(|snapshot| snapshot.commit = Some(done.commit));
         }
@@ -160,7 +172,10 @@ impl FileSystem {
         self.forget_pending(inode);
         self.moved(inode, names);
         if pending && let Some(parent) = self.table.inode(names.to_parent) {
-            parent.state().pending.insert(names.to_name.clone(), inode.ino);
+            parent
+                .state()
+                .pending
+                .insert(names.to_name.clone(), inode.ino);
         }
         Ok(())
     }
@@ -175,17 +190,22 @@ impl FileSystem {
     ) -> Result<()> {
         let (from, to) = (names.from, names.to);
         let objects = self.everything_below(from, to).await?;
-        let copies = stream::iter(objects.iter().map(|(rest, listed)| async move {
-            let version = self.volume.copy_below(from, to, rest, listed).await?;
-            Ok::<_, VolumeError>((rest.clone(), version))
-        }))
+        let copies = stream::iter(
+            objects
+                .clone()
+                .into_iter()
+                .map(|(rest, listed)| async move {
+                    let version = self.volume.copy_below(from, to, &rest, &listed).await?;
+                    Ok::<_, VolumeError>((rest, version))
+                }),
+        )
         .buffer_unordered(PARALLEL_OBJECTS)
         .try_collect::<HashMap<String, Version>>()
         .await;
         let copies = match copies {
             Ok(copies) => copies,
             Err(error) => {
-                self.undo_copies(to, &objects).await;
+                self.undo_copies(to, objects).await;
                 return Err(error.into());
             }
         };
@@ -193,8 +213,11 @@ impl FileSystem {
         meta.attributes.ctime = Timestamp::now();
         // Last, and with its new time: where the old one was implicit it gets a marker now.
         self.volume.put_marker(to, &meta, &Condition::None).await?;
+        let below: Vec<_> = objects.into_iter().map(|(rest, _)| rest).collect();
         let deletes = stream::iter(
-            objects.iter().map(|(rest, _)| self.volume.delete_below(from, rest)),
+            below
+                .into_iter()
+                .map(|rest| async move { self.volume.delete_below(from, &rest).await }),
         )
         .buffer_unordered(PARALLEL_OBJECTS)
         .filter_map(async |done| done.err())
@@ -206,7 +229,7 @@ impl FileSystem {
         }
         self.moved(inode, names);
         self.follow_rename(to, &copies);
-        self.stats.clear();
+        self.stats.all_changed();
         match deletes.into_iter().next() {
             None => Ok(()),
             Some(error) => {
@@ -240,11 +263,13 @@ impl FileSystem {
         }
     }
 
-    async fn undo_copies(&self, to: &VolumePath, objects: &[(String, ListedObject)]) {
+    async fn undo_copies(&self, to: &VolumePath, objects: Vec<(String, ListedObject)>) {
+        let copies = objects
+            .into_iter()
+            .map(|(rest, _)| rest)
+            .filter(|rest| !rest.is_empty());
         let undone = stream::iter(
-            objects.iter().filter(|(rest, _)| !rest.is_empty()).map(|(rest, _)| {
-                self.volume.delete_below(to, rest)
-            }),
+            copies.map(|rest| async move { self.volume.delete_below(to, &rest).await }),
         )
         .buffer_unordered(PARALLEL_OBJECTS)
         .filter_map(async |done| done.err())
@@ -258,7 +283,9 @@ impl FileSystem {
     /// Inodes below a directory that has moved: their objects have new keys and versions.
     fn follow_rename(&self, to: &VolumePath, copies: &HashMap<String, Version>) {
         for inode in self.table.all() {
-            let Some(path) = self.table.path(&inode) else { continue };
+            let Some(path) = self.table.path(&inode) else {
+                continue;
+            };
             let Some(rest) = path.as_str().strip_prefix(&format!("{}/", to.as_str())) else {
                 continue;
             };

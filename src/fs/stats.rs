@@ -21,7 +21,14 @@ const ENTRIES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
 #[derive(Debug)]
 pub(super) struct StatCache {
     ttl: Duration,
-    entries: Mutex<LruCache<VolumePath, Known>>,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug)]
+struct Entries {
+    known: LruCache<VolumePath, Known>,
+    /// When a directory was last renamed: nothing that was asked for earlier is worth anything.
+    all_changed: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -38,12 +45,19 @@ enum Known {
 
 impl StatCache {
     pub fn new(ttl: Duration) -> Self {
-        Self { ttl, entries: Mutex::new(LruCache::new(ENTRIES)) }
+        let entries = Entries {
+            known: LruCache::new(ENTRIES),
+            all_changed: None,
+        };
+        Self {
+            ttl,
+            entries: Mutex::new(entries),
+        }
     }
 
     /// What is known to be so within the time to live.
     pub fn fresh(&self, path: &VolumePath) -> Option<Stat> {
-        match self.lock().get(path)? {
+        match self.lock().known.get(path)? {
             Known::There { stat, as_of, .. } if as_of.elapsed() < self.ttl => Some(stat.clone()),
             Known::There { .. } | Known::Changed(_) => None,
         }
@@ -57,11 +71,19 @@ impl StatCache {
         asked: Instant,
     ) -> Option<Stat> {
         let mut entries = self.lock();
-        let Known::There { stat, as_of, settled: true } = entries.get_mut(path)? else {
+        let Known::There {
+            stat,
+            as_of,
+            settled: true,
+        } = entries.known.get_mut(path)?
+        else {
             return None;
         };
         let same = stat.last_modified.secs() == listed.last_modified.secs()
-            && stat.version.as_ref().is_some_and(|version| version.etag == listed.etag);
+            && stat
+                .version
+                .as_ref()
+                .is_some_and(|version| version.etag == listed.etag);
         if !same {
             return None;
         }
@@ -73,20 +95,41 @@ impl StatCache {
     pub fn note(&self, path: VolumePath, stat: Stat, asked: Instant) {
         let settled = Timestamp::now().secs() - stat.last_modified.secs() > 2;
         let mut entries = self.lock();
-        if let Some(Known::Changed(changed)) = entries.peek(&path)
-            && *changed >= asked
+        let changed = match entries.known.peek(&path) {
+            Some(Known::Changed(changed)) => Some(*changed),
+            _ => None,
+        };
+        if changed
+            .max(entries.all_changed)
+            .is_some_and(|changed| changed >= asked)
         {
             return;
         }
-        entries.put(path, Known::There { stat, as_of: asked, settled });
+        entries.known.put(
+            path,
+            Known::There {
+                stat,
+                as_of: asked,
+                settled,
+            },
+        );
     }
 
     /// This mount changed what is at the path.
     pub fn changed(&self, path: &VolumePath) {
-        self.lock().put(path.clone(), Known::Changed(Instant::now()));
+        self.lock()
+            .known
+            .put(path.clone(), Known::Changed(Instant::now()));
     }
 
-    fn lock(&self) -> MutexGuard<'_, LruCache<VolumePath, Known>> {
+    /// This mount changed what is at many paths.
+    pub fn all_changed(&self) {
+        let mut entries = self.lock();
+        entries.known.clear();
+        entries.all_changed = Some(Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -255,14 +255,14 @@ impl Filesystem for Adapter {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        umask: u32,
+        _umask: u32,
         rdev: u32,
         reply: ReplyEntry,
     ) {
         let (caller, name) = (caller(request), name.to_owned());
         self.run(
             Operation::MkNod,
-            |fs| async move { fs.mknod(caller, parent.0, &name, mode, umask, rdev).await },
+            |fs| async move { fs.mknod(caller, parent.0, &name, mode, rdev).await },
             answer_entry(reply),
         );
     }
@@ -273,13 +273,13 @@ impl Filesystem for Adapter {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        umask: u32,
+        _umask: u32,
         reply: ReplyEntry,
     ) {
         let (caller, name) = (caller(request), name.to_owned());
         self.run(
             Operation::MkDir,
-            |fs| async move { fs.mkdir(caller, parent.0, &name, mode, umask).await },
+            |fs| async move { fs.mkdir(caller, parent.0, &name, mode).await },
             answer_entry(reply),
         );
     }
@@ -562,7 +562,7 @@ impl Filesystem for Adapter {
     fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
         self.run(
             Operation::StatFs,
-            |fs| async move { Ok(fs.statfs().await) },
+            |fs| async move { Ok(fs.statfs()) },
             |outcome| match outcome {
                 Ok(stat) => reply.statfs(
                     stat.blocks,
@@ -636,14 +636,14 @@ impl Filesystem for Adapter {
         parent: INodeNo,
         name: &OsStr,
         mode: u32,
-        umask: u32,
+        _umask: u32,
         flags: i32,
         reply: ReplyCreate,
     ) {
         let (caller, name) = (caller(request), name.to_owned());
         self.run(
             Operation::Create,
-            |fs| async move { fs.create(caller, parent.0, &name, mode, umask, flags).await },
+            |fs| async move { fs.create(caller, parent.0, &name, mode, flags).await },
             |outcome| match outcome {
                 // fuser has one time to live for both here; the shorter is right for each.
                 Ok((entry, opened)) => reply.created(

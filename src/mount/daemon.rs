@@ -191,7 +191,9 @@ mod tests {
         report.note("sec\0ond");
         report.failed("no such bucket");
         let mut notes = Vec::new();
-        let error = starting.wait(|note| notes.push(note.to_owned())).unwrap_err();
+        let error = starting
+            .wait(|note| notes.push(note.to_owned()))
+            .unwrap_err();
         assert_eq!(notes, ["first", "second"]);
         assert_eq!(error.to_string(), "no such bucket");
     }

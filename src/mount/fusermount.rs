@@ -171,7 +171,10 @@ mod tests {
 
     #[test]
     fn a_helper_that_fails_silently_is_still_explained() {
-        let child = Command::new("false").stderr(Stdio::piped()).spawn().unwrap();
+        let child = Command::new("false")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let (succeeded, words) = finish(child).unwrap();
         assert!(!succeeded);
         assert_eq!(words, "fusermount3 ended with exit status: 1");

@@ -17,9 +17,9 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::adapter::REQUEST_BYTES_MAX;
+use super::fusermount;
 use super::mountinfo::{self, FS_TYPE};
 use super::mountpoint::Mountpoint;
-use super::fusermount;
 
 const DEVICE: &str = "/dev/fuse";
 
@@ -163,15 +163,17 @@ impl Mounted {
     /// Unmounts, unless it was already. `lazily` also where it is in use: the mount is then gone
     /// for newcomers, and the session ends when the last user closes.
     pub fn unmount(&self, lazily: bool) -> Result<(), UnmountError> {
-        let there = mountinfo::mounted_at(&self.mountpoint).map_err(|error| {
-            UnmountError::Failed {
+        let there =
+            mountinfo::mounted_at(&self.mountpoint).map_err(|error| UnmountError::Failed {
                 mountpoint: self.mountpoint.clone(),
                 reason: error.to_string(),
-            }
-        })?;
+            })?;
         let ours = there.is_some_and(|entry| {
             entry.fs_type == FS_TYPE
-                && self.device.as_ref().is_none_or(|device| *device == entry.device)
+                && self
+                    .device
+                    .as_ref()
+                    .is_none_or(|device| *device == entry.device)
         });
         if ours {
             unmount(&self.mountpoint, lazily)
@@ -251,7 +253,11 @@ fn mount_directly(
 fn kernel_data(device: &File, root_mode: u32, options: &KernelOptions) -> String {
     // SAFETY: getuid and getgid have no preconditions and cannot fail.
     let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
-    let allow_other = if options.allow_other { ",allow_other" } else { "" };
+    let allow_other = if options.allow_other {
+        ",allow_other"
+    } else {
+        ""
+    };
     format!(
         "fd={},rootmode={:o},user_id={user},group_id={group},default_permissions,max_read={REQUEST_BYTES_MAX}{allow_other}",
         device.as_raw_fd(),
@@ -312,7 +318,10 @@ mod tests {
         }
         assert!(!flags.set("fast"));
         assert!(flags.is_read_only());
-        assert_eq!(flags.set_names().collect::<Vec<_>>(), ["ro", "nodev", "noexec"]);
+        assert_eq!(
+            flags.set_names().collect::<Vec<_>>(),
+            ["ro", "nodev", "noexec"]
+        );
     }
 
     #[test]

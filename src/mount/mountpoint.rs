@@ -36,9 +36,7 @@ pub enum MountpointError {
         "the mountpoint {path} is not empty, and mounting would hide what is in it; choose an empty directory, or give -o nonempty"
     )]
     NotEmpty { path: PathBuf },
-    #[error(
-        "{path} is already mounted: {entry}; unmount it first with: cloakfs umount {path}"
-    )]
+    #[error("{path} is already mounted: {entry}; unmount it first with: cloakfs umount {path}")]
     AlreadyMounted { path: PathBuf, entry: MountEntry },
     #[error(
         "at {path} there is a dead mount of another program: {entry}; remove it with: umount --lazy {path}"
@@ -110,8 +108,14 @@ impl Mountpoint {
                 .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
             return match (dead, entry.fs_type == mountinfo::FS_TYPE) {
                 (true, true) => Ok(Found::Dead(entry)),
-                (true, false) => Err(MountpointError::DeadForeign { path: path(), entry }),
-                (false, _) => Err(MountpointError::AlreadyMounted { path: path(), entry }),
+                (true, false) => Err(MountpointError::DeadForeign {
+                    path: path(),
+                    entry,
+                }),
+                (false, _) => Err(MountpointError::AlreadyMounted {
+                    path: path(),
+                    entry,
+                }),
             };
         }
         if !metadata.map_err(|source| failed(&self.0, source))?.is_dir() {
@@ -157,7 +161,13 @@ mod tests {
         fs::create_dir_all(root.join("real/deep")).unwrap();
         symlink("real/deep", root.join("link")).unwrap();
         symlink(root.join("link"), root.join("link-to-link")).unwrap();
-        for way in ["real/deep", "link", "link-to-link", "real/deep/", "real/../link/."] {
+        for way in [
+            "real/deep",
+            "link",
+            "link-to-link",
+            "real/deep/",
+            "real/../link/.",
+        ] {
             let resolved = Mountpoint::resolve(&root.join(way)).unwrap();
             assert_eq!(resolved.path(), root.join("real/deep"), "{way}");
         }
@@ -181,11 +191,17 @@ mod tests {
         fs::create_dir_all(root.join("full/of")).unwrap();
         assert_eq!(
             sentence(&root.join("none")),
-            format!("the mountpoint {0} does not exist; make it with: mkdir -p {0}", at("none"))
+            format!(
+                "the mountpoint {0} does not exist; make it with: mkdir -p {0}",
+                at("none")
+            )
         );
         assert_eq!(
             sentence(&root.join("file")),
-            format!("the mountpoint {} is not a directory; name a directory", at("file"))
+            format!(
+                "the mountpoint {} is not a directory; name a directory",
+                at("file")
+            )
         );
         assert_eq!(
             sentence(&root.join("full")),

@@ -45,13 +45,12 @@ pub enum OverlapError {
 /// symbolic links.
 pub fn refuse_overlaps(mountpoint: &Path, own: &[OwnPath<'_>]) -> Result<(), OverlapError> {
     for OwnPath { what, path } in own {
-        let resolved = canonical_as_far_as_it_exists(path).map_err(|source| {
-            OverlapError::Unusable {
+        let resolved =
+            canonical_as_far_as_it_exists(path).map_err(|source| OverlapError::Unusable {
                 what,
                 path: path.to_path_buf(),
                 source,
-            }
-        })?;
+            })?;
         refuse_overlap(mountpoint, what, &resolved)?;
     }
     Ok(())
@@ -88,7 +87,10 @@ fn canonical_as_far_as_it_exists(path: &Path) -> io::Result<PathBuf> {
     loop {
         match fs::canonicalize(&existing) {
             Ok(canonical) => {
-                return Ok(missing.iter().rev().fold(canonical, |path, name| path.join(name)));
+                return Ok(missing
+                    .iter()
+                    .rev()
+                    .fold(canonical, |path, name| path.join(name)));
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 match existing.components().next_back() {

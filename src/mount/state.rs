@@ -169,9 +169,15 @@ mod tests {
             ("HOME", "/home/u"),
         ]);
         assert_eq!(place(true, all), Some("/s".into()));
-        assert_eq!(place(true, with(&[("HOME", "/root")])), Some("/var/lib/cloakfs".into()));
         assert_eq!(
-            place(false, with(&[("XDG_STATE_HOME", "/x"), ("HOME", "/home/u")])),
+            place(true, with(&[("HOME", "/root")])),
+            Some("/var/lib/cloakfs".into())
+        );
+        assert_eq!(
+            place(
+                false,
+                with(&[("XDG_STATE_HOME", "/x"), ("HOME", "/home/u")])
+            ),
             Some("/x/cloakfs".into())
         );
         assert_eq!(

@@ -43,7 +43,10 @@ fn debug_output_of_other_crates_is_never_logged() {
     });
     let text = fs::read_to_string(&path).unwrap();
     assert!(!text.contains("secret"), "{text}");
-    assert!(text.contains("a warning") && text.contains("our own"), "{text}");
+    assert!(
+        text.contains("a warning") && text.contains("our own"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -76,7 +79,9 @@ fn a_filter_that_is_none_is_said_so() {
 fn a_log_file_that_cannot_be_opened_is_said_so() {
     let dir = tempdir().unwrap();
     let path = dir.path().join("missing/log");
-    let error = build(&Destination::File(path.clone()), "info").err().unwrap();
+    let error = build(&Destination::File(path.clone()), "info")
+        .err()
+        .unwrap();
     assert_eq!(
         error.to_string(),
         format!(

@@ -6,5 +6,7 @@
 
 pub mod extents;
 pub mod grid;
+mod naive;
 pub mod planner;
 pub mod staging;
+pub use naive::*;

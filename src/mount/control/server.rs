@@ -153,9 +153,7 @@ async fn converse<C: Controlled>(stream: UnixStream, controlled: &C) -> io::Resu
     };
     let (progress, watched) = watch::channel(Progress::default());
     match command {
-        Command::Status => {
-            send(&mut writer, &Event::Status(Box::new(controlled.status()))).await
-        }
+        Command::Status => send(&mut writer, &Event::Status(Box::new(controlled.status()))).await,
         Command::Sync => follow(&mut writer, watched, controlled.sync(progress)).await,
         Command::Unmount => follow(&mut writer, watched, controlled.unmount(progress)).await,
     }

@@ -103,8 +103,7 @@ async fn with_server<T: Send + 'static>(ask: impl FnOnce(&Place) -> T + Send + '
 
 #[tokio::test]
 async fn status_is_answered() {
-    let status =
-        with_server(|place| client::status(place.socket.clone(), &place.mountpoint)).await;
+    let status = with_server(|place| client::status(place.socket.clone(), &place.mountpoint)).await;
     assert_eq!(status.unwrap().pid, 7);
 }
 
@@ -152,20 +151,31 @@ async fn a_socket_left_by_a_dead_daemon_is_replaced() {
 #[tokio::test]
 async fn a_request_of_another_version_or_mount_is_refused_by_name() {
     let answers = with_server(|place| {
-        ["{\"version\":9}", "{\"version\":1,\"mountpoint\":\"/x\",\"command\":\"sync\"}", "{}"].map(
-            |line| {
-                let mut stream = UnixStream::connect(&place.socket).unwrap();
-                stream.write_all(format!("{line}\n").as_bytes()).unwrap();
-                let mut answer = String::new();
-                BufReader::new(stream).read_line(&mut answer).unwrap();
-                answer
-            },
-        )
+        [
+            "{\"version\":9}",
+            "{\"version\":1,\"mountpoint\":\"/x\",\"command\":\"sync\"}",
+            "{}",
+        ]
+        .map(|line| {
+            let mut stream = UnixStream::connect(&place.socket).unwrap();
+            stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer).unwrap();
+            answer
+        })
     })
     .await;
-    assert!(answers[0].contains("was asked in version 9"), "{}", answers[0]);
+    assert!(
+        answers[0].contains("was asked in version 9"),
+        "{}",
+        answers[0]
+    );
     assert!(answers[1].contains(", not /x"), "{}", answers[1]);
-    assert!(answers[2].contains("this is not a request"), "{}", answers[2]);
+    assert!(
+        answers[2].contains("this is not a request"),
+        "{}",
+        answers[2]
+    );
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::StagingError;
-use crate::base::id::CommitId;
+use crate::base::jitter::Jitter;
 use crate::base::range::ByteRange;
 
 /// Where a name is needed for a moment, it begins with this.
@@ -108,7 +108,10 @@ pub(super) fn punch_hole(file: &File, range: ByteRange) -> io::Result<()> {
 }
 
 fn unnamed_after_creation(dir: &Path, options: &OpenOptions) -> io::Result<File> {
-    let path = dir.join(format!("{TEMPORARY_PREFIX}{}", CommitId::random()));
+    let path = dir.join(format!(
+        "{TEMPORARY_PREFIX}{:016x}",
+        Jitter::from_os().next_u64()
+    ));
     let file = options.open(&path)?;
     removed(&path)?;
     Ok(file)

@@ -1,9 +1,10 @@
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
 use proptest::prelude::*;
 use tempfile::TempDir;
 
+use super::area::Backing;
 use super::*;
 
 const KIB: u64 = 1 << 10;
