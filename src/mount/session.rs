@@ -394,21 +394,29 @@ impl Shared {
         &self,
         on_progress: impl Fn(SyncProgress) + Send + Sync,
     ) -> Result<(), FlushError> {
-        let timeout = self.setup.timeout;
-        let moving = progress::Progress::start();
-        let work = self.fs.sync_all(|done| {
-            moving.touch();
-            on_progress(done);
-        });
-        match while_moving(&moving, timeout, moving.scope(work)).await {
-            Some(outcome) => Ok(outcome?),
-            None => Err(FlushError::Stuck(timeout)),
-        }
+        flush(&self.fs, self.setup.timeout, on_progress).await
     }
 
     fn filesystem_status(&self) -> serde_json::Value {
         serde_json::to_value(self.fs.status())
             .unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
+    }
+}
+
+/// Uploads everything, unless nothing moves for `timeout`.
+async fn flush(
+    fs: &Arc<FileSystem>,
+    timeout: Duration,
+    on_progress: impl Fn(SyncProgress) + Send + Sync,
+) -> Result<(), FlushError> {
+    let moving = progress::Progress::start();
+    let work = fs.sync_all(|done| {
+        moving.touch();
+        on_progress(done);
+    });
+    match while_moving(&moving, timeout, moving.scope(work)).await {
+        Some(outcome) => Ok(outcome?),
+        None => Err(FlushError::Stuck(timeout)),
     }
 }
 
@@ -465,15 +473,10 @@ impl Controlled for Shared {
         let fs = Arc::clone(&self.fs);
         let timeout = self.setup.timeout;
         async move {
-            let moving = progress::Progress::start();
-            let work = fs.sync_all(|done| {
-                moving.touch();
+            let report = |done: SyncProgress| {
                 progress.send_replace(done.into());
-            });
-            while_moving(&moving, timeout, moving.scope(work))
-                .await
-                .map_or_else(|| Err(FlushError::Stuck(timeout)), |done| Ok(done?))
-                .map_err(|error| error.to_string())
+            };
+            flush(&fs, timeout, report).await.map_err(|error| error.to_string())
         }
     }
 

@@ -16,7 +16,7 @@ use super::mountpoint::Mountpoint;
 /// The variable that says where it is.
 pub const VARIABLE: &str = "CLOAKFS_STATE_DIR";
 
-/// An existing, private directory.
+/// The directory, which [`Self::open`] makes.
 #[derive(Clone, Debug)]
 pub struct StateDir(PathBuf);
 
@@ -51,6 +51,12 @@ impl StateDir {
         .ok_or(StateError::NoPlace)
     }
 
+    /// To look for what is in it; nothing is created.
+    #[must_use]
+    pub fn at(path: PathBuf) -> Self {
+        Self(path)
+    }
+
     /// Creates what is missing of it.
     pub fn open(path: &Path) -> Result<Self, StateError> {
         let dir = Self(path.to_owned());
@@ -74,6 +80,12 @@ impl StateDir {
     #[must_use]
     pub fn socket(&self, mountpoint: &Mountpoint) -> PathBuf {
         self.run_dir().join(format!("{}.sock", id(mountpoint)))
+    }
+
+    /// For the data that this mountpoint's daemon stages; made by whoever uses it.
+    #[must_use]
+    pub fn staging_dir(&self, mountpoint: &Mountpoint) -> PathBuf {
+        self.0.join("staging").join(id(mountpoint))
     }
 
     fn run_dir(&self) -> PathBuf {
