@@ -115,19 +115,25 @@ impl Lease {
         self.bytes
     }
 
-    /// Takes the bytes of `other` over.
-    pub(super) fn merge(&mut self, mut other: Self) {
-        debug_assert!(Arc::ptr_eq(&self.budget, &other.budget), "one mount, one budget");
-        self.bytes += std::mem::take(&mut other.bytes);
+    /// Gives back all but `bytes`.
+    pub(super) fn cut(mut self, bytes: u64) -> Self {
+        assert!(bytes <= self.bytes, "a lease is cut, not grown");
+        self.give_back(self.bytes - bytes);
+        self
+    }
+
+    fn give_back(&mut self, bytes: u64) {
+        if bytes > 0 {
+            self.bytes -= bytes;
+            *lock(&self.budget.used) -= bytes;
+            self.budget.changed.notify_waiters();
+        }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            *lock(&self.budget.used) -= self.bytes;
-            self.budget.changed.notify_waiters();
-        }
+        self.give_back(self.bytes);
     }
 }
 
@@ -147,11 +153,11 @@ mod tests {
     #[test]
     fn leases_never_pass_the_limit_and_come_back() {
         let pool: Pool<()> = Pool::new(100);
-        let mut first = pool.try_reserve(60).unwrap();
+        let first = pool.try_reserve(60).unwrap();
         assert!(pool.try_reserve(41).is_none());
-        first.merge(pool.try_reserve(40).unwrap());
-        assert_eq!((first.bytes(), pool.used()), (100, 100));
-        drop(first);
+        let second = pool.try_reserve(40).unwrap().cut(30);
+        assert_eq!((second.bytes(), pool.used()), (30, 90));
+        drop((first, second));
         assert_eq!(pool.used(), 0);
     }
 

@@ -64,6 +64,10 @@ impl Buffer {
         ByteRange::new(self.start, self.start + self.bytes.len() as u64)
     }
 
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// The shape it must get for `piece` to fit; `None` when it fits as it is.
     pub(super) fn reshape(&self, piece: ByteRange, cell: ByteRange) -> Option<Shape> {
         let hull = union(self.hull(), piece);
@@ -124,6 +128,6 @@ pub(super) fn union(a: ByteRange, b: ByteRange) -> ByteRange {
 }
 
 /// An offset within one buffer as an index.
-pub(super) fn index(offset: u64) -> usize {
+pub(crate) fn index(offset: u64) -> usize {
     usize::try_from(offset).expect("a buffer fits into memory")
 }

@@ -23,5 +23,5 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use buffer::{Buffer, Shared};
+pub(crate) use buffer::{Buffer, Shared, index};
 pub(crate) use table::{Evicted, Missing, Need, Supply, Table};

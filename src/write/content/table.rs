@@ -10,7 +10,7 @@ use crate::base::range::ByteRange;
 use crate::store::PartReceipt;
 use crate::write::Base;
 use crate::write::extents::ExtentSet;
-use crate::write::planner::{Grid, PartIndex};
+use crate::write::grid::{Grid, PartIndex};
 use crate::write::pool::Lease;
 
 /// See the module's text. `S` is a run of bytes in staging.
@@ -242,8 +242,10 @@ impl<S> Table<S> {
         Need::Nothing
     }
 
-    /// Makes the file `size` bytes long. `false`: nothing changed, a checkpoint comes first.
-    pub(crate) fn truncate(&mut self, size: u64) -> bool {
+    /// Makes the file `size` bytes long; the cells that are gone. `None`: nothing changed, a
+    /// checkpoint comes first.
+    pub(crate) fn truncate(&mut self, size: u64) -> Option<Vec<u64>> {
+        let mut gone = Vec::new();
         if size < self.size {
             let part = self.grid.part_at(size);
             let range = self.grid.range(part);
@@ -253,27 +255,26 @@ impl<S> Table<S> {
                         && matches!(self.cells.get(&cell), Some(Content::Remote))
                 })
             {
-                return false;
+                return None;
             }
-            self.cells.split_off(&size.div_ceil(self.cell_bytes));
+            let cells = self.cells.split_off(&size.div_ceil(self.cell_bytes));
+            gone.extend(cells.into_keys());
             self.dirty.truncate(size);
             self.base_valid = self.base_valid.min(size);
-            let cut = if range.start() < size { part } else { self.grid.part_at(size) };
-            for (_, state) in self.parts.range_mut(cut..) {
+            for (_, state) in self.parts.range_mut(part..) {
                 if let PartState::Uploading { stale } = state {
                     *stale = true;
                 }
             }
-            self.parts.retain(|part, state| {
-                *part < cut || matches!(state, PartState::Uploading { .. })
-            });
-            self.ready.split_off(&cut);
+            self.parts
+                .retain(|number, state| *number < part || matches!(state, PartState::Uploading { .. }));
+            self.ready.split_off(&part);
         }
         if size != self.size {
             self.size = size;
             self.changed = true;
         }
-        true
+        Some(gone)
     }
 
     /// Copies what memory has of `range` into `out`, which is zeros and as long, and tells what
