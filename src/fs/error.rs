@@ -54,6 +54,13 @@ impl From<NameError> for FsError {
 
 impl From<VolumeError> for FsError {
     fn from(error: VolumeError) -> Self {
+        Self::of(&error)
+    }
+}
+
+impl FsError {
+    /// The errno of a volume's error, with its log line.
+    pub(super) fn of(error: &VolumeError) -> Self {
         if let Some(name) = error.name_error() {
             return name.clone().into();
         }
@@ -63,26 +70,22 @@ impl From<VolumeError> for FsError {
         }
         let code = error.store_error().and_then(|error| error.code());
         let errno = errno_of(error.kind(), code);
-        log(errno, &message, &error);
+        log(errno, &message, error);
         Self { errno, message }
     }
 }
 
 impl From<WriteError> for FsError {
     fn from(error: WriteError) -> Self {
-        match error {
-            WriteError::Volume(error) => error.into(),
-            error => {
-                let errno = match &error {
-                    WriteError::Full { .. } => libc::ENOSPC,
-                    WriteError::TooLarge { .. } => libc::EFBIG,
-                    _ => libc::EIO,
-                };
-                let message = error.to_string();
-                log(errno, &message, &error);
-                Self { errno, message }
-            }
-        }
+        let errno = match &error {
+            WriteError::Volume(error) => return Self::of(error),
+            WriteError::NoSpace { .. } => libc::ENOSPC,
+            WriteError::TooLarge(_) => libc::EFBIG,
+            WriteError::Staging(_) => libc::EIO,
+        };
+        let message = error.to_string();
+        log(errno, &message, &error);
+        Self { errno, message }
     }
 }
 

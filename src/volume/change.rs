@@ -115,15 +115,16 @@ impl Volume {
         }
     }
 
-    /// Copies one object of a directory that is being renamed, attributes and all. `rest` is
-    /// the key's text after the directory's prefix; empty for the marker.
+    /// Copies one object of a directory that is being renamed, attributes and all, and tells
+    /// the copy's version. `rest` is the key's text after the directory's prefix; empty for the
+    /// marker.
     pub async fn copy_below(
         self: &Arc<Self>,
         from: &VolumePath,
         to: &VolumePath,
         rest: &str,
         listed: &ListedObject,
-    ) -> Result<()> {
+    ) -> Result<Version> {
         let key = self.key_below(from, rest)?;
         let target = self.key_below(to, rest)?;
         let source = CopySource {
@@ -136,13 +137,14 @@ impl Volume {
             let info = self.store.head(&key, HeadOptions::default()).await;
             let info = info.map_err(|error| VolumeError::store(&key, error))?;
             let (size, attributes) = (info.size, info.attributes);
-            self.copy_in_parts(source, size, target, attributes, &Condition::None)
+            let done = self
+                .copy_in_parts(source, size, target, attributes, &Condition::None)
                 .await?;
-            return Ok(());
+            return Ok(done.version);
         }
         let copied = self.store.copy(&target, source, CopyAttributes::Keep).await;
         copied
-            .map(drop)
+            .map(Version::from)
             .map_err(|error| VolumeError::store(&target, error))
     }
 

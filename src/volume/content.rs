@@ -185,6 +185,12 @@ impl Volume {
         deleted.map_err(|error| VolumeError::store(&key, error))
     }
 
+    /// Whether attributes fit into an object's metadata.
+    #[must_use]
+    pub fn fits(&self, meta: &ObjectMeta) -> bool {
+        plain::encode(&meta.attributes, &meta.foreign).is_ok()
+    }
+
     pub(super) fn encode(&self, path: impl Display, meta: &ObjectMeta) -> Result<ObjectAttributes> {
         let metadata = plain::encode(&meta.attributes, &meta.foreign)
             .map_err(|error| VolumeError::metadata(path, &error))?;

@@ -3,8 +3,10 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
-use crate::layout::path::{NameError, VolumePath};
+use crate::cache::BrokenFetch;
+use crate::layout::path::NameError;
 use crate::store::{ErrorKind, StoreError};
 
 /// See the module's text.
@@ -56,6 +58,12 @@ impl VolumeError {
         }
     }
 
+    /// The object that an inode stood for has no name any more.
+    #[must_use]
+    pub fn gone(ino: u64) -> Self {
+        Self::other(format!("inode {ino}"), ErrorKind::NotFound, "the object has no name any more")
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
@@ -94,6 +102,13 @@ impl VolumeError {
             Cause::Store(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// A fetch that ended without an answer, or with too few bytes.
+impl From<BrokenFetch> for Arc<VolumeError> {
+    fn from(broken: BrokenFetch) -> Self {
+        Self::new(VolumeError::other("", ErrorKind::Corrupt, &broken.to_string()))
     }
 }
 

@@ -77,7 +77,8 @@ impl Volume {
         prefix: &str,
         options: VolumeOptions,
     ) -> Result<Arc<Self>> {
-        let keys = KeyMapper::new(prefix);
+        let keys = KeyMapper::new(prefix)
+            .map_err(|error| VolumeError::invalid(prefix, &error.to_string()))?;
         let mut id = [0; 8];
         fill_random(&mut id);
         let mount_id = format!("{:016x}", u64::from_be_bytes(id));
@@ -129,6 +130,12 @@ impl Volume {
     #[must_use]
     pub const fn trusts_listing(&self) -> bool {
         self.options.trust_listing
+    }
+
+    /// The path is one of cloakfs's own below the reserved prefix.
+    #[must_use]
+    pub fn is_reserved(&self, path: &VolumePath) -> bool {
+        self.keys.is_reserved(path)
     }
 
     fn file_key(&self, path: &VolumePath) -> Result<ObjectKey> {

@@ -6,7 +6,6 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use super::content::Evicted;
 use super::executor::Kind;
 use super::file::DirtyFile;
 use super::planner::{self, PartSource, PartStep, Plan, PlanLimits};
@@ -56,11 +55,6 @@ impl DirtyFile {
             done
         });
         task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()))
-    }
-
-    /// [`Table::evict`](super::content::Table::evict) for a cell that needs no spilling.
-    pub(super) fn evict_uploaded(&self, cell: u64) -> Evicted {
-        self.evict(cell)
     }
 
     async fn commit_alone(

@@ -117,18 +117,17 @@ impl DirtyFile {
         {
             let mut state = self.state();
             state.in_flight -= 1;
-            let receipt = match sent {
-                Ok(receipt) => Some(receipt),
-                Err(error) => {
+            // Changes that were discarded meanwhile took their stream with them.
+            if state.stream.as_ref().is_some_and(|now| Arc::ptr_eq(now, &stream)) {
+                if let Err(error) = &sent {
                     state.paused = true;
                     tracing::warn!(
                         "uploading a file that is still written failed, its commit will try \
                          again: {error}"
                     );
-                    None
                 }
-            };
-            state.table.end_part(part, range, receipt);
+                state.table.end_part(part, range, sent.ok());
+            }
         }
         self.drop_if_short(range);
         self.engine.streaming.fetch_sub(1, Ordering::AcqRel);
@@ -157,7 +156,7 @@ impl DirtyFile {
         }
         let cell_bytes = self.engine.cell_bytes;
         for cell in range.start() / cell_bytes..range.end().div_ceil(cell_bytes) {
-            if matches!(self.evict_uploaded(cell), Evicted::Dropped) {
+            if matches!(self.evict(cell), Evicted::Dropped) {
                 self.engine.pool.forget(CellId { file: self.id, cell });
             }
         }

@@ -13,7 +13,7 @@
 //! object as it was; what makes the new one visible is the completion, which is not a step.
 
 use super::extents::ExtentSet;
-use super::grid::Grid;
+pub use super::grid::{Grid, PartIndex};
 use crate::base::limits;
 use crate::base::range::ByteRange;
 use crate::store::PartNumber;
