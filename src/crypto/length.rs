@@ -99,6 +99,18 @@ impl MessageLength {
             end,
         }
     }
+
+    /// `count` chunks from the chunk with the index `first`; `None` when they are not all in
+    /// the message, or none are asked for.
+    #[must_use]
+    pub fn chunk_span(self, first: u64, count: u64) -> Option<Span> {
+        let end = first.checked_add(count)?;
+        (first < end && end <= self.chunks()).then_some(Span {
+            length: self,
+            first,
+            end,
+        })
+    }
 }
 
 /// Neighbouring chunks of a message.

@@ -186,27 +186,25 @@ impl Opener {
     /// those chunks as they are in the message and nothing else.
     ///
     /// # Errors
-    /// When one of them is not authentic, or they do not end where chunks of the message do.
+    /// When one of them is not authentic, or they do not end where chunks of the message do, or
+    /// there are none.
     pub fn open_chunks(&self, first_chunk: u64, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
-        let chunks = stored.len().div_ceil(STORED_CHUNK_BYTES);
-        let mut plaintext = vec![
-            0;
-            stored
-                .len()
-                .checked_sub(chunks * TAG_BYTES)
-                .ok_or(OpenError)?
-        ];
-        let mut index = first_chunk;
+        let count = stored.len().div_ceil(STORED_CHUNK_BYTES) as u64;
+        let span = self
+            .length
+            .chunk_span(first_chunk, count)
+            .ok_or(OpenError)?;
+        if stored.len() as u64 != span.stored().len() {
+            return Err(OpenError);
+        }
+        let mut plaintext = vec![0; index(span.plain().len())];
         let mut rest = plaintext.as_mut_slice();
-        for sealed in stored.chunks(STORED_CHUNK_BYTES) {
-            if sealed.len() as u64 != self.stored_chunk_bytes(index)? {
-                return Err(OpenError);
-            }
-            let (chunk, after) = rest.split_at_mut(sealed.len() - TAG_BYTES);
+        for (chunk, sealed) in (first_chunk..).zip(stored.chunks(STORED_CHUNK_BYTES)) {
+            let (plain, after) = rest.split_at_mut(sealed.len() - TAG_BYTES);
             self.cipher
-                .open(self.nonces.at(index), sealed, chunk)
+                .open(self.nonces.at(chunk), sealed, plain)
                 .map_err(|TagMismatch| OpenError)?;
-            (rest, index) = (after, index + 1);
+            rest = after;
         }
         Ok(plaintext)
     }
@@ -228,15 +226,6 @@ impl Opener {
         plaintext.truncate(index(skip + wanted.len()));
         plaintext.drain(..index(skip));
         Ok(plaintext)
-    }
-
-    fn stored_chunk_bytes(&self, chunk: u64) -> Result<u64, OpenError> {
-        if chunk >= self.length.chunks() {
-            return Err(OpenError);
-        }
-        let start = chunk * CHUNK_BYTES as u64;
-        let plain = (self.length.plain() - start).min(CHUNK_BYTES as u64);
-        Ok(plain + TAG_BYTES as u64)
     }
 }
 

@@ -286,10 +286,19 @@ fn chunks_open_only_where_they_were_sealed() {
     let cut = (HEADER_BYTES + STORED_CHUNK_BYTES + 100) as u64;
     let shorter = Opener::new(&key, &context(), header, cut).unwrap();
     assert_eq!(shorter.open_chunks(1, &second[..100]), Err(OpenError));
+    // Said to be longer, the true last chunk does not pass for a whole one.
+    let last = &body[3 * STORED_CHUNK_BYTES..];
+    assert!(opener.open_chunks(3, last).is_ok());
+    let added = message.len() as u64 + STORED_CHUNK_BYTES as u64;
+    let longer = Opener::new(&key, &context(), header, added).unwrap();
+    assert_eq!(longer.open_chunks(3, last), Err(OpenError));
+    // What follows a whole chunk is a chunk or nothing.
+    let ragged = &body[..STORED_CHUNK_BYTES + 3];
+    assert_eq!(opener.open_chunks(0, ragged), Err(OpenError));
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
     fn any_range_of_any_message_opens(
@@ -306,5 +315,28 @@ proptest! {
         let stored = &message[index(at.start())..index(at.end())];
         prop_assert_eq!(opener.open_range(wanted, stored), Ok(plain[start..end].to_vec()));
         prop_assert_eq!(opener.open_range(wanted, &stored[1..]), Err(OpenError));
+    }
+
+    /// Whatever piece is offered as whatever chunks of a message of whatever length: it is the
+    /// plaintext of those chunks or an error, and never a panic.
+    #[test]
+    fn any_piece_is_its_plaintext_or_an_error(
+        claimed in prop_oneof![Just(0_i64), -20_000_i64..40_000],
+        first in 0_u64..5, start in 0_usize..4, len in 0_usize..3,
+        ragged in prop_oneof![Just(0_usize), 0_usize..40],
+    ) {
+        let (key, plain) = (InputKey::random(), plaintext(3 * CHUNK + 5));
+        let message = seal(&key, &context(), &plain);
+        let (header, body) = message.split_first_chunk().unwrap();
+        let claimed = (message.len() as u64).saturating_add_signed(claimed);
+        if let Ok(opener) = Opener::new(&key, &context(), header, claimed) {
+            let start = start * STORED_CHUNK_BYTES;
+            let end = (start + len * STORED_CHUNK_BYTES + ragged).min(body.len());
+            if let Ok(opened) = opener.open_chunks(first, &body[start..end]) {
+                let at = usize::try_from(first).unwrap() * CHUNK;
+                prop_assert_eq!(start / STORED_CHUNK_BYTES, usize::try_from(first).unwrap());
+                prop_assert!(opened == plain[at..at + opened.len()]);
+            }
+        }
     }
 }
