@@ -95,19 +95,23 @@ impl DirtyFile {
     /// Brings everything that the stream's upload holds into the base, or drops the upload
     /// where nothing depends on it.
     async fn end_stream(self: &Arc<Self>) -> Result<()> {
-        let mut state = self.state();
-        let Some(stream) = &state.stream else {
-            return Ok(());
+        let (stream, needed) = {
+            let mut state = self.state();
+            let Some(stream) = state.stream.clone() else {
+                return Ok(());
+            };
+            let needed =
+                state.table.has_remote() || state.table.size() > self.engine.stream_after;
+            if !needed {
+                state.stream = None;
+                state.table.forget_uploads();
+            }
+            (stream, needed)
         };
-        if state.table.has_remote() || state.table.size() > self.engine.stream_after {
-            let stream = Arc::clone(stream);
-            drop(state);
+        if needed {
             return self.checkpoint_to(&stream).await;
         }
-        let stream = state.stream.take();
-        state.table.forget_uploads();
-        drop(state);
-        self.clear_away(stream, None);
+        self.clear_away(Some(stream), None);
         Ok(())
     }
 

@@ -73,7 +73,7 @@ enum Room {
 impl WriteEngine {
     /// # Errors
     /// When the staging directory cannot be used.
-    pub fn new(volume: Arc<Volume>, config: &WriteConfig) -> Result<Arc<Self>> {
+    pub fn new(volume: Arc<Volume>, config: WriteConfig) -> Result<Arc<Self>> {
         let limits = PlanLimits {
             copy_bytes_max: COPY_BYTES_MAX,
             ..PlanLimits::S3
@@ -84,7 +84,7 @@ impl WriteEngine {
     /// With other limits than S3's, for files small enough to compare byte by byte.
     pub(super) fn with_grid(
         volume: Arc<Volume>,
-        config: &WriteConfig,
+        config: WriteConfig,
         limits: PlanLimits,
         cell_bytes: u64,
     ) -> Result<Arc<Self>> {
@@ -191,7 +191,9 @@ impl WriteEngine {
                     }
                     match self.spill(file, id, buffer).await {
                         Ok(()) => {}
-                        Err(full) if full.is_full() => self.relieve(full).await?,
+                        Err(full @ (StagingError::Full { .. } | StagingError::DiskFull { .. })) => {
+                            self.relieve(full).await?;
+                        }
                         Err(broken) => return Err(broken.into()),
                     }
                 }

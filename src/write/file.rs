@@ -30,6 +30,8 @@ pub struct DirtyFile {
     state: Mutex<State>,
     /// Writers share it; a commit or a checkpoint has it alone.
     pub(super) gate: RwLock<()>,
+    /// One append at a time.
+    appending: tokio::sync::Mutex<()>,
     /// An upload of the stream ended.
     pub(super) upload_ended: Notify,
     staging: StagingFile,
@@ -68,6 +70,7 @@ impl DirtyFile {
                     paused: false,
                 }),
                 gate: RwLock::new(()),
+                appending: tokio::sync::Mutex::new(()),
                 upload_ended: Notify::new(),
                 staging,
             })
@@ -153,6 +156,15 @@ impl DirtyFile {
         }
         self.stream_ready_parts();
         Ok(())
+    }
+
+    /// Writes at the end of the file, wherever that is when it is this writer's turn.
+    ///
+    /// # Errors
+    /// As [`DirtyFile::write`].
+    pub async fn append(&self, data: Bytes) -> Result<()> {
+        let _turn = self.appending.lock().await;
+        self.write(self.size(), data).await
     }
 
     /// Makes the file `size` bytes long; what it grows by is zeros.

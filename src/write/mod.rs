@@ -76,12 +76,24 @@ pub struct WriteConfig {
     pub memory_bytes: u64,
     /// Local disk for dirty bytes that memory has no room for.
     pub staging_bytes: u64,
-    /// Where; made when missing.
+    /// Where; made when missing. Has no default.
     pub staging_dir: PathBuf,
     /// Most uploads and part copies at once.
     pub parallel_uploads: usize,
     /// A file with more dirty bytes than this is uploaded while it is written.
     pub stream_after_bytes: u64,
+}
+
+impl Default for WriteConfig {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 256 << 20,
+            staging_bytes: 4 << 30,
+            staging_dir: PathBuf::new(),
+            parallel_uploads: 8,
+            stream_after_bytes: 64 << 20,
+        }
+    }
 }
 
 /// The version that a changed file is a change of.

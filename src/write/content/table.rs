@@ -191,24 +191,23 @@ impl<S> Table<S> {
             let lease = supply.lease.take()?;
             (lease.bytes() >= capacity).then(|| lease.cut(capacity))
         };
-        let buffer = match self.cells.get_mut(&number) {
-            Some(Content::Memory(held)) if Arc::get_mut(held).is_some() || !replaces => {
-                let shape = held.reshape(piece, cell);
-                match (Arc::get_mut(held), shape) {
+        let mut buffer = match self.cells.get_mut(&number) {
+            Some(Content::Memory(held)) => {
+                let reshape = held.reshape(piece, cell);
+                let shape = match (Arc::get_mut(held), reshape) {
                     (Some(buffer), None) => {
                         buffer.put(offset, data);
                         self.written(piece);
                         return Need::Nothing;
                     }
-                    (_, shape) => {
-                        let shape =
-                            shape.unwrap_or_else(|| Shape::of(union(held.hull(), piece), cell));
-                        let Some(lease) = take(supply, shape.capacity) else {
-                            return Need::Room(shape.capacity);
-                        };
-                        held.reshaped(shape, lease)
-                    }
-                }
+                    _ if replaces => Shape::of(piece, cell),
+                    (_, Some(shape)) => shape,
+                    (None, None) => Shape::of(union(held.hull(), piece), cell),
+                };
+                let Some(lease) = take(supply, shape.capacity) else {
+                    return Need::Room(shape.capacity);
+                };
+                if replaces { Buffer::new(shape, lease) } else { held.reshaped(shape, lease) }
             }
             Some(Content::Staged { slot, hull }) if !replaces => {
                 let shape = Shape::of(union(*hull, piece), cell);
@@ -235,7 +234,6 @@ impl<S> Table<S> {
                 Buffer::new(shape, lease)
             }
         };
-        let mut buffer = buffer;
         buffer.put(offset, data);
         self.cells.insert(number, Content::Memory(Arc::new(buffer)));
         self.written(piece);
