@@ -476,7 +476,9 @@ impl Controlled for Shared {
             let report = |done: SyncProgress| {
                 progress.send_replace(done.into());
             };
-            flush(&fs, timeout, report).await.map_err(|error| error.to_string())
+            flush(&fs, timeout, report)
+                .await
+                .map_err(|error| error.to_string())
         }
     }
 
