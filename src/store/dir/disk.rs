@@ -11,10 +11,10 @@
 //! a file once in place is never changed, only replaced. The directory is saved with fsync
 //! before the write is acknowledged, and so are directories above that may be new.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -31,8 +31,8 @@ use crate::store::{ObjectKey, Result, WriteCondition, rules};
 pub(super) const PRIVATE: &str = ".%cloakfs-dir";
 /// Shares of the keys, by hash; requests that change keys of different shares run at once.
 const SHARDS: u64 = 64;
-/// Directories that are known to be saved, at most.
-const SAVED_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+/// Saved directories and foreign files that are remembered, at most.
+const REMEMBERED_MAX: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 /// Rounds of a race with others before it is given up.
 pub(super) const ROUNDS_MAX: u32 = 100;
 
@@ -45,6 +45,8 @@ pub(super) struct Disk {
     next_file: AtomicU64,
     /// Directories, by their path and inode number, that were saved with all those above.
     saved: Mutex<LruCache<PathBuf, u64>>,
+    /// Files of others that were reported.
+    foreign: Mutex<LruCache<PathBuf, ()>>,
 }
 
 /// An object's file, open: a version that does not change while it is read.
@@ -99,13 +101,12 @@ impl Disk {
         let private = root.join(PRIVATE);
         let sessions = private.join("sessions");
         for directory in [private.join("locks"), sessions.clone()] {
-            fs::create_dir_all(directory).map_err(fail)?;
+            make_directories(&directory).map_err(fail)?;
         }
         let opening = lock_file(&private.join("opening")).map_err(fail)?;
         remove_dead(&sessions).map_err(fail)?;
         let session = sessions.join(CommitId::random().to_string());
-        fs::create_dir(&session).map_err(fail)?;
-        fs::create_dir(session.join("uploads")).map_err(fail)?;
+        make_directories(&session.join("uploads")).map_err(fail)?;
         let alive = lock_file(&session.join("alive")).map_err(fail)?;
         drop(opening);
         Ok(Self {
@@ -113,7 +114,8 @@ impl Disk {
             session,
             _alive: alive,
             next_file: AtomicU64::new(0),
-            saved: Mutex::new(LruCache::new(SAVED_MAX)),
+            saved: Mutex::new(LruCache::new(REMEMBERED_MAX)),
+            foreign: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         })
     }
 
@@ -132,6 +134,14 @@ impl Disk {
         sessions
             .map(|session| Ok(session?.path().join("uploads")))
             .collect()
+    }
+
+    /// Says once that a file has no place in the store.
+    pub(super) fn report_foreign(&self, path: &Path, why: &str) {
+        let mut foreign = self.foreign.lock().unwrap_or_else(PoisonError::into_inner);
+        if !path.ends_with(PRIVATE) && foreign.put(path.to_owned(), ()).is_none() {
+            tracing::warn!("{} is not listed: {why}", path.display());
+        }
     }
 
     pub(super) fn path(&self, key: &ObjectKey) -> PathBuf {
@@ -233,7 +243,7 @@ impl Disk {
                 Err(error) if is_missing(&error) && file.exists() => {}
                 Err(error) => return Err(request.io(&self.root, error)),
             }
-            match fs::create_dir_all(parent(path)) {
+            match make_directories(parent(path)) {
                 Err(error) if error.raw_os_error() != Some(libc::ENOENT) => {
                     return Err(request.io(&self.root, error));
                 }
@@ -333,12 +343,19 @@ pub(super) fn open_object(
     Ok(Header::decode(&head, len).map(|header| ObjectFile { file, header }))
 }
 
+/// Only the owner may read it: an object's own permissions are in its metadata, and would not
+/// be asked.
 pub(super) fn new_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)
         .create_new(true)
+        .mode(0o600)
         .open(path)
+}
+
+fn make_directories(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }
 
 /// Nothing is there, or something on the way is not a directory.
@@ -355,6 +372,7 @@ fn lock_file(path: &Path) -> io::Result<File> {
         .write(true)
         .create(true)
         .truncate(false)
+        .mode(0o600)
         .open(path)?;
     bytes::lock(&file, true)?;
     Ok(file)

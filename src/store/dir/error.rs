@@ -53,48 +53,47 @@ impl Request<'_> {
 
     /// A failed system call below the store's directory `root`.
     pub(super) fn io(&self, root: &Path, error: io::Error) -> StoreError {
+        let root = root.display();
         let (kind, code, message) = match error.raw_os_error() {
             Some(libc::ENOSPC) => (
                 ErrorKind::Invalid,
                 "ENOSPC",
-                format!("the disk of {root:?} is full: free some space"),
+                format!("the disk of {root} is full: free some space"),
             ),
             Some(libc::EDQUOT) => (
                 ErrorKind::Invalid,
                 "QuotaExceeded",
-                format!("the disk quota for {root:?} is used up"),
+                format!("the disk quota for {root} is used up"),
             ),
             Some(libc::EACCES | libc::EPERM) => (
                 ErrorKind::Denied,
                 "AccessDenied",
-                format!("the permissions of files below {root:?} do not allow it"),
+                format!("the permissions of files below {root} do not allow it"),
             ),
             Some(libc::EROFS) => (
                 ErrorKind::Denied,
                 "AccessDenied",
-                format!("the filesystem of {root:?} is read-only"),
+                format!("the filesystem of {root} is read-only"),
             ),
             Some(libc::ENAMETOOLONG) => (
                 ErrorKind::Invalid,
                 "KeyTooLongError",
-                format!("with {root:?} before it, the key's path is too long for this system"),
+                format!("with {root} before it, the key's path is too long for this system"),
             ),
             Some(libc::EFBIG) => (
                 ErrorKind::Invalid,
                 "EntityTooLarge",
-                format!("the filesystem of {root:?} cannot hold so large a file"),
+                format!("the filesystem of {root} cannot hold so large a file"),
             ),
             Some(libc::ENOTDIR | libc::EISDIR | libc::EEXIST) => (
                 ErrorKind::Invalid,
                 "InvalidObjectState",
-                format!(
-                    "a file that the store did not write is in the way: move it out of {root:?}"
-                ),
+                format!("a file that the store did not write is in the way: move it out of {root}"),
             ),
             Some(libc::ENOENT) => (
                 ErrorKind::Unavailable,
                 "NoSuchDirectory",
-                format!("files of the store in {root:?} are gone: was its disk unmounted?"),
+                format!("files of the store in {root} are gone: was its disk unmounted?"),
             ),
             _ => (
                 ErrorKind::Unavailable,
@@ -107,7 +106,7 @@ impl Request<'_> {
 
     /// A file that is not, or no longer, what was written.
     pub(super) fn damaged(&self, path: &Path, error: HeaderError) -> StoreError {
-        let message = format!("{path:?}: {error}");
+        let message = format!("{}: {error}", path.display());
         self.error(ErrorKind::Corrupt, "InvalidObjectState", message)
             .with_source(error)
     }
@@ -115,7 +114,10 @@ impl Request<'_> {
     /// The write is visible, but whether it would survive a power failure is open. Not
     /// `Unavailable`: finding the object there is no proof that it was saved.
     pub(super) fn unsaved(&self, root: &Path, error: io::Error) -> StoreError {
-        let message = format!("the disk of {root:?} failed to save it durably: {error}");
+        let message = format!(
+            "the disk of {} failed to save it durably: {error}",
+            root.display()
+        );
         self.error(ErrorKind::Corrupt, "InternalError", message)
             .with_source(error)
     }

@@ -266,7 +266,8 @@ impl Store for DirStore {
             };
             context.disk.check_present(request)?;
             let root = context.disk.root();
-            walk::list(root, &plan, context.progress).map_err(|error| request.io(root, error))
+            let page = walk::list(context.disk, &plan, context.progress);
+            page.map_err(|error| request.io(root, error))
         })
         .await
     }

@@ -94,6 +94,25 @@ async fn objects_are_ordinary_files_and_a_copy_of_the_directory_is_the_store() {
     assert_eq!(head(&copied).await.unwrap(), head(&store).await.unwrap());
 }
 
+/// A private file on the mount must not be open to others through the store.
+#[tokio::test]
+async fn only_the_owner_may_read_what_is_stored() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, store) = store();
+    put(&store, "a/b", "secret").await.unwrap();
+    let mode = |name| {
+        fs::metadata(dir.path().join(name))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o777
+    };
+    assert_eq!(
+        (mode("a"), mode("a/b%"), mode(disk::PRIVATE)),
+        (0o700, 0o600, 0o700)
+    );
+}
+
 #[tokio::test]
 async fn directories_that_are_empty_go() {
     let (dir, store) = store();
@@ -140,7 +159,7 @@ async fn writers_and_removers_of_one_directory_do_not_disturb_each_other() {
 async fn conditions_hold_between_two_openings_of_the_directory() {
     let (dir, first) = store();
     let second = DirStore::open(dir.path()).unwrap();
-    let mut etag = put(&first, "counter", "").await.unwrap().etag;
+    put(&first, "counter", "").await.unwrap();
     let mut writers = vec![];
     for store in [first.clone(), second] {
         writers.push(tokio::spawn(async move {
@@ -171,10 +190,6 @@ async fn conditions_hold_between_two_openings_of_the_directory() {
         .await
         .unwrap();
     assert_eq!(counter.body.len(), 100, "no update was lost");
-    assert_ne!(
-        std::mem::replace(&mut etag, counter.info.etag.clone()),
-        counter.info.etag
-    );
 }
 
 #[tokio::test]
@@ -247,7 +262,7 @@ fn the_systems_errors_become_the_stores() {
     let error = |code| request.io(Path::new("s"), std::io::Error::from_raw_os_error(code));
     assert_eq!(
         error(libc::ENOSPC).to_string(),
-        "PutObject of \"k\" failed: ENOSPC: the disk of \"s\" is full: free some space"
+        "PutObject of \"k\" failed: ENOSPC: the disk of s is full: free some space"
     );
     for (code, kind) in [
         (libc::ENOSPC, ErrorKind::Invalid),
@@ -299,6 +314,9 @@ async fn files_of_others_are_passed_over_and_damaged_ones_are_told() {
     put(&store, "cut", "twelve bytes").await.unwrap();
     fs::write(dir.path().join("README"), "no object").unwrap();
     fs::write(dir.path().join("fake%"), "no object").unwrap();
+    fs::copy(dir.path().join("good%"), dir.path().join("g%2Fod%")).unwrap();
+    put(&store, ".", "dot").await.unwrap();
+    fs::copy(dir.path().join(".%"), dir.path().join("%2E%")).unwrap();
     let cut = dir.path().join("cut%");
     fs::File::options()
         .write(true)
@@ -312,7 +330,7 @@ async fn files_of_others_are_passed_over_and_damaged_ones_are_told() {
         .iter()
         .map(|object| object.key.as_str())
         .collect();
-    assert_eq!(listed, ["cut", "good"]);
+    assert_eq!(listed, [".", "cut", "good"]);
     let error = body(&store, "cut").await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt);
     assert!(

@@ -11,25 +11,25 @@
 use std::fs;
 use std::io;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::disk::{self, PRIVATE, is_missing};
+use super::disk::{self, Disk, is_missing};
 use super::header::HeaderError;
 use super::names::{self, Name};
 use crate::base::progress::Progress;
 use crate::store::listing::{PageBuilder, PagePlan, Shown};
 use crate::store::{ListPage, ListedObject};
 
-/// One page of the objects below `root`.
+/// One page of the objects.
 pub(super) fn list(
-    root: &Path,
+    disk: &Disk,
     plan: &PagePlan,
     progress: Option<&Progress>,
 ) -> io::Result<ListPage> {
     // The directory that holds all keys with the prefix.
     let above = plan.prefix.rfind('/').map_or("", |at| &plan.prefix[..=at]);
     let mut walk = Walk {
-        root,
+        disk,
         plan,
         page: PageBuilder::new(plan),
         progress,
@@ -41,13 +41,14 @@ pub(super) fn list(
 }
 
 struct Walk<'a> {
-    root: &'a Path,
+    disk: &'a Disk,
     plan: &'a PagePlan,
     page: PageBuilder,
     progress: Option<&'a Progress>,
 }
 
 /// An object's file, or the directory of a component.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     /// The object's key, or the prefix of all keys in the directory.
     key: String,
@@ -62,9 +63,14 @@ impl Walk<'_> {
             progress.touch();
         }
         let mut entries = vec![];
-        let path = self.root.join(names::directory_path(prefix));
-        collect(&path, prefix, self.plan, &mut entries)?;
-        entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+        let path = self.disk.root().join(names::directory_path(prefix));
+        let _all = self.visit(&path, prefix, &mut |entry| {
+            entries.push(entry);
+            ControlFlow::Continue(())
+        })?;
+        entries.sort_unstable();
+        // A name that the store would not write can stand for a key that is there already.
+        entries.dedup();
         for entry in entries {
             let flow = if entry.is_directory {
                 self.subdirectory(&entry.key)?
@@ -96,7 +102,7 @@ impl Walk<'_> {
         if self.page.is_full() {
             return Ok(ControlFlow::Break(()));
         }
-        let path = self.root.join(names::file_path(&key));
+        let path = self.disk.root().join(names::file_path(&key));
         match disk::open_object(&path) {
             Ok(Ok(found)) => self.page.push_object(ListedObject {
                 key,
@@ -106,7 +112,7 @@ impl Walk<'_> {
             }),
             // It has a key and a claim to its name: reading it says what is wrong.
             Ok(Err(HeaderError::Length { expected, .. })) => {
-                tracing::warn!(object = key, "{path:?} was cut off");
+                tracing::warn!(object = key, "{} was cut off", path.display());
                 self.page.push_object(ListedObject {
                     key,
                     size: expected,
@@ -114,7 +120,7 @@ impl Walk<'_> {
                     last_modified: crate::base::time::Timestamp::EPOCH,
                 });
             }
-            Ok(Err(foreign)) => tracing::warn!("{path:?} is not listed: {foreign}"),
+            Ok(Err(foreign)) => self.disk.report_foreign(&path, &foreign.to_string()),
             Err(error) if is_missing(&error) => {}
             Err(error) => return Err(error),
         }
@@ -124,8 +130,8 @@ impl Walk<'_> {
     /// Whether any object below `prefix` is at or after the cursor.
     fn is_any_shown(&self, prefix: &str) -> io::Result<bool> {
         let mut directories = vec![];
-        let path = self.root.join(names::directory_path(prefix));
-        let found = visit(&path, prefix, self.plan, &mut |entry| {
+        let path = self.disk.root().join(names::directory_path(prefix));
+        let found = self.visit(&path, prefix, &mut |entry| {
             if entry.is_directory {
                 directories.push(entry.key);
                 ControlFlow::Continue(())
@@ -143,85 +149,72 @@ impl Walk<'_> {
         }
         Ok(false)
     }
-}
 
-fn collect(path: &Path, prefix: &str, plan: &PagePlan, entries: &mut Vec<Entry>) -> io::Result<()> {
-    let flow = visit(path, prefix, plan, &mut |entry| {
-        entries.push(entry);
-        ControlFlow::Continue(())
-    })?;
-    debug_assert!(flow.is_continue(), "collecting never breaks off");
-    Ok(())
-}
-
-/// Visits the entries of a directory that may be shown, in no order, with those of the pieces
-/// of long components.
-fn visit(
-    path: &Path,
-    key_above: &str,
-    plan: &PagePlan,
-    visitor: &mut impl FnMut(Entry) -> ControlFlow<()>,
-) -> io::Result<ControlFlow<()>> {
-    let directory = match fs::read_dir(path) {
-        Ok(directory) => directory,
-        Err(error) if is_missing(&error) => return Ok(ControlFlow::Continue(())),
-        Err(error) => return Err(error),
-    };
-    for found in directory {
-        let found = match found {
-            Ok(found) => found,
-            Err(error) if is_missing(&error) => break,
+    /// Visits the entries of a directory that may be shown, in no order, with those of the pieces
+    /// of long components.
+    fn visit(
+        &self,
+        path: &Path,
+        key_above: &str,
+        visitor: &mut impl FnMut(Entry) -> ControlFlow<()>,
+    ) -> io::Result<ControlFlow<()>> {
+        let directory = match fs::read_dir(path) {
+            Ok(directory) => directory,
+            Err(error) if is_missing(&error) => return Ok(ControlFlow::Continue(())),
             Err(error) => return Err(error),
         };
-        let name = found.file_name();
-        let parsed = name.to_str().and_then(names::parse);
-        let is_directory = match found.file_type() {
-            Ok(kind) => kind.is_dir(),
-            Err(error) if is_missing(&error) => continue,
-            Err(error) => return Err(error),
-        };
-        let flow = match (parsed, is_directory) {
-            (Some(Name::Piece(piece)), true) => {
-                let key = format!("{key_above}{piece}");
-                if !plan.may_show_below(&key) {
+        for found in directory {
+            let found = match found {
+                Ok(found) => found,
+                Err(error) if is_missing(&error) => break,
+                Err(error) => return Err(error),
+            };
+            let name = found.file_name();
+            let parsed = name.to_str().and_then(names::parse);
+            let is_directory = match found.file_type() {
+                Ok(kind) => kind.is_dir(),
+                Err(error) if is_missing(&error) => continue,
+                Err(error) => return Err(error),
+            };
+            let flow = match (parsed, is_directory) {
+                (Some(Name::Piece(piece)), true) => {
+                    let key = format!("{key_above}{piece}");
+                    if !self.plan.may_show_below(&key) {
+                        continue;
+                    }
+                    self.visit(&path.join(&name), &key, visitor)?
+                }
+                (Some(Name::Directory(component)), true) => {
+                    let key = format!("{key_above}{component}/");
+                    if !self.plan.may_show_below(&key) {
+                        continue;
+                    }
+                    visitor(Entry {
+                        key,
+                        is_directory: true,
+                    })
+                }
+                (Some(Name::File(component)), false) => {
+                    let key = format!("{key_above}{component}");
+                    if self.plan.show(&key) == Shown::No {
+                        continue;
+                    }
+                    visitor(Entry {
+                        key,
+                        is_directory: false,
+                    })
+                }
+                _ => {
+                    let path = path.join(&name);
+                    self.disk
+                        .report_foreign(&path, "it was not written by cloakfs");
                     continue;
                 }
-                visit(&path.join(&name), &key, plan, visitor)?
+            };
+            if flow.is_break() {
+                return Ok(flow);
             }
-            (Some(Name::Directory(component)), true) => {
-                let key = format!("{key_above}{component}/");
-                if !plan.may_show_below(&key) {
-                    continue;
-                }
-                visitor(Entry {
-                    key,
-                    is_directory: true,
-                })
-            }
-            (Some(Name::File(component)), false) => {
-                let key = format!("{key_above}{component}");
-                if plan.show(&key) == Shown::No {
-                    continue;
-                }
-                visitor(Entry {
-                    key,
-                    is_directory: false,
-                })
-            }
-            _ => {
-                report_foreign(&path.join(&name));
-                continue;
-            }
-        };
-        if flow.is_break() {
-            return Ok(flow);
         }
-    }
-    Ok(ControlFlow::Continue(()))
-}
-
-fn report_foreign(path: &PathBuf) {
-    if path.file_name().is_none_or(|name| name != PRIVATE) {
-        tracing::warn!("{path:?} is not listed: it was not written by cloakfs");
+        Ok(ControlFlow::Continue(()))
     }
 }
