@@ -117,9 +117,13 @@ impl FileSystem {
         } else {
             let content = inode.content();
             let snapshot = content.snapshot();
-            let version = snapshot.version.ok_or_else(|| FsError::posix(libc::ESTALE))?;
-            let done =
-                self.volume.set_attributes(path, &version, snapshot.size, meta).await?;
+            let version = snapshot
+                .version
+                .ok_or_else(|| FsError::posix(libc::ESTALE))?;
+            let done = self
+                .volume
+                .set_attributes(path, &version, snapshot.size, meta)
+                .await?;
             content.update(|snapshot| {
                 snapshot.version = Some(done.version.clone());
                 snapshot.commit = Some(done.commit);
@@ -127,7 +131,10 @@ impl FileSystem {
             if let Some(dirty) = content.dirty()
                 && let Some(base) = dirty.base()
             {
-                dirty.set_base(Base { version: done.version, ..base });
+                dirty.set_base(Base {
+                    version: done.version,
+                    ..base
+                });
             }
             inode.state().changed = Some(Instant::now());
         }
@@ -154,7 +161,9 @@ impl FileSystem {
 
     /// Asks the bucket about an inode.
     pub(super) async fn ask(&self, inode: &Arc<Inode>) -> Result<()> {
-        let Some(path) = self.table.path(inode) else { return Ok(()) };
+        let Some(path) = self.table.path(inode) else {
+            return Ok(());
+        };
         let asked = Instant::now();
         let stat = match self.stats.fresh(&path) {
             Some(stat) => Some(stat),

@@ -35,7 +35,9 @@ impl FileSystem {
 
     async fn commit_locked(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
         let content = inode.content();
-        let Some(path) = self.table.path(inode) else { return Ok(()) };
+        let Some(path) = self.table.path(inode) else {
+            return Ok(());
+        };
         if !inode.is_uncommitted() {
             return Ok(());
         }
@@ -48,7 +50,8 @@ impl FileSystem {
             return Ok(());
         }
         if let Some(version) = &snapshot.version {
-            self.take_over_attributes(inode, &path, version, snapshot.commit.as_deref()).await?;
+            self.take_over_attributes(inode, &path, version, snapshot.commit.as_deref())
+                .await?;
         }
         let condition = match (&snapshot.version, &snapshot.replaces) {
             (Some(version), _) | (None, Some(version)) => Condition::IfVersion(version.clone()),
@@ -76,7 +79,11 @@ impl FileSystem {
                 }
                 Ok(())
             }
-            Err(error) if error.kind().is_some_and(|kind| is_conflict(kind, &condition)) => {
+            Err(error)
+                if error
+                    .kind()
+                    .is_some_and(|kind| is_conflict(kind, &condition)) =>
+            {
                 self.resolve_conflict(inode, &content, &path, &dirty).await
             }
             Err(error) => Err(error.into()),
@@ -95,13 +102,16 @@ impl FileSystem {
         if inode.state().meta_set_here {
             return Ok(());
         }
-        let Some(stat) = self.volume.stat_file(path).await? else { return Ok(()) };
-        let same_content =
-            stat.version.as_ref().is_some_and(|current| current.etag == version.etag);
+        let Some(stat) = self.volume.stat_file(path).await? else {
+            return Ok(());
+        };
+        let same_content = stat
+            .version
+            .as_ref()
+            .is_some_and(|current| current.etag == version.etag);
         if same_content && stat.commit.as_deref() != commit {
             let mut state = inode.state();
-            let (mtime, ctime) =
-                (state.meta.attributes.mtime, state.meta.attributes.ctime);
+            let (mtime, ctime) = (state.meta.attributes.mtime, state.meta.attributes.ctime);
             state.meta = stat.meta;
             state.meta.attributes.mtime = mtime;
             state.meta.attributes.ctime = ctime;
@@ -134,7 +144,10 @@ impl FileSystem {
             .into_iter()
             .filter(|inode| inode.is_uncommitted())
             .map(|inode| {
-                let bytes = inode.content().dirty().map_or(0, |dirty| dirty.dirty_bytes());
+                let bytes = inode
+                    .content()
+                    .dirty()
+                    .map_or(0, |dirty| dirty.dirty_bytes());
                 (inode, bytes)
             })
             .collect();

@@ -30,9 +30,7 @@ impl FileSystem {
             let kept = path.parent().unwrap_or_else(VolumePath::root).join(&name);
             match dirty.commit(&kept, &meta, &Condition::IfAbsent).await {
                 Ok(done) => break (kept, done),
-                Err(error)
-                    if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 =>
-                {
+                Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
                     attempt += 1;
                 }
                 Err(error) => return Err(error.into()),
@@ -81,15 +79,25 @@ fn conflict_name(
     attempt: u32,
 ) -> Option<PlainName> {
     let name = path.name()?;
-    let host: String =
-        host.chars().map(|c| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' }).collect();
+    let host: String = host
+        .chars()
+        .map(|c| {
+            if c.is_ascii_alphanumeric() || c == '-' {
+                c
+            } else {
+                '_'
+            }
+        })
+        .collect();
     let host = &host[..host.len().min(64)];
     let mut suffix = format!(".conflict-{host}-{}", time.compact_utc());
     if attempt > 0 {
         suffix = format!("{suffix}-{attempt}");
     }
     let parent = path.as_str().len() - name.len();
-    let room = NAME_BYTES_MAX.min(KEY_BYTES_MAX.checked_sub(parent)?).checked_sub(suffix.len())?;
+    let room = NAME_BYTES_MAX
+        .min(KEY_BYTES_MAX.checked_sub(parent)?)
+        .checked_sub(suffix.len())?;
     let mut cut = name.len().min(room);
     while !name.is_char_boundary(cut) {
         cut -= 1;
@@ -109,7 +117,10 @@ mod tests {
     fn the_name_tells_where_and_when() {
         let time = Timestamp::new(1_763_712_000, 0).unwrap();
         let name = conflict_name(&path("a.txt"), "host.example", time, 0).unwrap();
-        assert_eq!(name.as_str(), "a.txt.conflict-host_example-20251121T080000Z");
+        assert_eq!(
+            name.as_str(),
+            "a.txt.conflict-host_example-20251121T080000Z"
+        );
         let again = conflict_name(&path("a.txt"), "h", time, 2).unwrap();
         assert_eq!(again.as_str(), "a.txt.conflict-h-20251121T080000Z-2");
     }

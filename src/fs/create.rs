@@ -35,8 +35,10 @@ impl FileSystem {
             let path = self.child_path(parent, &name)?;
             let meta = self.new_meta(caller, parent, FileKind::File, mode, 0)?;
             if flags & libc::O_EXCL != 0 {
-                let done =
-                    self.volume.put(&path, &meta, Bytes::new(), &Condition::IfAbsent).await;
+                let done = self
+                    .volume
+                    .put(&path, &meta, Bytes::new(), &Condition::IfAbsent)
+                    .await;
                 self.made(&path, parent, &name, meta, 0, done)?
             } else {
                 self.table.child(parent, &name).map_or_else(
@@ -51,10 +53,12 @@ impl FileSystem {
                         Ok(inode)
                     },
                     // It came to be since the kernel looked: this opens it.
-                    |inode| if inode.kind == FileKind::File {
-                        Ok(inode)
-                    } else {
-                        Err(FsError::posix(libc::EEXIST))
+                    |inode| {
+                        if inode.kind == FileKind::File {
+                            Ok(inode)
+                        } else {
+                            Err(FsError::posix(libc::EEXIST))
+                        }
                     },
                 )?
             }
@@ -131,7 +135,10 @@ impl FileSystem {
         let _gate = self.gate.read().await;
         let path = self.child_path(parent, &name)?;
         let size = body.len() as u64;
-        let done = self.volume.put(&path, &meta, body, &Condition::IfAbsent).await;
+        let done = self
+            .volume
+            .put(&path, &meta, body, &Condition::IfAbsent)
+            .await;
         let inode = self.made(&path, parent, &name, meta, size, done)?;
         self.entry(&inode)
     }
@@ -154,7 +161,11 @@ impl FileSystem {
             }
             Err(error) => return Err(error.into()),
         };
-        let size = if meta.attributes.kind == FileKind::Directory { 0 } else { size };
+        let size = if meta.attributes.kind == FileKind::Directory {
+            0
+        } else {
+            size
+        };
         let stat = Stat {
             meta,
             size,
@@ -183,7 +194,10 @@ impl FileSystem {
         self.writable()?;
         let name = PlainName::new(name)?;
         let parent = self.inode(parent)?;
-        let path = self.table.path(&parent).ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let path = self
+            .table
+            .path(&parent)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
         if self.volume.is_reserved(&path.join(&name)) {
             return Err(FsError::refused(
                 libc::EPERM,

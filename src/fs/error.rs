@@ -23,7 +23,10 @@ impl FsError {
 
     /// An answer that POSIX prescribes; no log line.
     pub(super) fn posix(errno: i32) -> Self {
-        Self { errno, message: std::io::Error::from_raw_os_error(errno).to_string() }
+        Self {
+            errno,
+            message: std::io::Error::from_raw_os_error(errno).to_string(),
+        }
     }
 
     /// A refusal that needs words; the words are logged.
@@ -48,7 +51,10 @@ impl From<NameError> for FsError {
             NameError::NotUtf8 => libc::EILSEQ,
             NameError::Invalid => libc::EINVAL,
         };
-        Self { errno, message: error.to_string() }
+        Self {
+            errno,
+            message: error.to_string(),
+        }
     }
 }
 
@@ -166,6 +172,9 @@ mod tests {
         for (kind, errno) in table {
             assert_eq!(errno_of(kind, None), errno, "{kind:?}");
         }
-        assert_eq!(errno_of(ErrorKind::Invalid, Some("EntityTooLarge")), libc::EFBIG);
+        assert_eq!(
+            errno_of(ErrorKind::Invalid, Some("EntityTooLarge")),
+            libc::EFBIG
+        );
     }
 }

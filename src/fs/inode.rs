@@ -54,7 +54,10 @@ pub(super) struct State {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Place {
     Root,
-    At { parent: Ino, name: PlainName },
+    At {
+        parent: Ino,
+        name: PlainName,
+    },
     /// It has no name any more.
     Unlinked,
 }
@@ -105,7 +108,15 @@ impl Inode {
     pub fn from_stat(ino: Ino, place: Place, stat: Stat) -> Self {
         let implicit = stat.version.is_none();
         let content = Content::new(Snapshot::of(&stat));
-        Self::build(ino, place, stat.meta, content, implicit, stat.encryption, true)
+        Self::build(
+            ino,
+            place,
+            stat.meta,
+            content,
+            implicit,
+            stat.encryption,
+            true,
+        )
     }
 
     /// A file that only this mount knows so far.
@@ -118,8 +129,15 @@ impl Inode {
             size: 0,
             tag: FileTag(next_id()),
         });
-        let inode =
-            Self::build(ino, place, meta, content, false, ServerEncryption::None, false);
+        let inode = Self::build(
+            ino,
+            place,
+            meta,
+            content,
+            false,
+            ServerEncryption::None,
+            false,
+        );
         inode.state().meta_dirty = true;
         inode
     }
@@ -213,8 +231,7 @@ impl Inode {
         state.encryption = stat.encryption.clone();
         if self.kind == FileKind::Directory {
             // Times of a directory move with its entries, which no marker records.
-            let (mtime, ctime) =
-                (state.meta.attributes.mtime, state.meta.attributes.ctime);
+            let (mtime, ctime) = (state.meta.attributes.mtime, state.meta.attributes.ctime);
             state.meta = stat.meta;
             let attributes = &mut state.meta.attributes;
             attributes.mtime = attributes.mtime.max(mtime);
@@ -266,7 +283,11 @@ impl Content {
     pub fn new(snapshot: Snapshot) -> Self {
         Self {
             id: next_id(),
-            inner: Mutex::new(ContentState { snapshot, dirty: None, stale: false }),
+            inner: Mutex::new(ContentState {
+                snapshot,
+                dirty: None,
+                stale: false,
+            }),
         }
     }
 
@@ -310,13 +331,19 @@ impl Content {
     }
 
     pub fn is_dirty(&self) -> bool {
-        self.inner().dirty.as_ref().is_some_and(|dirty| dirty.is_dirty())
+        self.inner()
+            .dirty
+            .as_ref()
+            .is_some_and(|dirty| dirty.is_dirty())
     }
 
     /// Bytes, changes included.
     pub fn size(&self) -> u64 {
         let inner = self.inner();
-        inner.dirty.as_ref().map_or(inner.snapshot.size, |dirty| dirty.size())
+        inner
+            .dirty
+            .as_ref()
+            .map_or(inner.snapshot.size, |dirty| dirty.size())
     }
 
     pub fn is_stale(&self) -> bool {

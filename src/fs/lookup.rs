@@ -77,7 +77,9 @@ impl FileSystem {
             self.table.unlink(&inode);
             self.table.drop_unused(inode.ino);
         }
-        self.table.insert(path, parent, name, |ino, place| Inode::from_stat(ino, place, stat))
+        self.table.insert(path, parent, name, |ino, place| {
+            Inode::from_stat(ino, place, stat)
+        })
     }
 
     /// The answer to a lookup, with its reference counted.
@@ -101,7 +103,10 @@ impl FileSystem {
         if parent.kind != FileKind::Directory {
             return Err(FsError::posix(libc::ENOTDIR));
         }
-        let path = self.table.path(&parent).ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let path = self
+            .table
+            .path(&parent)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
         let path = path.join(name);
         if self.volume.is_reserved(&path) {
             return Err(FsError::posix(libc::ENOENT));
@@ -113,11 +118,16 @@ impl FileSystem {
     pub(super) fn is_fresh(&self, inode: &Inode) -> bool {
         let state = inode.state();
         state.place == Place::Unlinked
-            || state.checked.is_some_and(|checked| checked.elapsed() < self.config.ttl)
+            || state
+                .checked
+                .is_some_and(|checked| checked.elapsed() < self.config.ttl)
     }
 
     pub(super) fn changed_since(inode: &Inode, asked: Instant) -> bool {
-        inode.state().changed.is_some_and(|changed| changed >= asked)
+        inode
+            .state()
+            .changed
+            .is_some_and(|changed| changed >= asked)
     }
 
     /// One handle more on an inode.

@@ -136,10 +136,16 @@ impl FileSystem {
     }
 
     fn inode(&self, ino: Ino) -> Result<Arc<Inode>> {
-        self.table.inode(ino).ok_or_else(|| FsError::posix(libc::ESTALE))
+        self.table
+            .inode(ino)
+            .ok_or_else(|| FsError::posix(libc::ESTALE))
     }
 
     fn writable(&self) -> Result<()> {
-        if self.config.read_only { Err(FsError::posix(libc::EROFS)) } else { Ok(()) }
+        if self.config.read_only {
+            Err(FsError::posix(libc::EROFS))
+        } else {
+            Ok(())
+        }
     }
 }

@@ -22,7 +22,10 @@ impl FileSystem {
             return Err(FsError::posix(libc::EINVAL));
         }
         let _gate = self.gate.read().await;
-        let path = self.table.path(&inode).ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let path = self
+            .table
+            .path(&inode)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
         Ok(self.volume.read_whole(&path).await?)
     }
 
@@ -85,11 +88,17 @@ impl FileSystem {
             let state = directory.state();
             (state.implicit, state.meta.clone())
         };
-        let Some(path) = self.table.path(&directory) else { return Ok(()) };
+        let Some(path) = self.table.path(&directory) else {
+            return Ok(());
+        };
         if !implicit || path.is_root() {
             return Ok(());
         }
-        match self.volume.put_marker(&path, &meta, &Condition::IfAbsent).await {
+        match self
+            .volume
+            .put_marker(&path, &meta, &Condition::IfAbsent)
+            .await
+        {
             Ok(_) => {}
             Err(error) if error.kind() == crate::store::ErrorKind::Precondition => {}
             Err(error) => return Err(error.into()),
@@ -100,17 +109,15 @@ impl FileSystem {
 
     /// Keeps the content of a file that is about to lose its name while handles have it open.
     /// The caller holds the inode's operation.
-    pub(super) async fn preserve_if_open(
-        &self,
-        inode: &Inode,
-        path: &VolumePath,
-    ) -> Result<()> {
+    pub(super) async fn preserve_if_open(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
         if inode.opens.load(Ordering::Acquire) == 0 || inode.kind != FileKind::File {
             return Ok(());
         }
         let content = inode.content();
         let snapshot = content.snapshot();
-        let Some(version) = snapshot.version else { return Ok(()) };
+        let Some(version) = snapshot.version else {
+            return Ok(());
+        };
         if snapshot.elsewhere.is_some() {
             return Ok(());
         }
@@ -130,7 +137,11 @@ impl FileSystem {
         let size = content.snapshot().size;
         if let Some(dirty) = content.dirty() {
             let version = version.clone();
-            dirty.set_base(Base { object: object.clone(), version, size });
+            dirty.set_base(Base {
+                object: object.clone(),
+                version,
+                size,
+            });
         }
         content.update(|snapshot| {
             snapshot.version = Some(version);

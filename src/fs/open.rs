@@ -41,7 +41,10 @@ impl FileHandle {
     pub fn note_writer(&self, caller: Caller, from_page_cache: bool) {
         match process_of(caller.pid) {
             Some(process) if !from_page_cache => {
-                self.writers.lock().unwrap_or_else(PoisonError::into_inner).insert(process);
+                self.writers
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(process);
             }
             _ => self.anonymous_writer.store(true, Ordering::Release),
         }
@@ -70,12 +73,7 @@ fn process_of(thread: u32) -> Option<u32> {
 
 impl FileSystem {
     /// Opens a file; `flags` are open(2)'s. Asks the bucket for the newest version.
-    pub async fn open(
-        self: &Arc<Self>,
-        caller: Caller,
-        ino: Ino,
-        flags: i32,
-    ) -> Result<Opened> {
+    pub async fn open(self: &Arc<Self>, caller: Caller, ino: Ino, flags: i32) -> Result<Opened> {
         let inode = self.inode(ino)?;
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
         if writes {
@@ -101,8 +99,10 @@ impl FileSystem {
         inode: &Arc<Inode>,
         flags: i32,
     ) -> Result<Opened> {
-        let just_now =
-            inode.state().checked.is_some_and(|checked| checked.elapsed() < JUST_NOW);
+        let just_now = inode
+            .state()
+            .checked
+            .is_some_and(|checked| checked.elapsed() < JUST_NOW);
         if !just_now && !inode.is_uncommitted() && inode.state().place != Place::Unlinked {
             let _gate = self.gate.read().await;
             self.ask(inode).await?;
@@ -130,21 +130,30 @@ impl FileSystem {
         let id = self.next_handle();
         // The kernel's pages belong to the inode: while a handle on another version is open,
         // they are not shared with it.
-        let mixed = self.files.iter().any(|other| {
-            other.inode.ino == inode.ino && other.content.id != content.id
-        });
-        self.files.insert(id, Arc::new(FileHandle::new(Arc::clone(inode), content)));
-        Opened { handle: id, keep_cache: keep_cache && !mixed, direct_io: mixed }
+        let mixed = self
+            .files
+            .iter()
+            .any(|other| other.inode.ino == inode.ino && other.content.id != content.id);
+        self.files
+            .insert(id, Arc::new(FileHandle::new(Arc::clone(inode), content)));
+        Opened {
+            handle: id,
+            keep_cache: keep_cache && !mixed,
+            direct_io: mixed,
+        }
     }
 
     pub(super) fn file(&self, handle: HandleId) -> Result<Arc<FileHandle>> {
         let file = self.files.get(&handle);
-        file.map(|file| Arc::clone(&file)).ok_or_else(|| FsError::posix(libc::EBADF))
+        file.map(|file| Arc::clone(&file))
+            .ok_or_else(|| FsError::posix(libc::EBADF))
     }
 
     /// The last descriptor of a handle was closed: commits what is left.
     pub async fn release(self: &Arc<Self>, handle: HandleId) {
-        let Some((_, file)) = self.files.remove(&handle) else { return };
+        let Some((_, file)) = self.files.remove(&handle) else {
+            return;
+        };
         if file.inode.is_uncommitted() && Arc::ptr_eq(&file.inode.content(), &file.content) {
             // close(2) has returned: whoever wrote was told then. What fails here is logged,
             // stays in staging and is tried again by sync and unmount.

@@ -19,17 +19,14 @@ use crate::write::{Base, BaseReader};
 
 impl FileSystem {
     /// Reads up to `size` bytes; fewer only at the end of the file.
-    pub async fn read(
-        self: &Arc<Self>,
-        handle: HandleId,
-        offset: u64,
-        size: u32,
-    ) -> Result<Bytes> {
+    pub async fn read(self: &Arc<Self>, handle: HandleId, offset: u64, size: u32) -> Result<Bytes> {
         let file = self.file(handle)?;
         let length = file.content.size();
         let wanted = ByteRange::at(offset, size.into())
             .and_then(|wanted| wanted.intersection(ByteRange::new(0, length)));
-        let Some(range) = wanted else { return Ok(Bytes::new()) };
+        let Some(range) = wanted else {
+            return Ok(Bytes::new());
+        };
         let source = self.source(&file.inode, &file.content);
         let read = match file.content.dirty() {
             Some(dirty) => dirty.read(range, &source).await.map_err(FsError::from),
@@ -52,9 +49,13 @@ impl FileSystem {
             .unwrap_or_else(PoisonError::into_inner)
             .on_read(range.start(), range.len(), snapshot.size);
         if let Some(ahead) = ahead {
-            self.cache.prefetch(snapshot.tag, snapshot.size, ahead, Arc::clone(&shared));
+            self.cache
+                .prefetch(snapshot.tag, snapshot.size, ahead, Arc::clone(&shared));
         }
-        let read = self.cache.read(snapshot.tag, snapshot.size, range, shared).await;
+        let read = self
+            .cache
+            .read(snapshot.tag, snapshot.size, range, shared)
+            .await;
         read.map_err(|error| FsError::reading(&error))
     }
 
@@ -85,7 +86,9 @@ pub(super) struct Source {
 
 impl fmt::Debug for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Source").field("ino", &self.inode.ino).finish_non_exhaustive()
+        f.debug_struct("Source")
+            .field("ino", &self.inode.ino)
+            .finish_non_exhaustive()
     }
 }
 
@@ -100,7 +103,10 @@ impl BlockSource for Source {
             let snapshot = self.content.snapshot();
             let version = snapshot.version.ok_or_else(gone)?;
             let object = fs.location(&self.inode, &self.content).ok_or_else(gone)?;
-            fs.volume.read(&object, &version, range).await.map_err(Arc::new)
+            fs.volume
+                .read(&object, &version, range)
+                .await
+                .map_err(Arc::new)
         })
     }
 }
@@ -112,14 +118,23 @@ impl BaseReader for Source {
         base: &Base,
         range: ByteRange,
     ) -> std::result::Result<Bytes, Arc<VolumeError>> {
-        let fs = self.fs.upgrade().ok_or_else(|| Arc::new(VolumeError::gone(self.inode.ino)))?;
+        let fs = self
+            .fs
+            .upgrade()
+            .ok_or_else(|| Arc::new(VolumeError::gone(self.inode.ino)))?;
         let snapshot = self.content.snapshot();
         if snapshot.version.as_ref() == Some(&base.version) {
             let shared: Arc<dyn BlockSource<Error = Arc<VolumeError>>> = Arc::new(self.clone());
-            return fs.cache.read(snapshot.tag, snapshot.size, range, shared).await;
+            return fs
+                .cache
+                .read(snapshot.tag, snapshot.size, range, shared)
+                .await;
         }
         // A part of a large file that went to the bucket while it is still being written.
-        fs.volume.read(&base.object, &base.version, range).await.map_err(Arc::new)
+        fs.volume
+            .read(&base.object, &base.version, range)
+            .await
+            .map_err(Arc::new)
     }
 }
 

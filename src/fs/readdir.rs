@@ -82,7 +82,11 @@ impl FileSystem {
     /// Everything below that this mount made is in the bucket already but for open files, whose
     /// own fsync or close puts them there.
     pub async fn fsyncdir(self: &Arc<Self>, handle: HandleId) -> Result<()> {
-        if self.dirs.contains_key(&handle) { Ok(()) } else { Err(FsError::posix(libc::EBADF)) }
+        if self.dirs.contains_key(&handle) {
+            Ok(())
+        } else {
+            Err(FsError::posix(libc::EBADF))
+        }
     }
 
     /// Up to `max_items` entries from `offset` on. With `plus` each carries its attributes and a
@@ -97,7 +101,10 @@ impl FileSystem {
         let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
         let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;
         let _gate = self.gate.read().await;
-        let path = self.table.path(&dir.inode).ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let path = self
+            .table
+            .path(&dir.inode)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
         let mut listing = dir.listing.lock().await;
         if offset == 0 {
             *listing = Listing::default();
@@ -111,10 +118,14 @@ impl FileSystem {
             }
         }
         let end = listing.entries.len().min(from.saturating_add(wanted));
-        let ahead = listing.entries.len().min(from.saturating_add(wanted.max(LOOK_AHEAD)));
+        let ahead = listing
+            .entries
+            .len()
+            .min(from.saturating_add(wanted.max(LOOK_AHEAD)));
         let from = from.min(end);
         let until = if plus { ahead } else { end };
-        self.look_at(&dir.inode, &path, &mut listing.entries[from..until], plus).await?;
+        self.look_at(&dir.inode, &path, &mut listing.entries[from..until], plus)
+            .await?;
         for index in from..end {
             let listed = &listing.entries[index];
             let next_offset = index as u64 + 3;
@@ -187,15 +198,16 @@ impl FileSystem {
             let kind = match entry.kind {
                 ListedKind::Directory => Kind::Known(FileKind::Directory),
                 ListedKind::Object(_) if directories.contains(&entry.name) => continue,
-                ListedKind::Object(object)
-                    if object.size > SYMLINK_TARGET_BYTES_MAX as u64 =>
-                {
+                ListedKind::Object(object) if object.size > SYMLINK_TARGET_BYTES_MAX as u64 => {
                     Kind::Large(object, asked)
                 }
                 ListedKind::Object(object) => Kind::Small(object, asked),
             };
             if listing.names.insert(entry.name.clone()) {
-                listing.entries.push(Listed { name: entry.name, kind });
+                listing.entries.push(Listed {
+                    name: entry.name,
+                    kind,
+                });
             }
         }
         Ok(true)
@@ -218,10 +230,14 @@ impl FileSystem {
             };
             wanted.map(|(object, asked)| (index, path.join(&listed.name), listed, object, asked))
         });
-        let kinds = stream::iter(looks.map(|(index, path, listed, object, asked)| async move {
-            let kind = self.look_at_one(dir, &listed.name, path, object.as_ref(), asked).await?;
-            Ok::<_, FsError>((index, kind))
-        }))
+        let kinds = stream::iter(
+            looks.map(|(index, path, listed, object, asked)| async move {
+                let kind = self
+                    .look_at_one(dir, &listed.name, path, object.as_ref(), asked)
+                    .await?;
+                Ok::<_, FsError>((index, kind))
+            }),
+        )
         .buffer_unordered(PARALLEL_STATS)
         .try_collect::<Vec<_>>()
         .await?;
@@ -290,14 +306,18 @@ impl FileSystem {
                 (Some(inode), _) if inode.is_uncommitted() || self.is_fresh(inode) => {
                     Arc::clone(inode)
                 }
-                (_, Some(stat)) => {
-                    self.adopt(&path, dir.ino, &listed.name, stat, Instant::now())
-                }
+                (_, Some(stat)) => self.adopt(&path, dir.ino, &listed.name, stat, Instant::now()),
                 (_, None) => return None,
             };
             let entry = self.entry(&inode).ok()?;
             let kind = inode.kind;
-            return Some(DirItem { ino: inode.ino, next_offset, kind, name, entry: Some(entry) });
+            return Some(DirItem {
+                ino: inode.ino,
+                next_offset,
+                kind,
+                name,
+                entry: Some(entry),
+            });
         }
         let kind = match (&known, &listed.kind) {
             (Some(inode), _) => inode.kind,
@@ -306,6 +326,12 @@ impl FileSystem {
             (None, Kind::Small(..)) => return None,
         };
         let ino = self.table.number(dir.ino, &listed.name, &path);
-        Some(DirItem { ino, next_offset, kind, name, entry: None })
+        Some(DirItem {
+            ino,
+            next_offset,
+            kind,
+            name,
+            entry: None,
+        })
     }
 }

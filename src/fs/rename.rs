@@ -46,7 +46,10 @@ impl FileSystem {
         if parent == new_parent && name == new_name {
             return Ok(());
         }
-        let _names = self.names.lock_two((parent, &name), (new_parent, &new_name)).await;
+        let _names = self
+            .names
+            .lock_two((parent, &name), (new_parent, &new_name))
+            .await;
         let is_directory = {
             let _gate = self.gate.read().await;
             self.find(parent, &name).await?.kind == FileKind::Directory
@@ -85,7 +88,8 @@ impl FileSystem {
             to: &to,
         };
         if is_directory {
-            self.rename_directory(&inode, target.as_deref(), &names).await
+            self.rename_directory(&inode, target.as_deref(), &names)
+                .await
         } else {
             self.rename_file(&inode, target.as_deref(), &names).await
         }
@@ -102,7 +106,10 @@ impl FileSystem {
 
     /// What POSIX says of replacing one kind by another.
     async fn may_replace(&self, inode: &Inode, target: &Inode, to: &VolumePath) -> Result<()> {
-        match (inode.kind == FileKind::Directory, target.kind == FileKind::Directory) {
+        match (
+            inode.kind == FileKind::Directory,
+            target.kind == FileKind::Directory,
+        ) {
             (true, false) => Err(FsError::posix(libc::ENOTDIR)),
             (false, true) => Err(FsError::posix(libc::EISDIR)),
             (true, true) if !self.is_empty(target, to).await? => {
@@ -127,7 +134,9 @@ impl FileSystem {
                 let version = target.content().snapshot().version;
                 if version.is_some() && inode.content().snapshot().version.is_none() {
                     // Ours is not in the bucket yet; its commit will replace this version.
-                    inode.content().update(|snapshot| snapshot.replaces = version);
+                    inode
+                        .content()
+                        .update(|snapshot| snapshot.replaces = version);
                 }
                 true
             }
@@ -148,7 +157,10 @@ impl FileSystem {
                 encryption: inode.state().encryption.clone(),
                 hides_object: false,
             };
-            let done = self.volume.rename(names.from, &stat, names.to, &meta).await?;
+            let done = self
+                .volume
+                .rename(names.from, &stat, names.to, &meta)
+                .await?;
             self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
             content.update(|snapshot| snapshot.commit = Some(done.commit));
         }
@@ -160,7 +172,10 @@ impl FileSystem {
         self.forget_pending(inode);
         self.moved(inode, names);
         if pending && let Some(parent) = self.table.inode(names.to_parent) {
-            parent.state().pending.insert(names.to_name.clone(), inode.ino);
+            parent
+                .state()
+                .pending
+                .insert(names.to_name.clone(), inode.ino);
         }
         Ok(())
     }
@@ -194,7 +209,9 @@ impl FileSystem {
         // Last, and with its new time: where the old one was implicit it gets a marker now.
         self.volume.put_marker(to, &meta, &Condition::None).await?;
         let deletes = stream::iter(
-            objects.iter().map(|(rest, _)| self.volume.delete_below(from, rest)),
+            objects
+                .iter()
+                .map(|(rest, _)| self.volume.delete_below(from, rest)),
         )
         .buffer_unordered(PARALLEL_OBJECTS)
         .filter_map(async |done| done.err())
@@ -242,9 +259,10 @@ impl FileSystem {
 
     async fn undo_copies(&self, to: &VolumePath, objects: &[(String, ListedObject)]) {
         let undone = stream::iter(
-            objects.iter().filter(|(rest, _)| !rest.is_empty()).map(|(rest, _)| {
-                self.volume.delete_below(to, rest)
-            }),
+            objects
+                .iter()
+                .filter(|(rest, _)| !rest.is_empty())
+                .map(|(rest, _)| self.volume.delete_below(to, rest)),
         )
         .buffer_unordered(PARALLEL_OBJECTS)
         .filter_map(async |done| done.err())
@@ -258,7 +276,9 @@ impl FileSystem {
     /// Inodes below a directory that has moved: their objects have new keys and versions.
     fn follow_rename(&self, to: &VolumePath, copies: &HashMap<String, Version>) {
         for inode in self.table.all() {
-            let Some(path) = self.table.path(&inode) else { continue };
+            let Some(path) = self.table.path(&inode) else {
+                continue;
+            };
             let Some(rest) = path.as_str().strip_prefix(&format!("{}/", to.as_str())) else {
                 continue;
             };

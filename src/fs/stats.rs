@@ -45,8 +45,14 @@ enum Known {
 
 impl StatCache {
     pub fn new(ttl: Duration) -> Self {
-        let entries = Entries { known: LruCache::new(ENTRIES), all_changed: None };
-        Self { ttl, entries: Mutex::new(entries) }
+        let entries = Entries {
+            known: LruCache::new(ENTRIES),
+            all_changed: None,
+        };
+        Self {
+            ttl,
+            entries: Mutex::new(entries),
+        }
     }
 
     /// What is known to be so within the time to live.
@@ -65,11 +71,19 @@ impl StatCache {
         asked: Instant,
     ) -> Option<Stat> {
         let mut entries = self.lock();
-        let Known::There { stat, as_of, settled: true } = entries.known.get_mut(path)? else {
+        let Known::There {
+            stat,
+            as_of,
+            settled: true,
+        } = entries.known.get_mut(path)?
+        else {
             return None;
         };
         let same = stat.last_modified.secs() == listed.last_modified.secs()
-            && stat.version.as_ref().is_some_and(|version| version.etag == listed.etag);
+            && stat
+                .version
+                .as_ref()
+                .is_some_and(|version| version.etag == listed.etag);
         if !same {
             return None;
         }
@@ -85,15 +99,27 @@ impl StatCache {
             Some(Known::Changed(changed)) => Some(*changed),
             _ => None,
         };
-        if changed.max(entries.all_changed).is_some_and(|changed| changed >= asked) {
+        if changed
+            .max(entries.all_changed)
+            .is_some_and(|changed| changed >= asked)
+        {
             return;
         }
-        entries.known.put(path, Known::There { stat, as_of: asked, settled });
+        entries.known.put(
+            path,
+            Known::There {
+                stat,
+                as_of: asked,
+                settled,
+            },
+        );
     }
 
     /// This mount changed what is at the path.
     pub fn changed(&self, path: &VolumePath) {
-        self.lock().known.put(path.clone(), Known::Changed(Instant::now()));
+        self.lock()
+            .known
+            .put(path.clone(), Known::Changed(Instant::now()));
     }
 
     /// This mount changed what is at many paths.

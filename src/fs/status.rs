@@ -66,7 +66,9 @@ struct Inner {
 impl Notices {
     pub fn note_failure(&self, path: Option<VolumePath>, error: &FsError) {
         if let Some(path) = path {
-            self.inner().failed.insert(path.as_str().to_owned(), error.to_string());
+            self.inner()
+                .failed
+                .insert(path.as_str().to_owned(), error.to_string());
         }
     }
 
@@ -111,8 +113,12 @@ impl FileSystem {
     #[must_use]
     pub fn status(&self) -> FsStatus {
         let cache = self.cache.stats();
-        let uncommitted: Vec<_> =
-            self.table.all().into_iter().filter(|inode| inode.is_uncommitted()).collect();
+        let uncommitted: Vec<_> = self
+            .table
+            .all()
+            .into_iter()
+            .filter(|inode| inode.is_uncommitted())
+            .collect();
         let bytes = uncommitted
             .iter()
             .filter_map(|inode| inode.content().dirty())

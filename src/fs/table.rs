@@ -21,7 +21,10 @@ pub(super) struct InodeTable {
 
 impl InodeTable {
     pub fn new(root: Inode) -> Self {
-        let table = Self { inodes: DashMap::new(), dentries: DashMap::new() };
+        let table = Self {
+            inodes: DashMap::new(),
+            dentries: DashMap::new(),
+        };
         table.inodes.insert(ROOT, Arc::new(root));
         table
     }
@@ -51,7 +54,10 @@ impl InodeTable {
         name: &PlainName,
         make: impl FnOnce(Ino, Place) -> Inode,
     ) -> Arc<Inode> {
-        let place = Place::At { parent, name: name.clone() };
+        let place = Place::At {
+            parent,
+            name: name.clone(),
+        };
         let mut ino = number_of(path);
         loop {
             match self.inodes.entry(ino) {
@@ -69,7 +75,10 @@ impl InodeTable {
     /// Gives an inode another name.
     pub fn rename(&self, inode: &Inode, parent: Ino, name: &PlainName) {
         self.unlink(inode);
-        inode.state().place = Place::At { parent, name: name.clone() };
+        inode.state().place = Place::At {
+            parent,
+            name: name.clone(),
+        };
         self.dentries.insert((parent, name.clone()), inode.ino);
     }
 
@@ -77,7 +86,8 @@ impl InodeTable {
     pub fn unlink(&self, inode: &Inode) {
         let place = std::mem::replace(&mut inode.state().place, Place::Unlinked);
         if let Place::At { parent, name } = place {
-            self.dentries.remove_if(&(parent, name), |_, ino| *ino == inode.ino);
+            self.dentries
+                .remove_if(&(parent, name), |_, ino| *ino == inode.ino);
         }
     }
 
@@ -85,7 +95,10 @@ impl InodeTable {
     pub fn forget(&self, ino: Ino, count: u64) {
         if let Some(inode) = self.inodes.get(&ino) {
             let before = inode.lookups.fetch_sub(count, Ordering::AcqRel);
-            assert!(before >= count, "the kernel gave back more references than it had");
+            assert!(
+                before >= count,
+                "the kernel gave back more references than it had"
+            );
         }
         self.drop_unused(ino);
     }
@@ -101,7 +114,8 @@ impl InodeTable {
         if let Some((_, inode)) = self.inodes.remove_if(&ino, unused) {
             let place = inode.state().place.clone();
             if let Place::At { parent, name } = place {
-                self.dentries.remove_if(&(parent, name), |_, other| *other == ino);
+                self.dentries
+                    .remove_if(&(parent, name), |_, other| *other == ino);
             }
         }
     }
@@ -120,12 +134,19 @@ impl InodeTable {
                 }
             }
         }
-        Some(names.iter().rev().fold(VolumePath::root(), |path, name| path.join(name)))
+        Some(
+            names
+                .iter()
+                .rev()
+                .fold(VolumePath::root(), |path, name| path.join(name)),
+        )
     }
 
     /// The number that a name has or would get.
     pub fn number(&self, parent: Ino, name: &PlainName, path: &VolumePath) -> Ino {
-        self.dentries.get(&(parent, name.clone())).map_or_else(|| number_of(path), |ino| *ino)
+        self.dentries
+            .get(&(parent, name.clone()))
+            .map_or_else(|| number_of(path), |ino| *ino)
     }
 
     pub fn all(&self) -> Vec<Arc<Inode>> {
@@ -163,25 +184,33 @@ pub(super) struct NameGuard<'a> {
 
 impl NameLocks {
     pub fn new() -> Self {
-        Self { stripes: (0..1024).map(|_| Mutex::new(())).collect(), hasher: RandomState::new() }
+        Self {
+            stripes: (0..1024).map(|_| Mutex::new(())).collect(),
+            hasher: RandomState::new(),
+        }
     }
 
     pub async fn lock(&self, parent: Ino, name: &PlainName) -> NameGuard<'_> {
         let first = self.stripes[self.stripe(parent, name)].lock().await;
-        NameGuard { _first: first, _second: None }
+        NameGuard {
+            _first: first,
+            _second: None,
+        }
     }
 
     /// Locks two names in an order that cannot deadlock.
-    pub async fn lock_two(
-        &self,
-        one: (Ino, &PlainName),
-        two: (Ino, &PlainName),
-    ) -> NameGuard<'_> {
+    pub async fn lock_two(&self, one: (Ino, &PlainName), two: (Ino, &PlainName)) -> NameGuard<'_> {
         let (one, two) = (self.stripe(one.0, one.1), self.stripe(two.0, two.1));
         let first = self.stripes[one.min(two)].lock().await;
-        let second =
-            if one == two { None } else { Some(self.stripes[one.max(two)].lock().await) };
-        NameGuard { _first: first, _second: second }
+        let second = if one == two {
+            None
+        } else {
+            Some(self.stripes[one.max(two)].lock().await)
+        };
+        NameGuard {
+            _first: first,
+            _second: second,
+        }
     }
 
     fn stripe(&self, parent: Ino, name: &PlainName) -> usize {

@@ -100,7 +100,11 @@ impl FileSystem {
         if file.content.is_stale() && file.content.is_dirty() {
             return Err(FsError::posix(libc::ESTALE));
         }
-        if file.inode.is_uncommitted() { self.commit(&file.inode).await } else { Ok(()) }
+        if file.inode.is_uncommitted() {
+            self.commit(&file.inode).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Where the changes of a content are kept.
@@ -117,11 +121,16 @@ impl FileSystem {
         }
         let path = self.table.path(inode);
         Ok(content.dirty_or(|snapshot| {
-            let object = snapshot.elsewhere.clone().or_else(|| path.map(ObjectRef::Path));
+            let object = snapshot
+                .elsewhere
+                .clone()
+                .or_else(|| path.map(ObjectRef::Path));
             let base = match (object, &snapshot.version) {
-                (Some(object), Some(version)) => {
-                    Some(Base { object, version: version.clone(), size: snapshot.size })
-                }
+                (Some(object), Some(version)) => Some(Base {
+                    object,
+                    version: version.clone(),
+                    size: snapshot.size,
+                }),
                 _ => None,
             };
             DirtyFile::new(Arc::clone(&self.engine), base)

@@ -85,7 +85,10 @@ impl FileSystem {
 /// enforce them.
 fn attribute_name(name: &OsStr) -> Result<&str> {
     let name = name.to_str().ok_or_else(|| FsError::posix(libc::EILSEQ))?;
-    if NAMESPACES.iter().any(|namespace| name.starts_with(namespace)) {
+    if NAMESPACES
+        .iter()
+        .any(|namespace| name.starts_with(namespace))
+    {
         Ok(name)
     } else {
         Err(FsError::posix(libc::EOPNOTSUPP))

@@ -61,7 +61,11 @@ impl VolumeError {
     /// The object that an inode stood for has no name any more.
     #[must_use]
     pub fn gone(ino: u64) -> Self {
-        Self::other(format!("inode {ino}"), ErrorKind::NotFound, "the object has no name any more")
+        Self::other(
+            format!("inode {ino}"),
+            ErrorKind::NotFound,
+            "the object has no name any more",
+        )
     }
 
     /// What a caller can do about it.
@@ -108,7 +112,11 @@ impl VolumeError {
 /// A fetch that ended without an answer, or with too few bytes.
 impl From<BrokenFetch> for Arc<VolumeError> {
     fn from(broken: BrokenFetch) -> Self {
-        Self::new(VolumeError::other("", ErrorKind::Corrupt, &broken.to_string()))
+        Self::new(VolumeError::other(
+            "",
+            ErrorKind::Corrupt,
+            &broken.to_string(),
+        ))
     }
 }
 
