@@ -1,0 +1,8 @@
+//! The store conformance suite, run on every back end.
+
+mod localstack;
+mod mem;
+mod minio;
+#[path = "../support/servers.rs"]
+mod servers;
+mod suite;
