@@ -1,5 +1,6 @@
 //! The store conformance suite, run on every back end.
 
+mod dir;
 mod localstack;
 mod mem;
 mod minio;
