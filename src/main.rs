@@ -1,1 +1,7 @@
-fn main() {}
+//! The `cloakfs` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cloakfs::cli::run(std::env::args_os())
+}

@@ -39,6 +39,30 @@ impl Timestamp {
     pub const fn nanos(self) -> u32 {
         self.nanos
     }
+
+    /// `20251121T080000Z`, the basic format of ISO 8601 in UTC, for file names.
+    #[must_use]
+    pub fn compact_utc(self) -> String {
+        let (days, second) = (self.secs.div_euclid(86_400), self.secs.rem_euclid(86_400));
+        // Civil date from days, after Howard Hinnant's `civil_from_days`: eras of 400 years
+        // that begin on 1 March.
+        let shifted = days + 719_468;
+        let era = shifted.div_euclid(146_097);
+        let day_of_era = shifted.rem_euclid(146_097);
+        let year_of_era =
+            (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let shifted_month = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+        let month = if shifted_month < 10 {
+            shifted_month + 3
+        } else {
+            shifted_month - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+        format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")
+    }
 }
 
 impl From<SystemTime> for Timestamp {
@@ -91,6 +115,15 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let date = |secs| Timestamp::new(secs, 0).unwrap().compact_utc();
+        assert_eq!(date(0), "19700101T000000Z");
+        assert_eq!(date(951_782_399), "20000228T235959Z");
+        assert_eq!(date(951_782_400), "20000229T000000Z");
+        assert_eq!(date(-1), "19691231T235959Z");
+    }
 
     #[test]
     fn a_time_before_the_epoch_survives_the_way_there_and_back() {

@@ -1,1 +1,56 @@
-//! Not written yet.
+//! Rank 7: the command line. The only place that prints, and the only user of anyhow.
+//!
+//! [`arguments`] is what may be typed, in one table that also feeds help and the list of `-o`
+//! options; [`config`] is what it means, in types that cannot hold a combination that makes no
+//! sense. Nothing below this module reads an argument.
+//!
+//! Exit codes: 0 done; 1 it failed, for the reason on standard error; 2 the command line is
+//! wrong.
+
+mod arguments;
+mod ask;
+mod config;
+mod mount;
+mod open;
+mod option_list;
+mod output;
+mod source;
+mod view;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use arguments::{Arguments, Command, UsageError};
+
+const EXIT_FAILED: u8 = 1;
+const EXIT_USAGE: u8 = 2;
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    match Arguments::read(&arguments).map(perform) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(error)) => {
+            output::complain(&format!("{error:#}"));
+            let is_usage = error.downcast_ref::<config::ConfigError>().is_some();
+            ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILED })
+        }
+        Err(UsageError::Clap(error)) => {
+            let _nowhere_to_print = error.print();
+            ExitCode::from(if error.use_stderr() { EXIT_USAGE } else { 0 })
+        }
+        Err(UsageError::OptionList(error)) => {
+            output::complain(&error.to_string());
+            ExitCode::from(EXIT_USAGE)
+        }
+    }
+}
+
+fn perform(arguments: Arguments) -> anyhow::Result<()> {
+    match arguments.command {
+        Command::Mount(arguments) => mount::mount(config::MountConfig::from_arguments(arguments)?),
+        Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
+        Command::Sync(arguments) => ask::sync(&arguments.mountpoint),
+        Command::Status(arguments) => ask::status(&arguments.mountpoint, arguments.json),
+    }
+}

@@ -1,6 +1,151 @@
 //! Rank 5: the filesystem. Inodes, dentries, handles and one file for each operation family,
 //! over [`crate::volume`] and [`crate::write`]; no fuser types.
+//!
+//! What holds, and the tests check:
+//! 1. **An inode is a name's life in this mount.** It is in the table while the kernel knows it
+//!    (`nlookup`), a handle is open on it, or it has something uncommitted.
+//! 2. **What handles see is a [`inode::Content`]**: one version of an object, and the changes
+//!    that this mount makes to it. Handles of one inode share it, so a reader sees a writer's
+//!    bytes at once. When somebody else replaces the object, the next open gets a new content;
+//!    handles on the old one read that version or fail with ESTALE, never a mixture.
+//! 3. **Local knowledge wins while it is newer**: a file that is created, written or changed
+//!    here and not yet committed is answered from memory.
+//! 4. **Order of locks**: name stripes, then the tree gate, then an inode's operation lock, then
+//!    a `std` mutex for a few instructions. Nothing takes an earlier one while it holds a later
+//!    one, and no `std` mutex is held across an await. The gate is not taken twice by one
+//!    operation: a waiting directory rename between the two would block it for good.
 
+mod attr;
+mod commit;
+mod conflict;
+mod create;
+mod error;
+mod inode;
+mod lookup;
+mod namespace;
+mod open;
+mod read;
+mod readahead;
+mod readdir;
+mod rename;
+mod stats;
+mod status;
+mod table;
 mod types;
+mod write;
+mod xattr;
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use tokio::sync::RwLock;
+
+pub use error::FsError;
+pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;
+
+use crate::cache::BlockCache;
+use crate::volume::{Volume, VolumeError};
+use crate::write::{WriteConfig, WriteEngine};
+
+use inode::Inode;
+use open::FileHandle;
+use readdir::DirHandle;
+use stats::StatCache;
+use status::Notices;
+use table::{InodeTable, NameLocks};
+
+/// What a filesystem is made with.
+#[derive(Clone, Debug)]
+pub struct FsConfig {
+    pub read_only: bool,
+    /// Bound of the decrypted block cache, and of dirty data in memory, in bytes; together.
+    pub memory_bytes: u64,
+    /// Bound of the encrypted staging area, in bytes.
+    pub staging_bytes: u64,
+    pub staging_dir: PathBuf,
+    /// How long the kernel and this process trust names and attributes.
+    pub ttl: Duration,
+    /// This machine's name, for conflict copies.
+    pub host: String,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct FileSystem {
+    volume: Arc<Volume>,
+    config: FsConfig,
+    table: InodeTable,
+    names: NameLocks,
+    /// Held shared by whatever uses a path, exclusively by a directory rename.
+    gate: RwLock<()>,
+    stats: StatCache,
+    cache: BlockCache<Arc<VolumeError>>,
+    engine: Arc<WriteEngine>,
+    files: DashMap<HandleId, Arc<FileHandle>>,
+    dirs: DashMap<HandleId, Arc<DirHandle>>,
+    next_handle: AtomicU64,
+    notices: Notices,
+}
+
+/// Shorthand for the answer to an operation.
+pub type Result<T> = std::result::Result<T, FsError>;
+
+impl FileSystem {
+    /// Makes the filesystem over an open volume and looks at its root.
+    ///
+    /// # Errors
+    /// When the root cannot be looked at or the staging area cannot be used.
+    pub async fn new(volume: Arc<Volume>, config: FsConfig) -> Result<Arc<Self>> {
+        let root = volume
+            .stat(&crate::layout::path::VolumePath::root())
+            .await?
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        // Half of the memory for reading, half for what is being written.
+        let half = config.memory_bytes / 2;
+        let engine = WriteEngine::new(
+            Arc::clone(&volume),
+            WriteConfig {
+                memory_bytes: half,
+                staging_bytes: config.staging_bytes,
+                staging_dir: config.staging_dir.clone(),
+                ..WriteConfig::default()
+            },
+        )?;
+        Ok(Arc::new(Self {
+            table: InodeTable::new(Inode::root(root)),
+            names: NameLocks::new(),
+            gate: RwLock::new(()),
+            stats: StatCache::new(config.ttl),
+            cache: BlockCache::new(half),
+            engine,
+            files: DashMap::new(),
+            dirs: DashMap::new(),
+            next_handle: AtomicU64::new(1),
+            notices: Notices::default(),
+            volume,
+            config,
+        }))
+    }
+
+    fn next_handle(&self) -> HandleId {
+        self.next_handle.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn inode(&self, ino: Ino) -> Result<Arc<Inode>> {
+        self.table
+            .inode(ino)
+            .ok_or_else(|| FsError::posix(libc::ESTALE))
+    }
+
+    fn writable(&self) -> Result<()> {
+        if self.config.read_only {
+            Err(FsError::posix(libc::EROFS))
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -78,6 +78,8 @@ pub struct Opened {
     pub handle: HandleId,
     /// The kernel's cached pages of this inode are still right.
     pub keep_cache: bool,
+    /// Pages must not be shared: a handle on another version of the file is open.
+    pub direct_io: bool,
 }
 
 /// One name in a directory.

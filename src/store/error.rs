@@ -43,6 +43,7 @@ pub enum Operation {
     CopyObject,
     DeleteObject,
     ListObjects,
+    GetBucketVersioning,
 }
 
 impl fmt::Display for Operation {

@@ -17,9 +17,11 @@ pub mod dir;
 mod error;
 pub mod fault;
 pub mod limit;
+pub(crate) mod listing;
 pub mod mem;
 pub mod probe;
 pub mod retry;
+pub(crate) mod rules;
 pub mod s3;
 mod types;
 

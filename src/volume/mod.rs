@@ -1,1 +1,173 @@
-//! Not written yet.
+//! Rank 3: the objects of one mount as the filesystem wants them: stat, ranged read, listing,
+//! conditional write, copy. No inodes, no handles, no caches.
+//!
+//! A volume is a prefix of a bucket in one layout; here the plain layout, in which the body is
+//! the content and attributes are s3fs's user metadata. Paths go in and out, keys stay inside.
+//!
+//! Invariants:
+//! 1. Every content write and every metadata copy carries a fresh commit id, and a lost answer
+//!    is told from a conflict by it.
+//! 2. A write that fails leaves the object as it was.
+//! 3. Where a file `a` and objects below `a/` are both there, `a` is the directory and the file
+//!    is hidden: a subtree must not become unreachable because of one object.
+//! 4. Keys below [`crate::base::limits::RESERVED_PREFIX`] are never shown; what a mount keeps
+//!    there is below a random id of its own, so mounts never touch each other's.
+
+mod change;
+mod content;
+mod error;
+mod journal;
+mod list;
+mod stat;
+mod types;
+mod upload;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+pub use error::VolumeError;
+pub use list::{DirPage, ListedEntry, ListedKind};
+pub use types::{Committed, Condition, ObjectMeta, ObjectRef, Stat, UploadTarget, Version};
+pub use upload::Upload;
+
+use crate::base::secret::fill_random;
+use crate::layout::path::{KeyMapper, VolumePath};
+use crate::layout::plain::Defaults;
+use crate::store::probe::Capabilities;
+use crate::store::{ObjectKey, Store};
+
+use journal::Journal;
+
+/// Shorthand for the answer to a volume's operation.
+pub type Result<T> = std::result::Result<T, VolumeError>;
+
+/// What a volume is opened with.
+#[derive(Clone, Debug)]
+pub struct VolumeOptions {
+    /// Nothing is written, not even the probe of the server's capabilities.
+    pub read_only: bool,
+    /// Attributes of objects that carry none.
+    pub defaults: Defaults,
+    /// Attributes come from listings and HEADs are saved; objects are plain data.
+    pub trust_listing: bool,
+    /// Where this machine remembers its unfinished uploads; made when missing.
+    pub journal_dir: PathBuf,
+}
+
+/// See the module's text.
+#[derive(Debug)]
+pub struct Volume {
+    store: Arc<dyn Store>,
+    keys: KeyMapper,
+    options: VolumeOptions,
+    capabilities: Capabilities,
+    /// Names this mount among all: the directory of its private objects.
+    mount_id: String,
+    journal: Journal,
+}
+
+impl Volume {
+    /// Opens the volume at `prefix` (empty, or ending in `/`) of `store`: probes what the server
+    /// can do and clears away what dead mounts of this machine left behind.
+    ///
+    /// # Errors
+    /// When the journal's directory cannot be used, or the store does not answer.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        prefix: &str,
+        options: VolumeOptions,
+    ) -> Result<Arc<Self>> {
+        let keys = KeyMapper::new(prefix)
+            .map_err(|error| VolumeError::invalid(prefix, &error.to_string()))?;
+        let mut id = [0; 8];
+        fill_random(&mut id);
+        let mount_id = format!("{:016x}", u64::from_be_bytes(id));
+        let source = format!("{}/{prefix}", store.describe());
+        let (journal, left_behind) = Journal::open(&options.journal_dir, &source, &mount_id)?;
+        let capabilities = if options.read_only {
+            Capabilities::unknown()
+        } else {
+            crate::store::probe::probe(store.as_ref(), prefix).await
+        };
+        let volume = Arc::new(Self {
+            store,
+            keys,
+            options,
+            capabilities,
+            mount_id,
+            journal,
+        });
+        if !volume.options.read_only {
+            for dead in left_behind {
+                volume.clear_away(dead).await;
+            }
+        }
+        Ok(volume)
+    }
+
+    /// What a person calls it: `s3://bucket/prefix/`.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match self.keys.prefix() {
+            "" => self.store.describe(),
+            prefix => format!("{}/{prefix}", self.store.describe()),
+        }
+    }
+
+    /// What the server can do, as found when the volume was opened.
+    #[must_use]
+    pub const fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    /// Attributes of objects that carry none.
+    #[must_use]
+    pub const fn defaults(&self) -> &Defaults {
+        &self.options.defaults
+    }
+
+    /// Attributes are taken from listings alone.
+    #[must_use]
+    pub const fn trusts_listing(&self) -> bool {
+        self.options.trust_listing
+    }
+
+    /// The path is one of cloakfs's own below the reserved prefix.
+    #[must_use]
+    pub fn is_reserved(&self, path: &VolumePath) -> bool {
+        self.keys.is_reserved(path)
+    }
+
+    fn file_key(&self, path: &VolumePath) -> Result<ObjectKey> {
+        let key = self
+            .keys
+            .file_key(path)
+            .map_err(|name| VolumeError::name(path, name))?;
+        ObjectKey::new(key).map_err(|error| VolumeError::invalid(path, &error.to_string()))
+    }
+
+    /// The key of a directory's marker. The root of a whole bucket has no key of its own.
+    fn marker_key(&self, path: &VolumePath) -> Result<ObjectKey> {
+        let key = if path.is_root() && self.keys.prefix().is_empty() {
+            self.keys.reserved("root/")
+        } else {
+            self.keys
+                .dir_key(path)
+                .map_err(|name| VolumeError::name(path, name))?
+        };
+        ObjectKey::new(key).map_err(|error| VolumeError::invalid(path, &error.to_string()))
+    }
+
+    fn private_key(&self, name: &str) -> ObjectKey {
+        ObjectKey::new(self.keys.reserved(name)).unwrap_or_else(|error| {
+            unreachable!("names below the reserved prefix are short: {error}")
+        })
+    }
+
+    fn object_key(&self, object: &ObjectRef) -> Result<ObjectKey> {
+        match object {
+            ObjectRef::Path(path) | ObjectRef::PastVersion(path) => self.file_key(path),
+            ObjectRef::Private(name) => Ok(self.private_key(name)),
+        }
+    }
+}

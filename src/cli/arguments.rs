@@ -1,0 +1,263 @@
+//! What may be typed. This is the one table of options: help comes from it, and so does what
+//! `-o` accepts.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::option_list::{self, OptionListError};
+use crate::base::size::ByteSize;
+
+const EXAMPLES: &str = "\
+Examples:
+  cloakfs mount dir:/srv/store /mnt/data             a local directory as the store
+  cloakfs mount s3://bucket/photos /mnt/photos --encryption sse-s3
+  cloakfs mount s3://bucket /mnt/b --endpoint-url https://minio.example:9000 --ca-bundle ca.pem
+  cloakfs status /mnt/photos
+  cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
+
+Credentials come from the standard AWS chain: environment, profiles, SSO, web identity, instance
+metadata. CLOAKFS_LOG sets what is logged (such as info, or warn,cloakfs=debug), CLOAKFS_STATE_DIR
+where locks, sockets and staged data are kept.
+
+Exit codes: 0 done; 1 it failed, for the reason on standard error; 2 the command line is wrong.";
+
+const MOUNT_NOTES: &str = "\
+SIZE is a number of bytes, or one with K, M, G or T (powers of 1,024). DURATION is in seconds, or
+has s, m or h.
+
+-o takes the flags of mount(8) (ro, rw, suid, nosuid, dev, nodev, exec, noexec, atime, noatime,
+relatime, sync, ...), nonempty, and every long option above as name or name=value, so that a line
+of /etc/fstab can say everything. Options given by themselves win over those in -o.";
+
+/// Mount an S3 bucket, or a local directory that acts as one, as a directory.
+#[derive(Debug, Parser)]
+#[command(name = "cloakfs", version, after_help = EXAMPLES, arg_required_else_help = true)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Mount SOURCE at MOUNTPOINT.
+    ///
+    /// Returns when the mount is usable, or says why it is not.
+    #[command(after_help = MOUNT_NOTES, args_override_self = true)]
+    Mount(Box<MountArguments>),
+    /// Upload everything, then unmount.
+    #[command(visible_alias = "unmount")]
+    Umount(MountpointArguments),
+    /// Upload everything that is not in the bucket yet.
+    Sync(MountpointArguments),
+    /// Show what is mounted and how it is.
+    Status(StatusArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MountpointArguments {
+    /// Where it is mounted
+    pub mountpoint: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArguments {
+    /// Where it is mounted
+    pub mountpoint: PathBuf,
+    /// Print everything as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MountArguments {
+    /// s3://BUCKET[/PREFIX], or dir:PATH for a local directory
+    pub source: OsString,
+    /// An empty directory
+    pub mountpoint: PathBuf,
+
+    /// How the server encrypts what is stored; none leaves it to the bucket's default
+    #[arg(long, value_enum, value_name = "MODE")]
+    pub encryption: Option<EncryptionArgument>,
+
+    /// The server, if it is not Amazon's: https://HOST[:PORT]
+    #[arg(long, value_name = "URL", help_heading = "S3")]
+    pub endpoint_url: Option<String>,
+    /// The bucket's region
+    #[arg(long, value_name = "R", help_heading = "S3")]
+    pub region: Option<String>,
+    /// A profile of the AWS configuration files
+    #[arg(long, value_name = "P", help_heading = "S3")]
+    pub profile: Option<String>,
+    /// Put the bucket's name into the path of requests, not into the host's name
+    #[arg(long, help_heading = "S3")]
+    pub path_style: bool,
+    /// Certificates to trust besides the system's, as PEM
+    #[arg(long, value_name = "FILE", help_heading = "S3")]
+    pub ca_bundle: Option<PathBuf>,
+
+    /// The longest time without progress before an operation fails
+    #[arg(long, value_name = "DURATION", default_value = "60", value_parser = parse_duration)]
+    pub timeout: Duration,
+    /// Memory for cached blocks and for data being written
+    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    pub memory: ByteSize,
+    /// Local disk for data being written, encrypted
+    #[arg(long, value_name = "SIZE", default_value = "4G")]
+    pub staging_size: ByteSize,
+    /// Where attributes come from: full reads each object's metadata; s3 takes size and time
+    /// from listings, quicker for buckets of plain data
+    #[arg(long, value_enum, value_name = "WHICH", default_value = "full")]
+    pub attributes: AttributesArgument,
+    /// Append the log to this file
+    #[arg(long, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+
+    /// Owner of objects that name none [default: you]
+    #[arg(long, value_name = "ID")]
+    pub uid: Option<u32>,
+    /// Group of objects that name none [default: yours]
+    #[arg(long, value_name = "ID")]
+    pub gid: Option<u32>,
+    /// Permissions that objects without any do not get, in octal
+    #[arg(long, value_name = "MASK", default_value = "022", value_parser = parse_umask)]
+    pub umask: u32,
+    /// Let other users in, as far as permissions allow
+    #[arg(long)]
+    pub allow_other: bool,
+    /// Mount read-only
+    #[arg(long)]
+    pub read_only: bool,
+    /// Stay in the foreground and log to standard error
+    #[arg(long)]
+    pub foreground: bool,
+
+    /// Comma-separated options in the style of mount(8) and fstab(5)
+    #[arg(short = 'o', value_name = "LIST", action = clap::ArgAction::Append)]
+    pub options: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum EncryptionArgument {
+    /// Nothing is asked for; the bucket's default applies
+    None,
+    /// SSE-S3: AES-256 with the server's keys
+    SseS3,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum AttributesArgument {
+    Full,
+    S3,
+}
+
+#[derive(Debug)]
+pub(super) enum UsageError {
+    Clap(clap::Error),
+    OptionList(OptionListError),
+}
+
+impl From<clap::Error> for UsageError {
+    fn from(error: clap::Error) -> Self {
+        Self::Clap(error)
+    }
+}
+
+impl Arguments {
+    /// Reads the command line (the program's name first). What `-o` spells as `name=value` is
+    /// read once more as if it had been typed as a long option, before those that were.
+    pub(super) fn read(typed: &[OsString]) -> Result<Self, UsageError> {
+        let mut arguments = Self::try_parse_from(typed)?;
+        let Command::Mount(mount) = &mut arguments.command else {
+            return Ok(arguments);
+        };
+        let lists = std::mem::take(&mut mount.options);
+        if lists.is_empty() {
+            return Ok(arguments);
+        }
+        let list = option_list::read(&lists).map_err(UsageError::OptionList)?;
+        // The program and `mount`, which come first: there are no options before it.
+        let (head, rest) = typed.split_at(2);
+        let all = head
+            .iter()
+            .cloned()
+            .chain(list.long_options.into_iter().map(OsString::from))
+            .chain(rest.iter().cloned());
+        let mut arguments = Self::try_parse_from(all)?;
+        if let Command::Mount(mount) = &mut arguments.command {
+            mount.options = list.words;
+        }
+        Ok(arguments)
+    }
+}
+
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let unit_secs = match &text[digits..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        _ => 0,
+    };
+    text[..digits]
+        .parse::<u32>()
+        .ok()
+        .map(|number| u64::from(number) * unit_secs)
+        .filter(|secs| *secs > 0)
+        .map(Duration::from_secs)
+        .ok_or_else(|| "write a whole number of seconds, at least 1, or one with s, m or h, as in 90s".to_owned())
+}
+
+fn parse_umask(text: &str) -> Result<u32, String> {
+    u32::from_str_radix(text, 8)
+        .ok()
+        .filter(|mask| *mask <= 0o777)
+        .ok_or_else(|| "write an octal number up to 777, as in 022".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn read(line: &str) -> Result<MountArguments, UsageError> {
+        let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        Arguments::read(&typed).map(|arguments| match arguments.command {
+            Command::Mount(mount) => *mount,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn the_table_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn an_option_list_says_what_long_options_say_and_they_win() {
+        let mount = read(
+            "cloakfs mount dir:/s /m -o ro,noatime,timeout=5,allow_other,_netdev --timeout 2m -o memory=64M",
+        )
+        .unwrap();
+        assert_eq!(mount.timeout, Duration::from_secs(120));
+        assert_eq!(mount.memory, ByteSize(64 << 20));
+        assert!(mount.allow_other);
+        assert_eq!(mount.options, ["ro", "noatime"]);
+    }
+
+    #[test]
+    fn durations_and_masks_are_read() {
+        assert_eq!(parse_duration("60"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_duration("60s"), Ok(Duration::from_secs(60)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "0", "s", "-1", "1.5", "1d", "99999999999h"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(parse_umask("027"), Ok(0o027));
+        assert!(parse_umask("8").is_err());
+        assert!(parse_umask("1777").is_err());
+    }
+}

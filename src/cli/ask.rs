@@ -1,0 +1,70 @@
+//! `status`, `sync` and `umount`: asking a running daemon.
+
+use std::path::Path;
+
+use anyhow::bail;
+
+use super::{output, view};
+use crate::base::size::ByteSize;
+use crate::mount::control::client::{self, ControlError};
+use crate::mount::control::protocol::{Command, Progress};
+use crate::mount::mounting;
+use crate::mount::mountpoint::Mountpoint;
+use crate::mount::state::StateDir;
+
+pub(super) fn status(mountpoint: &Path, as_json: bool) -> anyhow::Result<()> {
+    let (mountpoint, socket) = find(mountpoint)?;
+    let status = client::status(socket, &mountpoint)?;
+    output::say(&if as_json {
+        serde_json::to_string_pretty(&status)?
+    } else {
+        view::status(&status)
+    });
+    Ok(())
+}
+
+pub(super) fn sync(mountpoint: &Path) -> anyhow::Result<()> {
+    let (mountpoint, socket) = find(mountpoint)?;
+    let mut line = output::ProgressLine::start();
+    client::sync(socket, &mountpoint, Command::Sync, |progress| {
+        line.show(&describe(progress));
+    })?;
+    Ok(())
+}
+
+/// Also removes what a daemon that died left behind.
+pub(super) fn unmount(mountpoint: &Path) -> anyhow::Result<()> {
+    let (mountpoint, socket) = find(mountpoint)?;
+    let mut line = output::ProgressLine::start();
+    let unmounted = client::sync(socket, &mountpoint, Command::Unmount, |progress| {
+        line.show(&describe(progress));
+    });
+    drop(line);
+    match unmounted {
+        Err(ControlError::Dead { .. }) => {
+            mounting::remove_dead(&mountpoint)?;
+            output::note(&format!(
+                "the daemon of {mountpoint} had died, perhaps with data that was not uploaded; its dead mount is removed"
+            ));
+            Ok(())
+        }
+        Err(error) => bail!(error),
+        Ok(()) => Ok(()),
+    }
+}
+
+fn find(mountpoint: &Path) -> anyhow::Result<(Mountpoint, std::path::PathBuf)> {
+    let mountpoint = Mountpoint::resolve(mountpoint)?;
+    let socket = StateDir::at(StateDir::locate()?).socket(&mountpoint);
+    Ok((mountpoint, socket))
+}
+
+fn describe(progress: Progress) -> String {
+    format!(
+        "uploading: {} of {} files, {} of {}",
+        progress.files_done,
+        progress.files,
+        ByteSize(progress.bytes_done),
+        ByteSize(progress.bytes)
+    )
+}

@@ -1,0 +1,290 @@
+//! What the arguments of `mount` mean, in types that cannot hold a combination that makes no
+//! sense. Pure but for the working directory and the user's ids.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::arguments::{AttributesArgument, EncryptionArgument, MountArguments};
+use super::option_list::NONEMPTY;
+use super::source::{S3Location, Source, SourceError};
+use crate::base::size::ByteSize;
+use crate::mount::mounting::{KernelOptions, MountFlags};
+
+/// Below this the block cache and the writers' buffers do not hold what one file needs.
+const MEMORY_MIN: ByteSize = ByteSize(64 << 20);
+/// The same for staging: a few segments.
+const STAGING_MIN: ByteSize = ByteSize(64 << 20);
+
+/// A mount, ready to be made.
+#[derive(Clone, Debug)]
+pub(super) struct MountConfig {
+    pub store: StoreConfig,
+    /// As given; resolved later, since that looks at the disk.
+    pub mountpoint: PathBuf,
+    pub kernel: KernelOptions,
+    /// What is in the mountpoint may be hidden.
+    pub nonempty: bool,
+    pub timeout: Duration,
+    pub memory: ByteSize,
+    pub staging: ByteSize,
+    /// Attributes come from listings.
+    pub trust_listing: bool,
+    pub log_file: Option<PathBuf>,
+    pub owner: Owner,
+    pub foreground: bool,
+    /// `--encryption` was not given.
+    pub encryption_unspecified: bool,
+}
+
+/// Owner and permissions of objects that name none.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Owner {
+    pub uid: u32,
+    pub gid: u32,
+    pub umask: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum StoreConfig {
+    /// An absolute path. It knows no server-side encryption.
+    Dir(PathBuf),
+    S3(Box<S3Settings>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct S3Settings {
+    pub location: S3Location,
+    pub encryption: ServerSide,
+    pub endpoint_url: Option<String>,
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    pub path_style: bool,
+    pub ca_bundle: Option<PathBuf>,
+}
+
+/// What the server is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServerSide {
+    BucketDefault,
+    SseS3,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ConfigError {
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    #[error(
+        "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
+    )]
+    ServerSideOnDir { mode: &'static str, store: String },
+    #[error("{option} is for s3:// sources, and {store} is a local directory; leave it out")]
+    S3OptionOnDir {
+        option: &'static str,
+        store: String,
+    },
+    #[error("{option} {size} is too small; give at least {minimum}")]
+    TooSmall {
+        option: &'static str,
+        size: ByteSize,
+        minimum: ByteSize,
+    },
+    #[error("the path {path} cannot be made absolute: {source}")]
+    NoWorkingDirectory {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl MountConfig {
+    pub(super) fn from_arguments(arguments: Box<MountArguments>) -> Result<Self, ConfigError> {
+        let source = Source::parse(&arguments.source)?;
+        let store = StoreConfig::new(source, &arguments)?;
+        at_least("--memory", arguments.memory, MEMORY_MIN)?;
+        at_least("--staging-size", arguments.staging_size, STAGING_MIN)?;
+        let mut flags = MountFlags::DEFAULT;
+        let mut nonempty = false;
+        for word in &arguments.options {
+            if word == NONEMPTY {
+                nonempty = true;
+            } else {
+                flags.set(word);
+            }
+        }
+        if arguments.read_only {
+            flags.set("ro");
+        }
+        // SAFETY: geteuid and getegid have no preconditions and cannot fail.
+        let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+        Ok(Self {
+            store,
+            mountpoint: absolute(&arguments.mountpoint)?,
+            kernel: KernelOptions {
+                flags,
+                allow_other: arguments.allow_other,
+            },
+            nonempty,
+            timeout: arguments.timeout,
+            memory: arguments.memory,
+            staging: arguments.staging_size,
+            trust_listing: arguments.attributes == AttributesArgument::S3,
+            log_file: arguments.log_file.as_deref().map(absolute).transpose()?,
+            owner: Owner {
+                uid: arguments.uid.unwrap_or(user),
+                gid: arguments.gid.unwrap_or(group),
+                umask: arguments.umask,
+            },
+            foreground: arguments.foreground,
+            encryption_unspecified: arguments.encryption.is_none(),
+        })
+    }
+}
+
+impl StoreConfig {
+    fn new(source: Source, arguments: &MountArguments) -> Result<Self, ConfigError> {
+        match source {
+            Source::S3(location) => Ok(Self::S3(Box::new(S3Settings {
+                location,
+                encryption: match arguments.encryption {
+                    None | Some(EncryptionArgument::None) => ServerSide::BucketDefault,
+                    Some(EncryptionArgument::SseS3) => ServerSide::SseS3,
+                },
+                endpoint_url: arguments.endpoint_url.clone(),
+                region: arguments.region.clone(),
+                profile: arguments.profile.clone(),
+                path_style: arguments.path_style,
+                ca_bundle: arguments.ca_bundle.as_deref().map(absolute).transpose()?,
+            }))),
+            Source::Dir(path) => {
+                let store = || Source::Dir(path.clone()).to_string();
+                if arguments.encryption == Some(EncryptionArgument::SseS3) {
+                    return Err(ConfigError::ServerSideOnDir {
+                        mode: ServerSide::SseS3.name(),
+                        store: store(),
+                    });
+                }
+                let s3_options = [
+                    ("--endpoint-url", arguments.endpoint_url.is_some()),
+                    ("--region", arguments.region.is_some()),
+                    ("--profile", arguments.profile.is_some()),
+                    ("--path-style", arguments.path_style),
+                    ("--ca-bundle", arguments.ca_bundle.is_some()),
+                ];
+                if let Some((option, _)) = s3_options.iter().find(|(_, given)| *given) {
+                    return Err(ConfigError::S3OptionOnDir {
+                        option,
+                        store: store(),
+                    });
+                }
+                absolute(&path).map(Self::Dir)
+            }
+        }
+    }
+
+    /// As it appears in the mount table and in status.
+    pub(super) fn describe(&self) -> String {
+        match self {
+            Self::Dir(path) => Source::Dir(path.clone()).to_string(),
+            Self::S3(settings) => Source::S3(settings.location.clone()).to_string(),
+        }
+    }
+
+    /// The mode's name, as `--encryption` takes it.
+    pub(super) fn mode(&self) -> &'static str {
+        match self {
+            Self::Dir(_) => ServerSide::BucketDefault.name(),
+            Self::S3(settings) => settings.encryption.name(),
+        }
+    }
+}
+
+impl ServerSide {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::BucketDefault => "none",
+            Self::SseS3 => "sse-s3",
+        }
+    }
+}
+
+fn at_least(
+    option: &'static str,
+    size: ByteSize,
+    minimum: ByteSize,
+) -> Result<(), ConfigError> {
+    if size < minimum {
+        return Err(ConfigError::TooSmall {
+            option,
+            size,
+            minimum,
+        });
+    }
+    Ok(())
+}
+
+/// The daemon's working directory is `/`, so relative paths must not survive.
+fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+    std::path::absolute(path).map_err(|source| ConfigError::NoWorkingDirectory {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::arguments::{Arguments, Command};
+    use super::*;
+
+    fn config(options: &str) -> Result<MountConfig, String> {
+        let typed: Vec<_> = format!("cloakfs mount {options}")
+            .split(' ')
+            .map(Into::into)
+            .collect();
+        match Arguments::read(&typed).unwrap().command {
+            Command::Mount(arguments) => {
+                MountConfig::from_arguments(arguments).map_err(|error| error.to_string())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn options_of_one_kind_of_store_are_refused_with_the_other() {
+        assert_eq!(
+            config("dir:/s /m --encryption sse-s3").unwrap_err(),
+            "--encryption sse-s3 is done by an S3 server, and dir:/s is a local directory; mount it without --encryption"
+        );
+        assert_eq!(
+            config("dir:/s /m --endpoint-url http://h").unwrap_err(),
+            "--endpoint-url is for s3:// sources, and dir:/s is a local directory; leave it out"
+        );
+        assert!(config("dir:/s /m -o path_style").unwrap_err().starts_with("--path-style is for"));
+        assert!(config("dir:/s /m --encryption none").is_ok());
+        assert!(config("s3://bucket /m --encryption sse-s3 --path-style").is_ok());
+    }
+
+    #[test]
+    fn relative_paths_do_not_survive() {
+        let config = config("dir:s m --log-file l").unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert!(matches!(config.store, StoreConfig::Dir(path) if path == here.join("s")));
+        assert_eq!(config.mountpoint, here.join("m"));
+        assert_eq!(config.log_file, Some(here.join("l")));
+    }
+
+    #[test]
+    fn a_size_that_cannot_work_is_refused() {
+        assert_eq!(
+            config("dir:/s /m --memory 1M").unwrap_err(),
+            "--memory 1 MiB is too small; give at least 64 MiB"
+        );
+    }
+
+    #[test]
+    fn read_only_can_be_said_in_each_way() {
+        for way in ["-o ro", "--read-only", "-o read_only", "-o rw,ro"] {
+            let config = config(&format!("dir:/s /m {way}")).unwrap();
+            assert!(config.kernel.flags.is_read_only(), "{way}");
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! `cloakfs mount`: from a checked configuration to a served mount.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+
+use super::config::{MountConfig, StoreConfig};
+use super::{open, output};
+use crate::fs::{FileSystem, FsConfig};
+use crate::layout::plain::Defaults;
+use crate::mount::claim::Claim;
+use crate::mount::daemon::{self, Forked, Report};
+use crate::mount::mounting;
+use crate::mount::mountpoint::{Found, Mountpoint};
+use crate::mount::overlap::{self, OwnPath};
+use crate::mount::session::{self, Session, Setup};
+use crate::mount::state::StateDir;
+use crate::telemetry::log::{Destination, Log};
+use crate::volume::{Volume, VolumeOptions};
+
+/// How long names and attributes are trusted before the store is asked again.
+const TTL: Duration = Duration::from_secs(1);
+/// Paths in the environment that the AWS chain reads, perhaps again while mounted.
+const PATH_VARIABLES: [&str; 4] = [
+    "AWS_CA_BUNDLE",
+    "AWS_CONFIG_FILE",
+    "AWS_SHARED_CREDENTIALS_FILE",
+    "AWS_WEB_IDENTITY_TOKEN_FILE",
+];
+
+/// Mounts, in the background unless told otherwise.
+pub(super) fn mount(config: MountConfig) -> anyhow::Result<()> {
+    if config.foreground {
+        return serve(&config, None);
+    }
+    match daemon::fork()? {
+        Forked::Parent(starting) => Ok(starting.wait(output::note)?),
+        Forked::Child(report) => serve(&config, Some(report)),
+    }
+}
+
+/// Runs a mount to its end. In the background everything up to "ready" is told to the parent,
+/// and later errors only to the log.
+fn serve(config: &MountConfig, mut report: Option<Report>) -> anyhow::Result<()> {
+    let prepared = prepare(config, &mut report);
+    let (prepared, runtime) = match prepared {
+        Ok(ready) => ready,
+        Err(error) => return fail(error, report),
+    };
+    runtime.block_on(async {
+        match start(config, prepared, &mut report).await {
+            Ok(session) => {
+                let is_wanted = report.is_none_or(|report| report.ready().is_ok());
+                Ok(session.serve(is_wanted).await?)
+            }
+            Err(error) => fail(error, report),
+        }
+    })
+}
+
+/// In the background the parent says it.
+fn fail(error: anyhow::Error, report: Option<Report>) -> anyhow::Result<()> {
+    let Some(report) = report else {
+        return Err(error);
+    };
+    report.failed(&format!("{error:#}"));
+    std::process::exit(1);
+}
+
+/// What is known before anything is asked of the store.
+struct Prepared {
+    mountpoint: Mountpoint,
+    state: StateDir,
+    claim: Claim,
+    log: Log,
+}
+
+fn prepare(
+    config: &MountConfig,
+    report: &mut Option<Report>,
+) -> anyhow::Result<(Prepared, tokio::runtime::Runtime)> {
+    make_environment_paths_absolute();
+    daemon::harden().context("the process cannot be protected from core dumps")?;
+    let state_path = StateDir::locate()?;
+    let mountpoint = Mountpoint::resolve(&config.mountpoint)?;
+    refuse_overlaps(config, &mountpoint, &state_path)?;
+    let destination = match (&config.log_file, config.foreground) {
+        (Some(path), _) => Destination::File(path.clone()),
+        (None, true) => Destination::Stderr,
+        (None, false) => Destination::Journal,
+    };
+    let log = Log::start(&destination)?;
+    if let Some(text) = log.note() {
+        note(report, text);
+    }
+    let state = StateDir::open(&state_path)?;
+    let claim = Claim::take(&state, &mountpoint)?;
+    if let Found::Dead(entry) = mountpoint.examine(config.nonempty)? {
+        mounting::remove_dead(&mountpoint)?;
+        tracing::warn!("the daemon of {entry} at {mountpoint} had died; its mount is taken over");
+        note(
+            report,
+            &format!("an earlier mount of {} here had lost its daemon and is replaced", entry.source),
+        );
+        mountpoint.examine(config.nonempty)?;
+    }
+    if config.encryption_unspecified
+        && let StoreConfig::S3(_) = config.store
+    {
+        note(
+            report,
+            "no --encryption was given, so the bucket's default encryption applies to what is written",
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("cloakfs")
+        .build()
+        .context("the runtime cannot be started")?;
+    let prepared = Prepared {
+        mountpoint,
+        state,
+        claim,
+        log,
+    };
+    Ok((prepared, runtime))
+}
+
+async fn start(
+    config: &MountConfig,
+    prepared: Prepared,
+    report: &mut Option<Report>,
+) -> anyhow::Result<Session> {
+    let Prepared {
+        mountpoint,
+        state,
+        claim,
+        log,
+    } = prepared;
+    let opened = open::store(&config.store, config.timeout).await?;
+    let read_only = config.kernel.flags.is_read_only();
+    let options = VolumeOptions {
+        read_only,
+        defaults: Defaults {
+            uid: config.owner.uid,
+            gid: config.owner.gid,
+            umask: config.owner.umask,
+        },
+        trust_listing: config.trust_listing,
+        journal_dir: state.path().join("uploads"),
+    };
+    let volume = Volume::open(opened.store, &opened.prefix, options).await?;
+    let notes = volume.capabilities().lacking();
+    for text in &notes {
+        note(report, text);
+    }
+    let fs = FileSystem::new(
+        Arc::clone(&volume),
+        FsConfig {
+            read_only,
+            memory_bytes: config.memory.0,
+            staging_bytes: config.staging.0,
+            staging_dir: state.staging_dir(&mountpoint),
+            ttl: TTL,
+            host: host_name(),
+        },
+    )
+    .await?;
+    let socket = state.socket(&mountpoint);
+    let setup = Setup {
+        source: config.store.describe(),
+        mode: config.store.mode().to_owned(),
+        notes,
+        mountpoint,
+        kernel: config.kernel.clone(),
+        timeout: config.timeout,
+        foreground: config.foreground,
+        store_status: opened.status,
+    };
+    Ok(session::start(fs, setup, &socket, claim, log).await?)
+}
+
+fn refuse_overlaps(
+    config: &MountConfig,
+    mountpoint: &Mountpoint,
+    state: &std::path::Path,
+) -> anyhow::Result<()> {
+    let mut own = vec![OwnPath {
+        what: "the state directory",
+        path: state,
+    }];
+    if let Some(path) = &config.log_file {
+        own.push(OwnPath {
+            what: "the log file",
+            path,
+        });
+    }
+    match &config.store {
+        StoreConfig::Dir(path) => own.push(OwnPath {
+            what: "the store's directory",
+            path,
+        }),
+        StoreConfig::S3(settings) => own.extend(settings.ca_bundle.as_deref().map(|path| OwnPath {
+            what: "the CA bundle",
+            path,
+        })),
+    }
+    overlap::refuse_overlaps(mountpoint.path(), &own).map_err(|error| anyhow!(error))
+}
+
+/// To the user while there is one, else to the log.
+fn note(report: &mut Option<Report>, text: &str) {
+    match report {
+        Some(report) => report.note(text),
+        None => tracing::info!("{text}"),
+    }
+}
+
+/// The working directory is about to be `/`.
+fn make_environment_paths_absolute() {
+    for name in PATH_VARIABLES {
+        if let Some(value) = std::env::var_os(name)
+            && !value.is_empty()
+            && let Ok(path) = std::path::absolute(PathBuf::from(&value))
+        {
+            // SAFETY: the process has one thread until the runtime is built.
+            unsafe { std::env::set_var(name, path) };
+        }
+    }
+}
+
+/// This machine's name; `localhost` where it has none.
+fn host_name() -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the pointer and length describe `buffer`; one byte is left for the terminator.
+    let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
+    if result != 0 || len == 0 {
+        return "localhost".to_owned();
+    }
+    OsStr::from_bytes(&buffer[..len]).to_string_lossy().into_owned()
+}

@@ -1,0 +1,299 @@
+//! `cloakfs status` for people. Pure.
+//!
+//! The daemon may be older or newer: figures that it does not tell are not shown.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::{Duration, UNIX_EPOCH};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::base::size::ByteSize;
+use crate::mount::control::protocol::Status;
+
+/// Names of each kind that are listed; more are only counted.
+const LISTED: usize = 10;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Filesystem {
+    open_files: u64,
+    open_directories: u64,
+    cache_hits: u64,
+    cache_misses: u64,
+    cache_bytes: u64,
+    cache_capacity_bytes: u64,
+    fetched_bytes: u64,
+    uncommitted_files: u64,
+    uncommitted_bytes: u64,
+    failed: BTreeMap<String, String>,
+    conflicts: Vec<Conflict>,
+    conflicts_total: u64,
+    hidden: BTreeMap<String, String>,
+    hidden_total: u64,
+}
+
+#[derive(Debug, Deserialize)]
+struct Conflict {
+    path: String,
+    kept_as: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Store {
+    retries: u64,
+    throttled: u64,
+    unavailable: u64,
+    timed_out: u64,
+    gave_up: u64,
+}
+
+pub(super) fn status(status: &Status) -> String {
+    let filesystem: Filesystem = figures(&status.filesystem);
+    let store: Store = figures(&status.store);
+    let mut text = Text::default();
+    let access = if status.read_only { ", read-only" } else { "" };
+    text.line("source", &status.source);
+    text.line("mounted at", &format!("{}{access}", status.mountpoint.display()));
+    text.line("encryption", &status.mode);
+    text.line(
+        "running",
+        &format!(
+            "{} (process {}, cloakfs {})",
+            duration(status.uptime_secs),
+            status.pid,
+            status.release
+        ),
+    );
+    text.line(
+        "open",
+        &format!(
+            "{}, {}",
+            count(filesystem.open_files, "file", "files"),
+            count(filesystem.open_directories, "directory", "directories")
+        ),
+    );
+    text.line("not uploaded", &not_uploaded(&filesystem));
+    text.line("block cache", &block_cache(&filesystem));
+    text.line("operations", &operations(status));
+    text.line("retries", &retries(&store));
+    text.list(
+        "failed uploads (the data is still here; close, fsync or sync tries again)",
+        filesystem.failed.len() as u64,
+        filesystem.failed.iter().map(|(path, reason)| format!("{path}: {reason}")),
+    );
+    text.list(
+        "conflicts (both versions are kept)",
+        filesystem.conflicts_total,
+        filesystem
+            .conflicts
+            .iter()
+            .map(|conflict| format!("{}: ours is {}", conflict.path, conflict.kept_as)),
+    );
+    text.list(
+        "hidden objects",
+        filesystem.hidden_total,
+        filesystem.hidden.iter().map(|(key, reason)| format!("{key}: {reason}")),
+    );
+    text.list(
+        "this store has limits",
+        status.notes.len() as u64,
+        status.notes.iter().cloned(),
+    );
+    text.list(
+        "last errors",
+        status.errors,
+        status
+            .last_errors
+            .iter()
+            .rev()
+            .map(|error| format!("{}  {}", instant(error.at_secs), error.message)),
+    );
+    text.0
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, label: &str, value: &str) {
+        self.separate();
+        // Writing to a String cannot fail.
+        let _infallible = write!(self.0, "{label:<13} {}", printable(value));
+    }
+
+    /// The first few of `total`, below a heading; nothing where there are none.
+    fn list(&mut self, heading: &str, total: u64, items: impl Iterator<Item = String>) {
+        if total == 0 {
+            return;
+        }
+        self.separate();
+        let _infallible = write!(self.0, "{heading}:");
+        let mut shown = 0;
+        for item in items.take(LISTED) {
+            let _infallible = write!(self.0, "\n  {}", printable(&item));
+            shown += 1;
+        }
+        if total > shown {
+            let _infallible = write!(self.0, "\n  ... and {} more (see --json)", total - shown);
+        }
+    }
+
+    fn separate(&mut self) {
+        if !self.0.is_empty() {
+            self.0.push('\n');
+        }
+    }
+}
+
+/// Names come from the bucket, and may hold what a terminal would obey.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|character| {
+            let escaped = character.is_control().then(|| character.escape_default());
+            let plain = escaped.is_none().then_some(character);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+fn figures<T: DeserializeOwned + Default>(value: &serde_json::Value) -> T {
+    T::deserialize(value).unwrap_or_default()
+}
+
+fn not_uploaded(filesystem: &Filesystem) -> String {
+    if filesystem.uncommitted_files == 0 {
+        return "nothing".to_owned();
+    }
+    format!(
+        "{}, {}",
+        count(filesystem.uncommitted_files, "file", "files"),
+        ByteSize(filesystem.uncommitted_bytes)
+    )
+}
+
+fn block_cache(filesystem: &Filesystem) -> String {
+    format!(
+        "{} hits, {} misses; {} of {} used, {} fetched",
+        filesystem.cache_hits,
+        filesystem.cache_misses,
+        ByteSize(filesystem.cache_bytes),
+        ByteSize(filesystem.cache_capacity_bytes),
+        ByteSize(filesystem.fetched_bytes)
+    )
+}
+
+fn operations(status: &Status) -> String {
+    let (all, waited) = status
+        .operations
+        .values()
+        .fold((0, 0), |(all, waited), count| (all + count.all, waited + count.waited));
+    format!("{all}, {} of them answered from memory", all - waited)
+}
+
+fn retries(store: &Store) -> String {
+    if store.retries == 0 {
+        return "none".to_owned();
+    }
+    format!(
+        "{} ({} throttled, {} unreachable, {} timed out); {} given up",
+        store.retries, store.throttled, store.unavailable, store.timed_out, store.gave_up
+    )
+}
+
+fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+fn duration(secs: u64) -> String {
+    let (days, hours, minutes) = (secs / 86400, secs / 3600 % 24, secs / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{secs} s"),
+        (0, 0, _) => format!("{minutes} min"),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+/// UTC, as RFC 9110 writes it.
+fn instant(secs: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::mount::control::protocol::OperationCount;
+    use crate::telemetry::recent::LoggedError;
+
+    fn example() -> Status {
+        Status {
+            release: "0.1.0".to_owned(),
+            pid: 42,
+            source: "s3://bucket/x".to_owned(),
+            mode: "sse-s3".to_owned(),
+            mountpoint: "/mnt/x".into(),
+            read_only: true,
+            uptime_secs: 7265,
+            notes: vec!["the server has no conditional delete".to_owned()],
+            operations: [
+                ("lookup".to_owned(), OperationCount { all: 10, waited: 3 }),
+                ("read".to_owned(), OperationCount { all: 5, waited: 5 }),
+            ]
+            .into(),
+            filesystem: json!({
+                "open_files": 1,
+                "cache_hits": 9, "cache_misses": 1,
+                "uncommitted_files": 2, "uncommitted_bytes": 1536,
+                "failed": {"a/\u{1b}[2Jb": "no space"},
+                "conflicts": [{"path": "c", "kept_as": "c.conflict-host-1"}], "conflicts_total": 1,
+                "hidden": {"d": "there are objects below it"}, "hidden_total": 12,
+            }),
+            store: json!({"retries": 3, "throttled": 3}),
+            errors: 1,
+            last_errors: vec![LoggedError {
+                at_secs: 0,
+                message: "upload of a failed".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn a_person_sees_what_matters() {
+        assert_eq!(
+            status(&example()),
+            "source        s3://bucket/x
+mounted at    /mnt/x, read-only
+encryption    sse-s3
+running       2 h 1 min (process 42, cloakfs 0.1.0)
+open          1 file, 0 directories
+not uploaded  2 files, 1.5 KiB
+block cache   9 hits, 1 misses; 0 B of 0 B used, 0 B fetched
+operations    15, 7 of them answered from memory
+retries       3 (3 throttled, 0 unreachable, 0 timed out); 0 given up
+failed uploads (the data is still here; close, fsync or sync tries again):
+  a/\\u{1b}[2Jb: no space
+conflicts (both versions are kept):
+  c: ours is c.conflict-host-1
+hidden objects:
+  d: there are objects below it
+  ... and 11 more (see --json)
+this store has limits:
+  the server has no conditional delete
+last errors:
+  Thu, 01 Jan 1970 00:00:00 GMT  upload of a failed"
+        );
+    }
+
+    #[test]
+    fn a_daemon_of_another_release_is_shown_as_far_as_it_tells() {
+        let mut other = example();
+        other.filesystem = json!({"new_figure": 1});
+        other.store = serde_json::Value::Null;
+        assert!(status(&other).contains("not uploaded  nothing"));
+    }
+}

@@ -1,0 +1,304 @@
+//! Sealing and opening messages: C2SP chunked-encryption with AES-256-GCM and HKDF-SHA512,
+//! "Cobblestone-256".
+//!
+//! ```text
+//! message = salt (24) ‖ commitment (32) ‖ chunk*
+//! key (32) ‖ base nonce (12) ‖ commitment (32) = HKDF-Expand-SHA512(input key,
+//!     "c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM" ‖ 00 ‖ salt ‖ context)
+//! chunk k = AES-256-GCM(key, base nonce XOR k, up to 16 KiB of plaintext), the last one short
+//! ```
+//! Source: <https://c2sp.org/chunked-encryption>.
+//!
+//! Invariants: a salt is drawn from the operating system for every message and cannot be
+//! given; a nonce comes only from [`Nonces`], which owns the counter, and is used once; the
+//! commitment is compared before any chunk is opened; no byte of a chunk is given out before
+//! its tag matched. A [`Sealer`] is used up by its last chunk.
+//!
+//! One input key may seal 2^45 messages of 1 GiB with a chance of 2^-32 of anything repeating.
+
+use zeroize::Zeroizing;
+
+use super::backend::{
+    ContentCipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, TagMismatch, constant_time_eq,
+    expand_sha512,
+};
+use super::context::Context;
+use super::length::{
+    CHUNK_BYTES, CHUNKS_MAX, HEADER_BYTES, MessageLength, STORED_CHUNK_BYTES, Span,
+};
+use crate::base::range::ByteRange;
+use crate::base::secret::{Secret, fill_random};
+
+const SALT_BYTES: usize = 24;
+const COMMITMENT_BYTES: usize = 32;
+const LABEL: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
+
+/// A key that messages are sealed under; each message has a key of its own derived from it.
+#[expect(missing_debug_implementations, reason = "a secret is never printed")]
+pub struct InputKey(Secret<KEY_BYTES>);
+
+/// The message is not what was sealed under this key for this context. Deliberately says no
+/// more: which check failed is nothing that an attacker should learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not authentic: it was changed, or sealed with another key or for another place")]
+pub struct OpenError;
+
+/// Seals one message, chunk after chunk.
+#[expect(missing_debug_implementations, reason = "it holds a key")]
+pub struct Sealer {
+    cipher: ContentCipher,
+    nonces: Nonces,
+}
+
+/// Opens any chunks of one message.
+#[expect(missing_debug_implementations, reason = "it holds a key")]
+pub struct Opener {
+    cipher: ContentCipher,
+    nonces: Nonces,
+    length: MessageLength,
+}
+
+/// Seals `plaintext` as one message.
+///
+/// # Panics
+/// From 4 PiB on.
+#[must_use]
+pub fn seal(key: &InputKey, context: &Context, plaintext: &[u8]) -> Vec<u8> {
+    let (sealer, header) = Sealer::new(key, context);
+    let mut message = Vec::with_capacity(HEADER_BYTES + sealed_body_bytes(plaintext.len()));
+    message.extend_from_slice(&header);
+    sealer.finish(plaintext, &mut message);
+    message
+}
+
+/// Opens a whole message.
+///
+/// # Errors
+/// When it is not what was sealed with this key and context.
+pub fn open(key: &InputKey, context: &Context, message: &[u8]) -> Result<Vec<u8>, OpenError> {
+    let (header, body) = message.split_first_chunk().ok_or(OpenError)?;
+    Opener::new(key, context, header, message.len() as u64)?.open_chunks(0, body)
+}
+
+impl InputKey {
+    /// A fresh key from the operating system.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(Secret::random())
+    }
+
+    /// `secret` is to be uniformly random, never a passphrase.
+    #[must_use]
+    pub const fn from_secret(secret: Secret<KEY_BYTES>) -> Self {
+        Self(secret)
+    }
+}
+
+impl Sealer {
+    /// Begins a message under a fresh salt; gives the header that it begins with.
+    #[must_use]
+    pub fn new(key: &InputKey, context: &Context) -> (Self, [u8; HEADER_BYTES]) {
+        let mut salt = [0; SALT_BYTES];
+        fill_random(&mut salt);
+        Self::with_salt(key, context, salt)
+    }
+
+    /// Seals any number of whole chunks and appends them to `sealed`.
+    ///
+    /// # Panics
+    /// When `plaintext` is not a multiple of [`CHUNK_BYTES`], or the message passes 4 PiB.
+    pub fn chunks(&mut self, plaintext: &[u8], sealed: &mut Vec<u8>) {
+        let (chunks, rest) = plaintext.as_chunks::<CHUNK_BYTES>();
+        assert!(rest.is_empty(), "only the last chunk of a message is short");
+        let mut at = sealed.len();
+        sealed.resize(at + chunks.len() * STORED_CHUNK_BYTES, 0);
+        for chunk in chunks {
+            let end = at + STORED_CHUNK_BYTES;
+            self.cipher
+                .seal(self.nonces.next(), chunk, &mut sealed[at..end]);
+            at = end;
+        }
+    }
+
+    /// Seals what is left of the message, of any length, and appends it to `sealed`.
+    ///
+    /// # Panics
+    /// When the message passes 4 PiB.
+    pub fn finish(mut self, rest: &[u8], sealed: &mut Vec<u8>) {
+        let whole = rest.len() - rest.len() % CHUNK_BYTES;
+        let (chunks, last) = rest.split_at(whole);
+        self.chunks(chunks, sealed);
+        let at = sealed.len();
+        sealed.resize(at + last.len() + TAG_BYTES, 0);
+        self.cipher
+            .seal(self.nonces.last(), last, &mut sealed[at..]);
+    }
+
+    fn with_salt(
+        key: &InputKey,
+        context: &Context,
+        salt: [u8; SALT_BYTES],
+    ) -> (Self, [u8; HEADER_BYTES]) {
+        let derived = Derived::new(key, context, &salt);
+        let mut header = [0; HEADER_BYTES];
+        header[..SALT_BYTES].copy_from_slice(&salt);
+        header[SALT_BYTES..].copy_from_slice(derived.commitment());
+        let sealer = Self {
+            cipher: derived.cipher(),
+            nonces: derived.nonces(),
+        };
+        (sealer, header)
+    }
+}
+
+impl Opener {
+    /// Checks the header of a message that is `stored_len` bytes long.
+    ///
+    /// `stored_len` is proven right only by opening the last chunk: where it comes from an
+    /// untrusted place and matters, open that one too.
+    ///
+    /// # Errors
+    /// When the header was not made with this key and context, or no message has this length.
+    pub fn new(
+        key: &InputKey,
+        context: &Context,
+        header: &[u8; HEADER_BYTES],
+        stored_len: u64,
+    ) -> Result<Self, OpenError> {
+        let (salt, commitment) = header.split_first_chunk().expect("56 bytes begin with 24");
+        let derived = Derived::new(key, context, salt);
+        if !constant_time_eq(derived.commitment(), commitment) {
+            return Err(OpenError);
+        }
+        Ok(Self {
+            cipher: derived.cipher(),
+            nonces: derived.nonces(),
+            length: MessageLength::of_stored(stored_len).map_err(|_| OpenError)?,
+        })
+    }
+
+    #[must_use]
+    pub const fn length(&self) -> MessageLength {
+        self.length
+    }
+
+    /// Opens neighbouring chunks, the first of which has the index `first_chunk`. `stored` is
+    /// those chunks as they are in the message and nothing else.
+    ///
+    /// # Errors
+    /// When one of them is not authentic, or they do not end where chunks of the message do, or
+    /// there are none.
+    pub fn open_chunks(&self, first_chunk: u64, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let count = stored.len().div_ceil(STORED_CHUNK_BYTES) as u64;
+        let span = self
+            .length
+            .chunk_span(first_chunk, count)
+            .ok_or(OpenError)?;
+        if stored.len() as u64 != span.stored().len() {
+            return Err(OpenError);
+        }
+        let mut plaintext = vec![0; index(span.plain().len())];
+        let mut rest = plaintext.as_mut_slice();
+        for (chunk, sealed) in (first_chunk..).zip(stored.chunks(STORED_CHUNK_BYTES)) {
+            let (plain, after) = rest.split_at_mut(sealed.len() - TAG_BYTES);
+            self.cipher
+                .open(self.nonces.at(chunk), sealed, plain)
+                .map_err(|TagMismatch| OpenError)?;
+            rest = after;
+        }
+        Ok(plaintext)
+    }
+
+    /// Opens the bytes of `wanted` from `stored`, the bytes of [`Span::stored`] for that range.
+    ///
+    /// # Errors
+    /// As [`Self::open_chunks`]; also when `stored` is not as long as that.
+    ///
+    /// # Panics
+    /// When `wanted` ends after the message.
+    pub fn open_range(&self, wanted: ByteRange, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let span: Span = self.length.span(wanted);
+        if stored.len() as u64 != span.stored().len() {
+            return Err(OpenError);
+        }
+        let mut plaintext = self.open_chunks(span.first_chunk(), stored)?;
+        let skip = wanted.start() - span.plain().start();
+        plaintext.truncate(index(skip + wanted.len()));
+        plaintext.drain(..index(skip));
+        Ok(plaintext)
+    }
+}
+
+/// What HKDF makes of an input key, a salt and a context.
+struct Derived(Zeroizing<[u8; KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES]>);
+
+impl Derived {
+    fn new(key: &InputKey, context: &Context, salt: &[u8; SALT_BYTES]) -> Self {
+        let mut derived = Self(Zeroizing::new([0; _]));
+        expand_sha512(
+            key.0.expose(),
+            &[LABEL, salt, context.as_bytes()],
+            derived.0.as_mut_slice(),
+        );
+        derived
+    }
+
+    fn cipher(&self) -> ContentCipher {
+        ContentCipher::new(self.0.first_chunk().expect("it begins with the key"))
+    }
+
+    fn nonces(&self) -> Nonces {
+        let base = &self.0[KEY_BYTES..KEY_BYTES + NONCE_BYTES];
+        Nonces {
+            base: base.try_into().expect("the range is as long as a nonce"),
+            next: 0,
+        }
+    }
+
+    fn commitment(&self) -> &[u8] {
+        &self.0[KEY_BYTES + NONCE_BYTES..]
+    }
+}
+
+/// The nonces of one message. That a chunk is the last one is told by its being short, so the
+/// last nonce differs from others only in that none can follow it.
+struct Nonces {
+    base: [u8; NONCE_BYTES],
+    next: u64,
+}
+
+impl Nonces {
+    /// For sealing the next whole chunk.
+    fn next(&mut self) -> Nonce {
+        assert!(self.next < CHUNKS_MAX, "a message has at most 2^38 chunks");
+        let nonce = self.at(self.next);
+        self.next += 1;
+        nonce
+    }
+
+    /// For sealing the last chunk.
+    fn last(mut self) -> Nonce {
+        self.next()
+    }
+
+    /// For opening chunk `index`.
+    fn at(&self, index: u64) -> Nonce {
+        let mut nonce = self.base;
+        for (byte, counter) in nonce[NONCE_BYTES - 8..].iter_mut().zip(index.to_be_bytes()) {
+            *byte ^= counter;
+        }
+        Nonce(nonce)
+    }
+}
+
+fn sealed_body_bytes(plain: usize) -> usize {
+    plain + TAG_BYTES * (plain / CHUNK_BYTES + 1)
+}
+
+/// A length within a buffer that is in memory.
+fn index(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("what is in memory has a length that fits usize")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! getattr, setattr and statfs.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::inode::{Inode, Place};
+use super::types::{Attr, Caller, FileKind, HandleId, Ino, ROOT, SetAttr, SetTime, StatFs};
+use super::{FileSystem, FsError, Result};
+use crate::base::limits;
+use crate::base::time::Timestamp;
+use crate::layout::path::VolumePath;
+use crate::volume::Condition;
+use crate::write::Base;
+
+impl FileSystem {
+    pub async fn getattr(
+        self: &Arc<Self>,
+        ino: Ino,
+        _handle: Option<HandleId>,
+    ) -> Result<(Attr, Duration)> {
+        let inode = self.inode(ino)?;
+        self.recheck(&inode).await?;
+        Ok((inode.attr(), self.config.ttl))
+    }
+
+    pub async fn setattr(
+        self: &Arc<Self>,
+        caller: Caller,
+        ino: Ino,
+        set: SetAttr,
+        handle: Option<HandleId>,
+    ) -> Result<(Attr, Duration)> {
+        self.writable()?;
+        let inode = self.inode(ino)?;
+        if let Some(size) = set.size {
+            self.truncate(caller, &inode, size, handle).await?;
+        }
+        let changes_attributes = set.mode.is_some()
+            || set.uid.is_some()
+            || set.gid.is_some()
+            || set.atime.is_some()
+            || set.mtime.is_some();
+        if changes_attributes {
+            self.change_meta(&inode, |meta| {
+                let now = Timestamp::now();
+                let time = |set: SetTime| match set {
+                    SetTime::Now => now,
+                    SetTime::At(time) => time,
+                };
+                let attributes = &mut meta.attributes;
+                if let Some(mode) = set.mode {
+                    attributes.perm = u16::try_from(mode & 0o7777).unwrap_or_default();
+                }
+                attributes.uid = set.uid.unwrap_or(attributes.uid);
+                attributes.gid = set.gid.unwrap_or(attributes.gid);
+                attributes.atime = set.atime.map_or(attributes.atime, time);
+                attributes.mtime = set.mtime.map_or(attributes.mtime, time);
+                attributes.ctime = now;
+                Ok(())
+            })
+            .await?;
+        }
+        Ok((inode.attr(), self.config.ttl))
+    }
+
+    /// Changes attributes. While the file has uncommitted content they go with it; else they are
+    /// in the bucket when this returns.
+    pub(super) async fn change_meta(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        change: impl FnOnce(&mut crate::volume::ObjectMeta) -> Result<()> + Send,
+    ) -> Result<()> {
+        let _gate = self.gate.read().await;
+        let _operation = inode.operation.lock().await;
+        // A change is made to the newest attributes, not to those of a second ago.
+        self.recheck_with_gate(inode).await?;
+        let (before, meta, defer) = {
+            let mut state = inode.state();
+            let before = state.meta.clone();
+            let mut meta = before.clone();
+            change(&mut meta)?;
+            state.meta = meta.clone();
+            state.meta_changes += 1;
+            state.meta_set_here = true;
+            let defer = state.place == Place::Unlinked
+                || (inode.kind == FileKind::File && (state.meta_dirty || state.content.is_dirty()));
+            if defer && state.place != Place::Unlinked {
+                state.meta_dirty = true;
+            }
+            (before, meta, defer)
+        };
+        if defer {
+            return Ok(());
+        }
+        let stored = match self.table.path(inode) {
+            Some(path) => self.store_meta(inode, &path, &meta).await,
+            None => Ok(()),
+        };
+        if stored.is_err() {
+            inode.state().meta = before;
+        }
+        stored
+    }
+
+    /// Puts attributes into the bucket. The caller holds the gate and the inode's operation.
+    pub(super) async fn store_meta(
+        &self,
+        inode: &Inode,
+        path: &VolumePath,
+        meta: &crate::volume::ObjectMeta,
+    ) -> Result<()> {
+        if inode.kind == FileKind::Directory {
+            self.volume.put_marker(path, meta, &Condition::None).await?;
+            let mut state = inode.state();
+            state.implicit = false;
+            state.changed = Some(Instant::now());
+        } else {
+            let content = inode.content();
+            let snapshot = content.snapshot();
+            let version = snapshot
+                .version
+                .ok_or_else(|| FsError::posix(libc::ESTALE))?;
+            let done = self
+                .volume
+                .set_attributes(path, &version, snapshot.size, meta)
+                .await?;
+            content.update(|snapshot| {
+                snapshot.version = Some(done.version.clone());
+                snapshot.commit = Some(done.commit);
+            });
+            if let Some(dirty) = content.dirty()
+                && let Some(base) = dirty.base()
+            {
+                dirty.set_base(Base {
+                    version: done.version,
+                    ..base
+                });
+            }
+            inode.state().changed = Some(Instant::now());
+        }
+        self.stats.changed(path);
+        Ok(())
+    }
+
+    /// Asks the bucket about an inode unless it was asked a moment ago or this mount knows
+    /// better.
+    pub(super) async fn recheck(&self, inode: &Arc<Inode>) -> Result<()> {
+        if inode.is_uncommitted() || self.is_fresh(inode) {
+            return Ok(());
+        }
+        let _gate = self.gate.read().await;
+        self.recheck_with_gate(inode).await
+    }
+
+    pub(super) async fn recheck_with_gate(&self, inode: &Arc<Inode>) -> Result<()> {
+        if inode.is_uncommitted() || self.is_fresh(inode) {
+            return Ok(());
+        }
+        self.ask(inode).await
+    }
+
+    /// Asks the bucket about an inode.
+    pub(super) async fn ask(&self, inode: &Arc<Inode>) -> Result<()> {
+        let Some(path) = self.table.path(inode) else {
+            return Ok(());
+        };
+        let asked = Instant::now();
+        let stat = match self.stats.fresh(&path) {
+            Some(stat) => Some(stat),
+            None if inode.kind == FileKind::Directory => self.volume.stat_directory(&path).await?,
+            None => self.volume.stat_file(&path).await?,
+        };
+        match stat {
+            Some(stat) if stat.meta.attributes.kind == inode.kind => {
+                inode.refresh(stat, asked);
+                Ok(())
+            }
+            None if inode.ino == ROOT => {
+                inode.state().checked = Some(asked);
+                Ok(())
+            }
+            _ if inode.is_uncommitted() || Self::changed_since(inode, asked) => Ok(()),
+            // Somebody else deleted it, or put something of another type in its place.
+            _ => {
+                self.table.unlink(inode);
+                Err(FsError::posix(libc::ESTALE))
+            }
+        }
+    }
+
+    /// A bucket has no end: the numbers are large and constant, so that tools which check for
+    /// room before they write find it.
+    pub fn statfs(&self) -> StatFs {
+        const BLOCK_BYTES: u32 = 4096;
+        const BLOCKS: u64 = (1 << 50) / BLOCK_BYTES as u64;
+        StatFs {
+            block_bytes: BLOCK_BYTES,
+            blocks: BLOCKS,
+            blocks_free: BLOCKS,
+            files: 1 << 32,
+            files_free: 1 << 32,
+            name_bytes_max: u32::try_from(limits::NAME_BYTES_MAX).unwrap_or(255),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! Commit: what was written to a file becomes the object, or the old object stays.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt};
+
+use super::inode::{Inode, Place};
+use super::status::SyncProgress;
+use super::{FileSystem, FsError, Result};
+use crate::layout::path::VolumePath;
+use crate::store::ErrorKind;
+use crate::volume::{Condition, Version};
+
+/// Files that sync commits at once.
+const PARALLEL_COMMITS: usize = 8;
+
+impl FileSystem {
+    /// Puts what is uncommitted of a file into the bucket.
+    ///
+    /// # Errors
+    /// The upload's. The data stays, and a later commit can succeed; but after a conflict
+    /// (ESTALE) the other version has the name and ours is beside it as a conflict copy.
+    pub(super) async fn commit(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
+        let _gate = self.gate.read().await;
+        let _operation = inode.operation.lock().await;
+        let done = self.commit_locked(inode).await;
+        if let Err(error) = &done {
+            self.notices.note_failure(self.table.path(inode), error);
+        } else {
+            self.notices.clear_failure(self.table.path(inode));
+        }
+        done
+    }
+
+    async fn commit_locked(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
+        let content = inode.content();
+        let Some(path) = self.table.path(inode) else {
+            return Ok(());
+        };
+        if !inode.is_uncommitted() {
+            return Ok(());
+        }
+        let snapshot = content.snapshot();
+        if snapshot.version.is_some() && !content.is_dirty() {
+            // Only attributes are left.
+            let (meta, changes) = current_meta(inode);
+            self.store_meta(inode, &path, &meta).await?;
+            finish_meta(inode, changes);
+            return Ok(());
+        }
+        if let Some(version) = &snapshot.version {
+            self.take_over_attributes(inode, &path, version, snapshot.commit.as_deref())
+                .await?;
+        }
+        let condition = match (&snapshot.version, &snapshot.replaces) {
+            (Some(version), _) | (None, Some(version)) => Condition::IfVersion(version.clone()),
+            (None, None) => Condition::IfAbsent,
+        };
+        let dirty = self.dirty(inode, &content)?;
+        let (meta, changes) = current_meta(inode);
+        match dirty.commit(&path, &meta, &condition).await {
+            Ok(done) => {
+                let size = dirty.size();
+                let before = snapshot.tag;
+                content.update(|snapshot| {
+                    snapshot.committed(done.version, done.commit, size);
+                });
+                self.cache.forget(before);
+                finish_meta(inode, changes);
+                inode.state().changed = Some(Instant::now());
+                self.stats.changed(&path);
+                self.forget_pending(inode);
+                if inode.is_uncommitted() && !content.is_dirty() {
+                    // Attributes changed while the content was on its way.
+                    let (meta, changes) = current_meta(inode);
+                    self.store_meta(inode, &path, &meta).await?;
+                    finish_meta(inode, changes);
+                }
+                Ok(())
+            }
+            Err(error)
+                if error
+                    .kind()
+                    .is_some_and(|kind| is_conflict(kind, &condition)) =>
+            {
+                self.resolve_conflict(inode, &content, &path, &dirty).await
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Attributes that somebody else set since this file was opened are not undone by a commit
+    /// of its content, unless they were set here too.
+    async fn take_over_attributes(
+        &self,
+        inode: &Inode,
+        path: &VolumePath,
+        version: &Version,
+        commit: Option<&str>,
+    ) -> Result<()> {
+        if inode.state().meta_set_here {
+            return Ok(());
+        }
+        let Some(stat) = self.volume.stat_file(path).await? else {
+            return Ok(());
+        };
+        let same_content = stat
+            .version
+            .as_ref()
+            .is_some_and(|current| current.etag == version.etag);
+        if same_content && stat.commit.as_deref() != commit {
+            let mut state = inode.state();
+            let (mtime, ctime) = (state.meta.attributes.mtime, state.meta.attributes.ctime);
+            state.meta = stat.meta;
+            state.meta.attributes.mtime = mtime;
+            state.meta.attributes.ctime = ctime;
+            state.meta_changes += 1;
+        }
+        Ok(())
+    }
+
+    /// The bucket has the file now: its directory's listing shows it.
+    pub(super) fn forget_pending(&self, inode: &Inode) {
+        let place = inode.state().place.clone();
+        if let Place::At { parent, name } = place
+            && let Some(parent) = self.table.inode(parent)
+        {
+            parent.state().pending.remove(&name);
+        }
+    }
+
+    /// Commits everything that is uncommitted; every file is tried.
+    ///
+    /// # Errors
+    /// The first error.
+    pub async fn sync_all(
+        self: &Arc<Self>,
+        progress: impl Fn(SyncProgress) + Send + Sync,
+    ) -> Result<()> {
+        let files: Vec<_> = self
+            .table
+            .all()
+            .into_iter()
+            .filter(|inode| inode.is_uncommitted())
+            .map(|inode| {
+                let bytes = inode
+                    .content()
+                    .dirty()
+                    .map_or(0, |dirty| dirty.dirty_bytes());
+                (inode, bytes)
+            })
+            .collect();
+        let mut done = SyncProgress {
+            files_done: 0,
+            files: files.len() as u64,
+            bytes_done: 0,
+            bytes: files.iter().map(|(_, bytes)| bytes).sum(),
+        };
+        progress(done);
+        let mut commits = stream::iter(files.into_iter().map(|(inode, bytes)| async move {
+            let done = self.commit(&inode).await;
+            self.table.drop_unused(inode.ino);
+            (done, bytes)
+        }))
+        .buffer_unordered(PARALLEL_COMMITS);
+        let mut first_error = Ok(());
+        while let Some((committed, bytes)) = commits.next().await {
+            match committed {
+                Ok(()) => {
+                    done.files_done += 1;
+                    done.bytes_done += bytes;
+                    progress(done);
+                }
+                Err(error) => first_error = first_error.and(Err(error)),
+            }
+        }
+        first_error
+    }
+
+    /// Gives back what the mount holds in the bucket: the content of files that are open but
+    /// have no name. Call it once, when the kernel asks no more.
+    pub async fn shut_down(self: &Arc<Self>) {
+        let handles: Vec<_> = self.files.iter().map(|file| *file.key()).collect();
+        for handle in handles {
+            self.release(handle).await;
+        }
+    }
+}
+
+fn current_meta(inode: &Inode) -> (crate::volume::ObjectMeta, u64) {
+    let state = inode.state();
+    (state.meta.clone(), state.meta_changes)
+}
+
+/// The bucket has the attributes as they were at `changes`.
+fn finish_meta(inode: &Inode, changes: u64) {
+    let mut state = inode.state();
+    if state.meta_changes == changes {
+        state.meta_dirty = false;
+        state.meta_set_here = false;
+    }
+}
+
+/// The name has another version than the one that was written to; or, where there was one, none.
+fn is_conflict(kind: ErrorKind, condition: &Condition) -> bool {
+    match kind {
+        ErrorKind::Precondition | ErrorKind::Conflict => true,
+        ErrorKind::NotFound => matches!(condition, Condition::IfVersion(_)),
+        _ => false,
+    }
+}
+
+impl FsError {
+    pub(super) fn conflict(path: &VolumePath, kept: &VolumePath) -> Self {
+        Self::refused(
+            libc::ESTALE,
+            format!(
+                "ESTALE: {:?} was changed by somebody else since it was opened: their version \
+                 stays, yours is kept as {:?}",
+                path.as_str(),
+                kept.as_str()
+            ),
+        )
+    }
+}

@@ -1,0 +1,368 @@
+//! An inode and what its handles see.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::types::{Attr, FileKind, Ino, ROOT};
+use crate::base::time::Timestamp;
+use crate::cache::FileTag;
+use crate::layout::path::PlainName;
+use crate::store::ServerEncryption;
+use crate::volume::{ObjectMeta, ObjectRef, Stat, Version};
+use crate::write::DirtyFile;
+
+/// See the module's text.
+#[derive(Debug)]
+pub(super) struct Inode {
+    pub ino: Ino,
+    pub kind: FileKind,
+    /// References that the kernel holds.
+    pub lookups: AtomicU64,
+    /// Open handles.
+    pub opens: AtomicU32,
+    /// One change of the object at a time: commit, attributes, rename, delete.
+    pub operation: tokio::sync::Mutex<()>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub place: Place,
+    pub meta: ObjectMeta,
+    /// Counts changes of `meta`, so that a commit knows whether it carried the newest.
+    pub meta_changes: u64,
+    /// `meta` has changes that are to go to the bucket with the next commit.
+    pub meta_dirty: bool,
+    /// Mode, owner or xattrs were changed here since they were read.
+    pub meta_set_here: bool,
+    /// When the bucket was last asked; `None` when it must be asked again.
+    pub checked: Option<Instant>,
+    /// When this mount last changed the object: answers asked for earlier are worth nothing.
+    pub changed: Option<Instant>,
+    /// A directory without a marker of its own.
+    pub implicit: bool,
+    pub encryption: ServerEncryption,
+    pub content: Arc<Content>,
+    /// The content whose pages the kernel may have.
+    pub kernel_content: Option<u64>,
+    /// Directories: children that the bucket does not have yet.
+    pub pending: std::collections::BTreeMap<PlainName, Ino>,
+}
+
+/// Where an inode is in the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Root,
+    At {
+        parent: Ino,
+        name: PlainName,
+    },
+    /// It has no name any more.
+    Unlinked,
+}
+
+/// One version of a file's bytes and the changes made to it here; shared by the handles that
+/// were opened on it.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// Unique in this mount.
+    pub id: u64,
+    inner: Mutex<ContentState>,
+}
+
+#[derive(Debug)]
+struct ContentState {
+    snapshot: Snapshot,
+    dirty: Option<Arc<DirtyFile>>,
+    /// Somebody else won a conflict: what follows must be opened anew.
+    stale: bool,
+}
+
+/// What the bucket holds of a content.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    /// Where it is stored when that is not the inode's own path.
+    pub elsewhere: Option<ObjectRef>,
+    /// `None` when the bucket has never had it.
+    pub version: Option<Version>,
+    /// What the first commit of a new file replaces: the version of a file it was renamed over.
+    pub replaces: Option<Version>,
+    pub commit: Option<String>,
+    pub size: u64,
+    /// Names these bytes in the block cache.
+    pub tag: FileTag,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Inode {
+    pub fn root(stat: Stat) -> Self {
+        Self::from_stat(ROOT, Place::Root, stat)
+    }
+
+    pub fn from_stat(ino: Ino, place: Place, stat: Stat) -> Self {
+        let implicit = stat.version.is_none();
+        let content = Content::new(Snapshot::of(&stat));
+        Self::build(
+            ino,
+            place,
+            stat.meta,
+            content,
+            implicit,
+            stat.encryption,
+            true,
+        )
+    }
+
+    /// A file that only this mount knows so far.
+    pub fn pending(ino: Ino, place: Place, meta: ObjectMeta) -> Self {
+        let content = Content::new(Snapshot {
+            elsewhere: None,
+            version: None,
+            replaces: None,
+            commit: None,
+            size: 0,
+            tag: FileTag(next_id()),
+        });
+        let inode = Self::build(
+            ino,
+            place,
+            meta,
+            content,
+            false,
+            ServerEncryption::None,
+            false,
+        );
+        inode.state().meta_dirty = true;
+        inode
+    }
+
+    fn build(
+        ino: Ino,
+        place: Place,
+        meta: ObjectMeta,
+        content: Content,
+        implicit: bool,
+        encryption: ServerEncryption,
+        checked: bool,
+    ) -> Self {
+        Self {
+            ino,
+            kind: meta.attributes.kind,
+            lookups: AtomicU64::new(0),
+            opens: AtomicU32::new(0),
+            operation: tokio::sync::Mutex::new(()),
+            state: Mutex::new(State {
+                place,
+                meta,
+                meta_changes: 0,
+                meta_dirty: false,
+                meta_set_here: false,
+                checked: checked.then(Instant::now),
+                changed: None,
+                implicit,
+                encryption,
+                content: Arc::new(content),
+                kernel_content: None,
+                pending: std::collections::BTreeMap::new(),
+            }),
+        }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn content(&self) -> Arc<Content> {
+        Arc::clone(&self.state().content)
+    }
+
+    /// There is something here that the bucket does not have.
+    pub fn is_uncommitted(&self) -> bool {
+        let state = self.state();
+        state.place != Place::Unlinked
+            && self.kind == FileKind::File
+            && (state.meta_dirty || state.content.is_dirty())
+    }
+
+    pub fn attr(&self) -> Attr {
+        let state = self.state();
+        let attributes = &state.meta.attributes;
+        let nlink = match (&state.place, self.kind) {
+            (Place::Unlinked, _) => 0,
+            (_, FileKind::Directory) => 2,
+            _ => 1,
+        };
+        Attr {
+            ino: self.ino,
+            size: match self.kind {
+                FileKind::Directory => 0,
+                _ => state.content.size(),
+            },
+            kind: self.kind,
+            perm: attributes.perm,
+            nlink,
+            uid: attributes.uid,
+            gid: attributes.gid,
+            rdev: attributes.rdev,
+            atime: attributes.atime,
+            mtime: attributes.mtime,
+            ctime: attributes.ctime,
+        }
+    }
+
+    /// Takes over what the bucket said when it was asked at `asked`, unless this mount has
+    /// something newer.
+    pub fn refresh(&self, stat: Stat, asked: Instant) {
+        let mut state = self.state();
+        if state.changed.is_some_and(|changed| changed >= asked) {
+            return;
+        }
+        state.checked = Some(asked);
+        if state.meta_dirty || state.content.is_dirty() || state.place == Place::Unlinked {
+            return;
+        }
+        state.implicit = stat.version.is_none();
+        state.encryption = stat.encryption.clone();
+        if self.kind == FileKind::Directory {
+            // Times of a directory move with its entries, which no marker records.
+            let (mtime, ctime) = (state.meta.attributes.mtime, state.meta.attributes.ctime);
+            state.meta = stat.meta;
+            let attributes = &mut state.meta.attributes;
+            attributes.mtime = attributes.mtime.max(mtime);
+            attributes.ctime = attributes.ctime.max(ctime);
+            return;
+        }
+        if !state.content.is_version_of(&stat) {
+            state.content = Arc::new(Content::new(Snapshot::of(&stat)));
+        } else {
+            state.content.note_commit(stat.commit.clone());
+        }
+        state.meta = stat.meta;
+        state.meta_set_here = false;
+    }
+
+    /// A name was made or removed in this directory.
+    pub fn touch_directory(&self) {
+        let now = Timestamp::now();
+        let mut state = self.state();
+        state.meta.attributes.mtime = now;
+        state.meta.attributes.ctime = now;
+    }
+}
+
+impl Snapshot {
+    pub fn of(stat: &Stat) -> Self {
+        Self {
+            elsewhere: None,
+            version: stat.version.clone(),
+            replaces: None,
+            commit: stat.commit.clone(),
+            size: stat.size,
+            tag: FileTag(next_id()),
+        }
+    }
+
+    /// After a commit: other bytes, so another tag.
+    pub fn committed(&mut self, version: Version, commit: String, size: u64) {
+        self.elsewhere = None;
+        self.version = Some(version);
+        self.replaces = None;
+        self.commit = Some(commit);
+        self.size = size;
+        self.tag = FileTag(next_id());
+    }
+}
+
+impl Content {
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self {
+            id: next_id(),
+            inner: Mutex::new(ContentState {
+                snapshot,
+                dirty: None,
+                stale: false,
+            }),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, ContentState> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner().snapshot.clone()
+    }
+
+    pub fn update<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        change(&mut self.inner().snapshot)
+    }
+
+    pub fn dirty(&self) -> Option<Arc<DirtyFile>> {
+        self.inner().dirty.clone()
+    }
+
+    /// The changes made here, begun by `begin` when there are none yet.
+    pub fn dirty_or(&self, begin: impl FnOnce(&Snapshot) -> Arc<DirtyFile>) -> Arc<DirtyFile> {
+        let mut inner = self.inner();
+        if let Some(dirty) = &inner.dirty {
+            return Arc::clone(dirty);
+        }
+        let dirty = begin(&inner.snapshot);
+        inner.dirty = Some(Arc::clone(&dirty));
+        dirty
+    }
+
+    /// Forgets the place for changes, when there are none.
+    pub fn drop_clean(&self) {
+        let mut inner = self.inner();
+        if inner.dirty.as_ref().is_some_and(|dirty| !dirty.is_dirty()) {
+            inner.dirty = None;
+        }
+    }
+
+    pub fn take_dirty(&self) -> Option<Arc<DirtyFile>> {
+        self.inner().dirty.take()
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        self.inner()
+            .dirty
+            .as_ref()
+            .is_some_and(|dirty| dirty.is_dirty())
+    }
+
+    /// Bytes, changes included.
+    pub fn size(&self) -> u64 {
+        let inner = self.inner();
+        inner
+            .dirty
+            .as_ref()
+            .map_or(inner.snapshot.size, |dirty| dirty.size())
+    }
+
+    pub fn is_stale(&self) -> bool {
+        self.inner().stale
+    }
+
+    pub fn mark_stale(&self) {
+        self.inner().stale = true;
+    }
+
+    fn is_version_of(&self, stat: &Stat) -> bool {
+        let inner = self.inner();
+        inner.snapshot.version.as_ref().map(|version| &version.etag)
+            == stat.version.as_ref().map(|version| &version.etag)
+            && inner.snapshot.size == stat.size
+            && !inner.stale
+    }
+
+    fn note_commit(&self, commit: Option<String>) {
+        self.inner().snapshot.commit = commit;
+    }
+}

@@ -1,0 +1,137 @@
+//! lookup and forget: from names to inodes.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::inode::{Inode, Place};
+use super::types::{Entry, FileKind, Ino};
+use super::{FileSystem, FsError, Result};
+use crate::layout::path::{PlainName, VolumePath};
+use crate::volume::Stat;
+
+impl FileSystem {
+    /// Finds a name. Counts a kernel reference to the inode.
+    pub async fn lookup(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<Entry> {
+        let name = PlainName::new(name)?;
+        let _gate = self.gate.read().await;
+        let inode = self.find(parent, &name).await?;
+        self.entry(&inode)
+    }
+
+    /// Gives back `count` kernel references.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        self.table.forget(ino, count);
+    }
+
+    /// The inode of a name, asking the bucket unless this mount knows better. The caller holds
+    /// the gate.
+    pub(super) async fn find(&self, parent: Ino, name: &PlainName) -> Result<Arc<Inode>> {
+        let path = self.child_path(parent, name)?;
+        let known = self.table.child(parent, name);
+        if let Some(inode) = &known
+            && (inode.is_uncommitted() || self.is_fresh(inode))
+        {
+            return Ok(Arc::clone(inode));
+        }
+        let asked = Instant::now();
+        let stat = match self.stats.fresh(&path) {
+            Some(stat) => Some(stat),
+            None => self.volume.stat(&path).await?,
+        };
+        match stat {
+            Some(stat) => {
+                self.note_hidden(&path, &stat);
+                self.stats.note(path.clone(), stat.clone(), asked);
+                Ok(self.adopt(&path, parent, name, stat, asked))
+            }
+            None => {
+                if let Some(inode) = known {
+                    if inode.is_uncommitted() || Self::changed_since(&inode, asked) {
+                        return Ok(inode);
+                    }
+                    // Somebody else deleted it.
+                    self.table.unlink(&inode);
+                    self.table.drop_unused(inode.ino);
+                }
+                Err(FsError::posix(libc::ENOENT))
+            }
+        }
+    }
+
+    /// The inode of a name that the bucket has just described.
+    pub(super) fn adopt(
+        &self,
+        path: &VolumePath,
+        parent: Ino,
+        name: &PlainName,
+        stat: Stat,
+        asked: Instant,
+    ) -> Arc<Inode> {
+        if let Some(inode) = self.table.child(parent, name) {
+            if inode.kind == stat.meta.attributes.kind || inode.is_uncommitted() {
+                inode.refresh(stat, asked);
+                return inode;
+            }
+            self.table.unlink(&inode);
+            self.table.drop_unused(inode.ino);
+        }
+        self.table.insert(path, parent, name, |ino, place| {
+            Inode::from_stat(ino, place, stat)
+        })
+    }
+
+    /// The answer to a lookup, with its reference counted.
+    pub(super) fn entry(&self, inode: &Arc<Inode>) -> Result<Entry> {
+        let counted = self.table.acquire(inode.ino);
+        if !counted.is_some_and(|counted| Arc::ptr_eq(&counted, inode)) {
+            // It was dropped, or replaced, between being found and being counted.
+            return Err(FsError::posix(libc::ESTALE));
+        }
+        Ok(Entry {
+            attr: inode.attr(),
+            generation: 0,
+            entry_ttl: self.config.ttl,
+            attr_ttl: self.config.ttl,
+        })
+    }
+
+    /// The path of a name in a directory that is still there.
+    pub(super) fn child_path(&self, parent: Ino, name: &PlainName) -> Result<VolumePath> {
+        let parent = self.inode(parent)?;
+        if parent.kind != FileKind::Directory {
+            return Err(FsError::posix(libc::ENOTDIR));
+        }
+        let path = self
+            .table
+            .path(&parent)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let path = path.join(name);
+        if self.volume.is_reserved(&path) {
+            return Err(FsError::posix(libc::ENOENT));
+        }
+        Ok(path)
+    }
+
+    /// The attributes were read within the time to live.
+    pub(super) fn is_fresh(&self, inode: &Inode) -> bool {
+        let state = inode.state();
+        state.place == Place::Unlinked
+            || state
+                .checked
+                .is_some_and(|checked| checked.elapsed() < self.config.ttl)
+    }
+
+    pub(super) fn changed_since(inode: &Inode, asked: Instant) -> bool {
+        inode
+            .state()
+            .changed
+            .is_some_and(|changed| changed >= asked)
+    }
+
+    /// One handle more on an inode.
+    pub(super) fn pin(&self, inode: &Inode) {
+        inode.opens.fetch_add(1, Ordering::AcqRel);
+    }
+}

@@ -1,0 +1,170 @@
+//! readlink, unlink and rmdir.
+
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::inode::Inode;
+use super::types::{FileKind, Ino};
+use super::{FileSystem, FsError, Result};
+use crate::base::time::Timestamp;
+use crate::layout::path::{PlainName, VolumePath};
+use crate::volume::{Condition, ObjectRef};
+use crate::write::Base;
+
+impl FileSystem {
+    pub async fn readlink(self: &Arc<Self>, ino: Ino) -> Result<Bytes> {
+        let inode = self.inode(ino)?;
+        if inode.kind != FileKind::Symlink {
+            return Err(FsError::posix(libc::EINVAL));
+        }
+        let _gate = self.gate.read().await;
+        let path = self
+            .table
+            .path(&inode)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        Ok(self.volume.read_whole(&path).await?)
+    }
+
+    pub async fn unlink(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<()> {
+        self.writable()?;
+        let name = PlainName::new(name)?;
+        let _name = self.names.lock(parent, &name).await;
+        let _gate = self.gate.read().await;
+        let inode = self.find(parent, &name).await?;
+        if inode.kind == FileKind::Directory {
+            return Err(FsError::posix(libc::EISDIR));
+        }
+        let path = self.child_path(parent, &name)?;
+        self.keep_directory(parent).await?;
+        {
+            let _operation = inode.operation.lock().await;
+            let stored = inode.content().snapshot().version.is_some();
+            if stored {
+                self.preserve_if_open(&inode, &path).await?;
+                self.volume.delete(&path).await?;
+            }
+            self.gone(&inode, parent, &path);
+        }
+        self.table.drop_unused(inode.ino);
+        Ok(())
+    }
+
+    pub async fn rmdir(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<()> {
+        self.writable()?;
+        let name = PlainName::new(name)?;
+        let _name = self.names.lock(parent, &name).await;
+        let _gate = self.gate.read().await;
+        let inode = self.find(parent, &name).await?;
+        if inode.kind != FileKind::Directory {
+            return Err(FsError::posix(libc::ENOTDIR));
+        }
+        let path = self.child_path(parent, &name)?;
+        if !self.is_empty(&inode, &path).await? {
+            return Err(FsError::posix(libc::ENOTEMPTY));
+        }
+        self.keep_directory(parent).await?;
+        self.volume.delete_marker(&path).await?;
+        self.gone(&inode, parent, &path);
+        self.table.drop_unused(inode.ino);
+        Ok(())
+    }
+
+    /// Neither the bucket nor this mount has anything in the directory.
+    pub(super) async fn is_empty(&self, inode: &Inode, path: &VolumePath) -> Result<bool> {
+        if !inode.state().pending.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.volume.is_empty_directory(path).await?)
+    }
+
+    /// A directory that only its entries make gets a marker before its last entry may go.
+    pub(super) async fn keep_directory(&self, ino: Ino) -> Result<()> {
+        let directory = self.inode(ino)?;
+        let (implicit, meta) = {
+            let state = directory.state();
+            (state.implicit, state.meta.clone())
+        };
+        let Some(path) = self.table.path(&directory) else {
+            return Ok(());
+        };
+        if !implicit || path.is_root() {
+            return Ok(());
+        }
+        match self
+            .volume
+            .put_marker(&path, &meta, &Condition::IfAbsent)
+            .await
+        {
+            Ok(_) => {}
+            Err(error) if error.kind() == crate::store::ErrorKind::Precondition => {}
+            Err(error) => return Err(error.into()),
+        }
+        directory.state().implicit = false;
+        Ok(())
+    }
+
+    /// Keeps the content of a file that is about to lose its name while handles have it open.
+    /// The caller holds the inode's operation.
+    pub(super) async fn preserve_if_open(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
+        if inode.opens.load(Ordering::Acquire) == 0 || inode.kind != FileKind::File {
+            return Ok(());
+        }
+        let content = inode.content();
+        let snapshot = content.snapshot();
+        let Some(version) = snapshot.version else {
+            return Ok(());
+        };
+        if snapshot.elsewhere.is_some() {
+            return Ok(());
+        }
+        let (object, version) = self.volume.preserve(path, &version, snapshot.size).await?;
+        self.move_content(inode, object, version);
+        Ok(())
+    }
+
+    /// The stored bytes of an inode's content are somewhere else now.
+    pub(super) fn move_content(
+        &self,
+        inode: &Inode,
+        object: ObjectRef,
+        version: crate::volume::Version,
+    ) {
+        let content = inode.content();
+        let size = content.snapshot().size;
+        if let Some(dirty) = content.dirty() {
+            let version = version.clone();
+            dirty.set_base(Base {
+                object: object.clone(),
+                version,
+                size,
+            });
+        }
+        content.update(|snapshot| {
+            snapshot.version = Some(version);
+            snapshot.elsewhere = match object {
+                ObjectRef::Path(_) => None,
+                other => Some(other),
+            };
+        });
+    }
+
+    /// A name is gone from the bucket.
+    pub(super) fn gone(&self, inode: &Inode, parent: Ino, path: &VolumePath) {
+        self.forget_pending(inode);
+        self.table.unlink(inode);
+        self.stats.changed(path);
+        {
+            let mut state = inode.state();
+            state.meta.attributes.ctime = Timestamp::now();
+            state.meta_dirty = false;
+            state.changed = Some(Instant::now());
+        }
+        if let Some(parent) = self.table.inode(parent) {
+            parent.touch_directory();
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! opendir, readdir and readdirplus: a listing page by page, with true types.
+
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+
+use super::inode::{Inode, Place};
+use super::types::{DirItem, FileKind, HandleId, Ino};
+use super::{FileSystem, FsError, Result};
+use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
+use crate::layout::path::{PlainName, VolumePath};
+use crate::store::{ListToken, ListedObject};
+use crate::volume::ListedKind;
+
+/// Attributes that one directory asks for at once.
+const PARALLEL_STATS: usize = 64;
+/// Entries whose attributes are fetched together for readdirplus: more than one reply holds, so
+/// that the next ones find them in memory.
+const LOOK_AHEAD: usize = 256;
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct DirHandle {
+    inode: Arc<Inode>,
+    listing: tokio::sync::Mutex<Listing>,
+}
+
+/// What has been listed so far. Entries keep their places, so that an offset means the same
+/// entry until the directory is rewound.
+#[derive(Debug, Default)]
+struct Listing {
+    entries: Vec<Listed>,
+    names: HashSet<PlainName>,
+    next: Next,
+}
+
+#[derive(Debug, Default)]
+enum Next {
+    #[default]
+    First,
+    Page(ListToken),
+    End,
+}
+
+#[derive(Clone, Debug)]
+struct Listed {
+    name: PlainName,
+    kind: Kind,
+}
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Known(FileKind),
+    /// A small object: a file, or a symlink, or what else its metadata says. With the time at
+    /// which the listing was asked for.
+    Small(ListedObject, Instant),
+    Large(ListedObject, Instant),
+}
+
+impl FileSystem {
+    pub async fn opendir(self: &Arc<Self>, ino: Ino) -> Result<HandleId> {
+        let inode = self.inode(ino)?;
+        if inode.kind != FileKind::Directory {
+            return Err(FsError::posix(libc::ENOTDIR));
+        }
+        self.pin(&inode);
+        let id = self.next_handle();
+        let listing = tokio::sync::Mutex::default();
+        self.dirs.insert(id, Arc::new(DirHandle { inode, listing }));
+        Ok(id)
+    }
+
+    pub fn releasedir(&self, handle: HandleId) {
+        if let Some((_, dir)) = self.dirs.remove(&handle) {
+            dir.inode.opens.fetch_sub(1, Ordering::AcqRel);
+            self.table.drop_unused(dir.inode.ino);
+        }
+    }
+
+    /// Everything below that this mount made is in the bucket already but for open files, whose
+    /// own fsync or close puts them there.
+    pub async fn fsyncdir(self: &Arc<Self>, handle: HandleId) -> Result<()> {
+        if self.dirs.contains_key(&handle) {
+            Ok(())
+        } else {
+            Err(FsError::posix(libc::EBADF))
+        }
+    }
+
+    /// Up to `max_items` entries from `offset` on. With `plus` each carries its attributes and a
+    /// kernel reference.
+    pub async fn readdir(
+        self: &Arc<Self>,
+        handle: HandleId,
+        offset: u64,
+        plus: bool,
+        max_items: usize,
+    ) -> Result<Vec<DirItem>> {
+        let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
+        let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;
+        let _gate = self.gate.read().await;
+        let path = self
+            .table
+            .path(&dir.inode)
+            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let mut listing = dir.listing.lock().await;
+        if offset == 0 {
+            *listing = Listing::default();
+        }
+        let mut items = self.dots(&dir.inode, offset);
+        let from = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
+        let wanted = max_items.saturating_sub(items.len()).max(1);
+        while listing.entries.len() < from.saturating_add(wanted) {
+            if !self.list_more(&dir.inode, &path, &mut listing).await? {
+                break;
+            }
+        }
+        let end = listing.entries.len().min(from.saturating_add(wanted));
+        let ahead = listing
+            .entries
+            .len()
+            .min(from.saturating_add(wanted.max(LOOK_AHEAD)));
+        let from = from.min(end);
+        let until = if plus { ahead } else { end };
+        self.look_at(&dir.inode, &path, &mut listing.entries[from..until], plus)
+            .await?;
+        for index in from..end {
+            let listed = &listing.entries[index];
+            let next_offset = index as u64 + 3;
+            if let Some(item) = self.item(&dir.inode, &path, listed, next_offset, plus) {
+                items.push(item);
+            }
+        }
+        Ok(items)
+    }
+
+    /// `.` and `..`, which have the first two offsets.
+    fn dots(&self, inode: &Inode, offset: u64) -> Vec<DirItem> {
+        let parent = match &inode.state().place {
+            Place::At { parent, .. } => *parent,
+            Place::Root | Place::Unlinked => inode.ino,
+        };
+        let dot = |name: &str, ino, next_offset| DirItem {
+            ino,
+            next_offset,
+            kind: FileKind::Directory,
+            name: OsString::from(name),
+            entry: None,
+        };
+        match offset {
+            0 => vec![dot(".", inode.ino, 1), dot("..", parent, 2)],
+            1 => vec![dot("..", parent, 2)],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Adds the next page to a listing; false at the end.
+    async fn list_more(
+        &self,
+        inode: &Inode,
+        path: &VolumePath,
+        listing: &mut Listing,
+    ) -> Result<bool> {
+        let token = match std::mem::take(&mut listing.next) {
+            Next::First => {
+                // What the bucket does not have yet comes first.
+                let pending: BTreeMap<_, _> = inode.state().pending.clone();
+                for (name, ino) in pending {
+                    if self.table.inode(ino).is_some() && listing.names.insert(name.clone()) {
+                        let kind = Kind::Known(FileKind::File);
+                        listing.entries.push(Listed { name, kind });
+                    }
+                }
+                None
+            }
+            Next::Page(token) => Some(token),
+            Next::End => {
+                listing.next = Next::End;
+                return Ok(false);
+            }
+        };
+        let asked = Instant::now();
+        let page = self.volume.list(path, token).await?;
+        listing.next = page.next.map_or(Next::End, Next::Page);
+        for (key, reason) in page.hidden {
+            self.notices.note_hidden(&key, reason.to_string());
+        }
+        // Where a name is both, the directory is what a lookup finds.
+        let directories: HashSet<PlainName> = page
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.kind, ListedKind::Directory))
+            .map(|entry| entry.name.clone())
+            .collect();
+        for entry in page.entries {
+            let kind = match entry.kind {
+                ListedKind::Directory => Kind::Known(FileKind::Directory),
+                ListedKind::Object(_) if directories.contains(&entry.name) => continue,
+                ListedKind::Object(object) if object.size > SYMLINK_TARGET_BYTES_MAX as u64 => {
+                    Kind::Large(object, asked)
+                }
+                ListedKind::Object(object) => Kind::Small(object, asked),
+            };
+            if listing.names.insert(entry.name.clone()) {
+                listing.entries.push(Listed {
+                    name: entry.name,
+                    kind,
+                });
+            }
+        }
+        Ok(true)
+    }
+
+    /// Finds out the types of entries, and with `plus` their attributes, many at once.
+    async fn look_at(
+        &self,
+        dir: &Arc<Inode>,
+        path: &VolumePath,
+        entries: &mut [Listed],
+        plus: bool,
+    ) -> Result<()> {
+        let mut looks = Vec::new();
+        for (index, listed) in entries.iter().enumerate() {
+            let (object, asked) = match &listed.kind {
+                Kind::Small(object, asked) => (Some(object.clone()), *asked),
+                Kind::Large(object, asked) if plus => (Some(object.clone()), *asked),
+                Kind::Known(FileKind::Directory) if plus => (None, Instant::now()),
+                Kind::Known(_) | Kind::Large(..) => continue,
+            };
+            looks.push((index, listed.name.clone(), object, asked));
+        }
+        let kinds = stream::iter(looks.into_iter().map(
+            |(index, name, object, asked)| async move {
+                let path = path.join(&name);
+                let kind = self
+                    .look_at_one(dir, &name, path, object.as_ref(), asked)
+                    .await?;
+                Ok::<_, FsError>((index, kind))
+            },
+        ))
+        .buffer_unordered(PARALLEL_STATS)
+        .try_collect::<Vec<_>>()
+        .await?;
+        for (index, kind) in kinds {
+            if !plus && let Some(kind) = kind {
+                entries[index].kind = Kind::Known(kind);
+            }
+        }
+        Ok(())
+    }
+
+    /// The type of an entry, and its attributes into the table of recent answers. `None` when it
+    /// has gone meanwhile.
+    async fn look_at_one(
+        &self,
+        dir: &Inode,
+        name: &PlainName,
+        path: VolumePath,
+        object: Option<&ListedObject>,
+        asked: Instant,
+    ) -> Result<Option<FileKind>> {
+        if let Some(inode) = self.table.child(dir.ino, name)
+            && (inode.is_uncommitted() || self.is_fresh(&inode))
+        {
+            return Ok(Some(inode.kind));
+        }
+        if let Some(stat) = self.stats.fresh(&path) {
+            return Ok(Some(stat.meta.attributes.kind));
+        }
+        let (stat, asked) = match object {
+            Some(object) if self.volume.trusts_listing() => {
+                (Some(self.volume.stat_from_listing(object)), asked)
+            }
+            Some(object) => match self.stats.vouched(&path, object, asked) {
+                Some(stat) => (Some(stat), asked),
+                None => {
+                    let asked = Instant::now();
+                    (self.volume.stat_file(&path).await?, asked)
+                }
+            },
+            None => {
+                let asked = Instant::now();
+                (self.volume.stat_directory(&path).await?, asked)
+            }
+        };
+        let Some(stat) = stat else { return Ok(None) };
+        let kind = stat.meta.attributes.kind;
+        self.stats.note(path, stat, asked);
+        Ok(Some(kind))
+    }
+
+    /// One entry as the kernel gets it; `None` when it has gone since it was listed.
+    fn item(
+        &self,
+        dir: &Inode,
+        path: &VolumePath,
+        listed: &Listed,
+        next_offset: u64,
+        plus: bool,
+    ) -> Option<DirItem> {
+        let path = path.join(&listed.name);
+        let known = self.table.child(dir.ino, &listed.name);
+        let name = listed.name.as_os_str().to_owned();
+        if plus {
+            let inode = match (&known, self.stats.fresh(&path)) {
+                (Some(inode), _) if inode.is_uncommitted() || self.is_fresh(inode) => {
+                    Arc::clone(inode)
+                }
+                (_, Some(stat)) => self.adopt(&path, dir.ino, &listed.name, stat, Instant::now()),
+                (_, None) => return None,
+            };
+            let entry = self.entry(&inode).ok()?;
+            let kind = inode.kind;
+            return Some(DirItem {
+                ino: inode.ino,
+                next_offset,
+                kind,
+                name,
+                entry: Some(entry),
+            });
+        }
+        let kind = match (&known, &listed.kind) {
+            (Some(inode), _) => inode.kind,
+            (None, Kind::Known(kind)) => *kind,
+            (None, Kind::Large(..)) => FileKind::File,
+            (None, Kind::Small(..)) => return None,
+        };
+        let ino = self.table.number(dir.ino, &listed.name, &path);
+        Some(DirItem {
+            ino,
+            next_offset,
+            kind,
+            name,
+            entry: None,
+        })
+    }
+}

@@ -1,0 +1,135 @@
+//! Attributes that were read a moment ago, or that a listing shows to be unchanged.
+//!
+//! An entry answers a lookup for the mount's time to live. After that it is still worth having:
+//! when a listing shows the same ETag, size and modification time, the object's metadata need
+//! not be read again. A metadata copy may keep the ETag and times have whole seconds, so an
+//! entry whose object was modified within two seconds of being read proves nothing later.
+
+use std::num::NonZeroUsize;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use lru::LruCache;
+
+use crate::base::time::Timestamp;
+use crate::layout::path::VolumePath;
+use crate::store::ListedObject;
+use crate::volume::Stat;
+
+const ENTRIES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+
+#[derive(Debug)]
+pub(super) struct StatCache {
+    ttl: Duration,
+    entries: Mutex<Entries>,
+}
+
+#[derive(Debug)]
+struct Entries {
+    known: LruCache<VolumePath, Known>,
+    /// When a directory was last renamed: nothing that was asked for earlier is worth anything.
+    all_changed: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Known {
+    There {
+        stat: Stat,
+        as_of: Instant,
+        /// A later listing can vouch for it.
+        settled: bool,
+    },
+    /// This mount changed it: answers that were asked for earlier are worth nothing.
+    Changed(Instant),
+}
+
+impl StatCache {
+    pub fn new(ttl: Duration) -> Self {
+        let entries = Entries {
+            known: LruCache::new(ENTRIES),
+            all_changed: None,
+        };
+        Self {
+            ttl,
+            entries: Mutex::new(entries),
+        }
+    }
+
+    /// What is known to be so within the time to live.
+    pub fn fresh(&self, path: &VolumePath) -> Option<Stat> {
+        match self.lock().known.get(path)? {
+            Known::There { stat, as_of, .. } if as_of.elapsed() < self.ttl => Some(stat.clone()),
+            Known::There { .. } | Known::Changed(_) => None,
+        }
+    }
+
+    /// What is known of an object that a listing, asked for at `asked`, has just shown.
+    pub fn vouched(
+        &self,
+        path: &VolumePath,
+        listed: &ListedObject,
+        asked: Instant,
+    ) -> Option<Stat> {
+        let mut entries = self.lock();
+        let Known::There {
+            stat,
+            as_of,
+            settled: true,
+        } = entries.known.get_mut(path)?
+        else {
+            return None;
+        };
+        let same = stat.last_modified.secs() == listed.last_modified.secs()
+            && stat
+                .version
+                .as_ref()
+                .is_some_and(|version| version.etag == listed.etag);
+        if !same {
+            return None;
+        }
+        *as_of = asked.max(*as_of);
+        Some(stat.clone())
+    }
+
+    /// Remembers an answer that was asked for at `asked`.
+    pub fn note(&self, path: VolumePath, stat: Stat, asked: Instant) {
+        let settled = Timestamp::now().secs() - stat.last_modified.secs() > 2;
+        let mut entries = self.lock();
+        let changed = match entries.known.peek(&path) {
+            Some(Known::Changed(changed)) => Some(*changed),
+            _ => None,
+        };
+        if changed
+            .max(entries.all_changed)
+            .is_some_and(|changed| changed >= asked)
+        {
+            return;
+        }
+        entries.known.put(
+            path,
+            Known::There {
+                stat,
+                as_of: asked,
+                settled,
+            },
+        );
+    }
+
+    /// This mount changed what is at the path.
+    pub fn changed(&self, path: &VolumePath) {
+        self.lock()
+            .known
+            .put(path.clone(), Known::Changed(Instant::now()));
+    }
+
+    /// This mount changed what is at many paths.
+    pub fn all_changed(&self) {
+        let mut entries = self.lock();
+        entries.known.clear();
+        entries.all_changed = Some(Instant::now());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

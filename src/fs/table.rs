@@ -1,0 +1,220 @@
+//! Which inodes there are, under which names, and who is changing a name.
+
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry as MapEntry;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::inode::{Inode, Place};
+use super::types::{Ino, ROOT};
+use crate::layout::path::{PlainName, VolumePath};
+
+/// Inodes by number and numbers by name.
+#[derive(Debug)]
+pub(super) struct InodeTable {
+    inodes: DashMap<Ino, Arc<Inode>>,
+    dentries: DashMap<(Ino, PlainName), Ino>,
+}
+
+impl InodeTable {
+    pub fn new(root: Inode) -> Self {
+        let table = Self {
+            inodes: DashMap::new(),
+            dentries: DashMap::new(),
+        };
+        table.inodes.insert(ROOT, Arc::new(root));
+        table
+    }
+
+    pub fn inode(&self, ino: Ino) -> Option<Arc<Inode>> {
+        self.inodes.get(&ino).map(|inode| Arc::clone(&inode))
+    }
+
+    /// The inode, with a reference for the kernel counted before anybody can drop it.
+    pub fn acquire(&self, ino: Ino) -> Option<Arc<Inode>> {
+        let inode = self.inodes.get(&ino)?;
+        inode.lookups.fetch_add(1, Ordering::AcqRel);
+        Some(Arc::clone(&inode))
+    }
+
+    pub fn child(&self, parent: Ino, name: &PlainName) -> Option<Arc<Inode>> {
+        let ino = *self.dentries.get(&(parent, name.clone()))?;
+        self.inode(ino)
+    }
+
+    /// Makes an inode for a name and puts it into both tables. Its number follows from its path,
+    /// so that it is the same in every mount, unless an inode of an earlier life has it still.
+    pub fn insert(
+        &self,
+        path: &VolumePath,
+        parent: Ino,
+        name: &PlainName,
+        make: impl FnOnce(Ino, Place) -> Inode,
+    ) -> Arc<Inode> {
+        let place = Place::At {
+            parent,
+            name: name.clone(),
+        };
+        let mut ino = number_of(path);
+        loop {
+            match self.inodes.entry(ino) {
+                MapEntry::Vacant(free) => {
+                    let inode = Arc::new(make(ino, place));
+                    free.insert(Arc::clone(&inode));
+                    self.dentries.insert((parent, name.clone()), ino);
+                    return inode;
+                }
+                MapEntry::Occupied(_) => ino = ino.wrapping_add(1) & MASK | 2,
+            }
+        }
+    }
+
+    /// Gives an inode another name.
+    pub fn rename(&self, inode: &Inode, parent: Ino, name: &PlainName) {
+        self.unlink(inode);
+        inode.state().place = Place::At {
+            parent,
+            name: name.clone(),
+        };
+        self.dentries.insert((parent, name.clone()), inode.ino);
+    }
+
+    /// Takes an inode's name away.
+    pub fn unlink(&self, inode: &Inode) {
+        let place = std::mem::replace(&mut inode.state().place, Place::Unlinked);
+        if let Place::At { parent, name } = place {
+            self.dentries
+                .remove_if(&(parent, name), |_, ino| *ino == inode.ino);
+        }
+    }
+
+    /// Gives back kernel references, and the inode when nothing needs it.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        if let Some(inode) = self.inodes.get(&ino) {
+            let before = inode.lookups.fetch_sub(count, Ordering::AcqRel);
+            assert!(
+                before >= count,
+                "the kernel gave back more references than it had"
+            );
+        }
+        self.drop_unused(ino);
+    }
+
+    /// Drops an inode that nothing needs.
+    pub fn drop_unused(&self, ino: Ino) {
+        let unused = |_: &Ino, inode: &Arc<Inode>| {
+            ino != ROOT
+                && inode.lookups.load(Ordering::Acquire) == 0
+                && inode.opens.load(Ordering::Acquire) == 0
+                && !inode.is_uncommitted()
+        };
+        if let Some((_, inode)) = self.inodes.remove_if(&ino, unused) {
+            let place = inode.state().place.clone();
+            if let Place::At { parent, name } = place {
+                self.dentries
+                    .remove_if(&(parent, name), |_, other| *other == ino);
+            }
+        }
+    }
+
+    /// The path from the volume's root; `None` for what has no name any more.
+    pub fn path(&self, inode: &Inode) -> Option<VolumePath> {
+        let mut names = Vec::new();
+        let mut place = inode.state().place.clone();
+        loop {
+            match place {
+                Place::Root => break,
+                Place::Unlinked => return None,
+                Place::At { parent, name } => {
+                    names.push(name);
+                    place = self.inode(parent)?.state().place.clone();
+                }
+            }
+        }
+        Some(
+            names
+                .iter()
+                .rev()
+                .fold(VolumePath::root(), |path, name| path.join(name)),
+        )
+    }
+
+    /// The number that a name has or would get.
+    pub fn number(&self, parent: Ino, name: &PlainName, path: &VolumePath) -> Ino {
+        self.dentries
+            .get(&(parent, name.clone()))
+            .map_or_else(|| number_of(path), |ino| *ino)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Inode>> {
+        self.inodes.iter().map(|inode| Arc::clone(&inode)).collect()
+    }
+
+    pub fn len(&self) -> usize {
+        self.inodes.len()
+    }
+}
+
+/// Inode numbers are below 2^63 and neither 0 nor the root's 1.
+const MASK: Ino = (1 << 63) - 1;
+
+fn number_of(path: &VolumePath) -> Ino {
+    // SipHash with fixed keys: the number must not change from mount to mount.
+    let mut hasher = DefaultHasher::new();
+    path.as_str().hash(&mut hasher);
+    hasher.finish() & MASK | 2
+}
+
+/// One change of a name at a time. Names share a fixed number of locks by their hash.
+#[derive(Debug)]
+pub(super) struct NameLocks {
+    stripes: Vec<Mutex<()>>,
+    hasher: RandomState,
+}
+
+/// The locks of one or two names.
+#[derive(Debug)]
+pub(super) struct NameGuard<'a> {
+    _first: MutexGuard<'a, ()>,
+    _second: Option<MutexGuard<'a, ()>>,
+}
+
+impl NameLocks {
+    pub fn new() -> Self {
+        Self {
+            stripes: (0..1024).map(|_| Mutex::new(())).collect(),
+            hasher: RandomState::new(),
+        }
+    }
+
+    pub async fn lock(&self, parent: Ino, name: &PlainName) -> NameGuard<'_> {
+        let first = self.stripes[self.stripe(parent, name)].lock().await;
+        NameGuard {
+            _first: first,
+            _second: None,
+        }
+    }
+
+    /// Locks two names in an order that cannot deadlock.
+    pub async fn lock_two(&self, one: (Ino, &PlainName), two: (Ino, &PlainName)) -> NameGuard<'_> {
+        let (one, two) = (self.stripe(one.0, one.1), self.stripe(two.0, two.1));
+        let first = self.stripes[one.min(two)].lock().await;
+        let second = if one == two {
+            None
+        } else {
+            Some(self.stripes[one.max(two)].lock().await)
+        };
+        NameGuard {
+            _first: first,
+            _second: second,
+        }
+    }
+
+    fn stripe(&self, parent: Ino, name: &PlainName) -> usize {
+        let hash = self.hasher.hash_one((parent, name));
+        usize::try_from(hash % self.stripes.len() as u64).unwrap_or(0)
+    }
+}

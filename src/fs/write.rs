@@ -1,0 +1,151 @@
+//! write, truncate, flush and fsync.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::inode::{Content, Inode, Place};
+use super::open::FileHandle;
+use super::types::{Caller, FileKind, HandleId};
+use super::{FileSystem, FsError, Result};
+use crate::base::time::Timestamp;
+use crate::volume::ObjectRef;
+use crate::write::{Base, DirtyFile};
+
+impl FileSystem {
+    /// Writes all of `data`. With `O_APPEND` in `flags` it goes to the end of the file, wherever
+    /// the kernel believed that to be.
+    pub async fn write(
+        self: &Arc<Self>,
+        caller: Caller,
+        handle: HandleId,
+        offset: u64,
+        data: Bytes,
+        flags: i32,
+        from_page_cache: bool,
+    ) -> Result<u32> {
+        self.writable()?;
+        let file = self.file(handle)?;
+        let written = u32::try_from(data.len()).map_err(|_| FsError::posix(libc::EINVAL))?;
+        file.note_writer(caller, from_page_cache);
+        let dirty = self.dirty(&file.inode, &file.content)?;
+        let append = flags & libc::O_APPEND != 0 && !from_page_cache;
+        if append {
+            dirty.append(data).await?;
+        } else {
+            dirty.write(offset, data).await?;
+        }
+        Self::touch(&file.inode);
+        Ok(written)
+    }
+
+    /// Sets a file's length. Through a handle the commit waits for its close; without one there
+    /// is no close to wait for.
+    pub(super) async fn truncate(
+        self: &Arc<Self>,
+        caller: Caller,
+        inode: &Arc<Inode>,
+        size: u64,
+        handle: Option<HandleId>,
+    ) -> Result<()> {
+        if inode.kind != FileKind::File {
+            return Err(FsError::posix(libc::EINVAL));
+        }
+        let file = handle.and_then(|handle| self.file(handle).ok());
+        let content = match &file {
+            Some(file) => {
+                file.note_writer(caller, false);
+                Arc::clone(&file.content)
+            }
+            None => {
+                self.recheck(inode).await?;
+                inode.content()
+            }
+        };
+        if content.size() == size && content.snapshot().version.is_some() && !content.is_dirty() {
+            // POSIX marks the times even where the length stays.
+            return self
+                .change_meta(inode, |meta| {
+                    meta.attributes.mtime = Timestamp::now();
+                    meta.attributes.ctime = meta.attributes.mtime;
+                    Ok(())
+                })
+                .await;
+        }
+        let dirty = self.dirty(inode, &content)?;
+        dirty.truncate(size).await?;
+        Self::touch(inode);
+        if file.is_none() {
+            self.commit(inode).await?;
+        }
+        Ok(())
+    }
+
+    /// A descriptor was closed: commits when the process that closes it wrote through it.
+    pub async fn flush(self: &Arc<Self>, caller: Caller, handle: HandleId) -> Result<()> {
+        let file = self.file(handle)?;
+        if !file.is_writer(caller) {
+            return Ok(());
+        }
+        self.commit_handle(&file).await
+    }
+
+    /// Returns when everything written to the file is in the bucket.
+    pub async fn fsync(self: &Arc<Self>, handle: HandleId, _data_only: bool) -> Result<()> {
+        let file = self.file(handle)?;
+        self.commit_handle(&file).await
+    }
+
+    async fn commit_handle(self: &Arc<Self>, file: &FileHandle) -> Result<()> {
+        if file.content.is_stale() && file.content.is_dirty() {
+            return Err(FsError::posix(libc::ESTALE));
+        }
+        if file.inode.is_uncommitted() {
+            self.commit(&file.inode).await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Where the changes of a content are kept.
+    pub(super) fn dirty(&self, inode: &Inode, content: &Arc<Content>) -> Result<Arc<DirtyFile>> {
+        if content.is_stale() || !Arc::ptr_eq(&inode.content(), content) {
+            return Err(FsError::refused(
+                libc::ESTALE,
+                format!(
+                    "inode {} was replaced by somebody else while it was open: what is written \
+                     to it now would be lost, so open it again",
+                    inode.ino
+                ),
+            ));
+        }
+        let path = self.table.path(inode);
+        Ok(content.dirty_or(|snapshot| {
+            let object = snapshot
+                .elsewhere
+                .clone()
+                .or_else(|| path.map(ObjectRef::Path));
+            let base = match (object, &snapshot.version) {
+                (Some(object), Some(version)) => Some(Base {
+                    object,
+                    version: version.clone(),
+                    size: snapshot.size,
+                }),
+                _ => None,
+            };
+            DirtyFile::new(Arc::clone(&self.engine), base)
+        }))
+    }
+
+    /// The content changed now.
+    fn touch(inode: &Inode) {
+        let now = Timestamp::now();
+        let mut state = inode.state();
+        state.meta.attributes.mtime = now;
+        state.meta.attributes.ctime = now;
+        state.meta_changes += 1;
+        if state.place != Place::Unlinked {
+            state.meta_dirty = true;
+        }
+    }
+}

@@ -1,0 +1,811 @@
+//! fuser's callbacks, each handed to the filesystem.
+//!
+//! A callback only turns its arguments into owned values, because the buffer they are borrowed
+//! from is reused for the next request, and gives the rest to [`dispatch::run`]. It never
+//! blocks. References (`nlookup`) are counted by the filesystem before it answers; those of
+//! directory entries that no longer fit into the reply are given back here.
+
+use std::ffi::OsStr;
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use fuser::{
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
+    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents,
+    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek,
+    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+};
+use tokio::runtime::Handle;
+
+use super::convert::{attributes, caller, file_type, open_answer, time_to_set};
+use super::dispatch::{self, Operation, OperationCounts};
+use crate::fs::{DirItem, Entry, FileSystem, FsError, HandleId, Ino, SetAttr};
+
+/// Largest write request, and the read-ahead that is asked for, in bytes: the kernel's own
+/// maximum of 256 pages.
+pub(super) const REQUEST_BYTES_MAX: u32 = 1 << 20;
+/// Reads ahead and direct I/O that may wait at the same time.
+const BACKGROUND_REQUESTS_MAX: u16 = 64;
+/// Names asked of the filesystem at a time; a reply takes as many as fit.
+const NAMES_AT_ONCE: usize = 256;
+/// The same with attributes, where each may cost a request to the store.
+const ENTRIES_AT_ONCE: usize = 64;
+
+/// The kernel's view of a [`FileSystem`].
+#[derive(Debug)]
+pub struct Adapter {
+    fs: Arc<FileSystem>,
+    runtime: Handle,
+    counts: Arc<OperationCounts>,
+}
+
+impl Adapter {
+    /// Operations that have to wait do so on `runtime`.
+    #[must_use]
+    pub fn new(fs: Arc<FileSystem>, runtime: Handle, counts: Arc<OperationCounts>) -> Self {
+        Self {
+            fs,
+            runtime,
+            counts,
+        }
+    }
+
+    fn run<T, F, A>(&self, operation: Operation, work: impl FnOnce(Arc<FileSystem>) -> F, answer: A)
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, FsError>> + Send + 'static,
+        A: FnOnce(Result<T, Errno>) + Send + 'static,
+    {
+        let future = work(Arc::clone(&self.fs));
+        dispatch::run(&self.runtime, &self.counts, operation, future, answer);
+    }
+}
+
+fn answer_entry(reply: ReplyEntry) -> impl FnOnce(Result<Entry, Errno>) + Send + 'static {
+    move |outcome| match outcome {
+        Ok(entry) => reply.entry_with_ttls(
+            &entry.attr_ttl,
+            &entry.entry_ttl,
+            &attributes(&entry.attr),
+            Generation(entry.generation),
+        ),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+fn answer_empty(reply: ReplyEmpty) -> impl FnOnce(Result<(), Errno>) + Send + 'static {
+    move |outcome| match outcome {
+        Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+/// getxattr(2) and listxattr(2): a size of 0 asks how long the value is.
+fn answer_xattr(
+    reply: ReplyXattr,
+    room_bytes: u32,
+) -> impl FnOnce(Result<Vec<u8>, Errno>) + Send + 'static {
+    move |outcome| match outcome {
+        Ok(value) => match u32::try_from(value.len()) {
+            Ok(len) if room_bytes == 0 => reply.size(len),
+            Ok(len) if len <= room_bytes => reply.data(&value),
+            _ => reply.error(Errno::ERANGE),
+        },
+        Err(errno) => reply.error(errno),
+    }
+}
+
+/// Asks for names until `add` says that the reply is full, or there are no more. An error after
+/// the first names is left for the next request to meet, because the names that were added carry
+/// references.
+async fn fill(
+    fs: &Arc<FileSystem>,
+    handle: HandleId,
+    mut offset: u64,
+    at_once: Option<usize>,
+    mut add: impl FnMut(&DirItem) -> bool + Send,
+) -> Result<(), FsError> {
+    let with_entries = at_once.is_some();
+    let at_once = at_once.unwrap_or(NAMES_AT_ONCE);
+    let mut added_any = false;
+    loop {
+        let items = match fs.readdir(handle, offset, with_entries, at_once).await {
+            Ok(items) => items,
+            Err(_) if added_any => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Some(last) = items.last() else {
+            return Ok(());
+        };
+        offset = last.next_offset;
+        added_any = true;
+        let mut items = items.into_iter();
+        while let Some(item) = items.next() {
+            if add(&item) {
+                for unused in std::iter::once(item).chain(items) {
+                    if let Some(entry) = unused.entry {
+                        fs.forget(entry.attr.ino, 1);
+                    }
+                }
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Filesystem for Adapter {
+    fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        // What is left out on purpose: WRITEBACK_CACHE (other machines write the same bucket),
+        // HANDLE_KILLPRIV (so that the kernel itself clears set-user-id bits, with a setattr),
+        // POSIX_ACL, and the lock flags (locks are the kernel's own, local to this machine).
+        for wanted in [
+            InitFlags::FUSE_ASYNC_READ,
+            InitFlags::FUSE_BIG_WRITES,
+            InitFlags::FUSE_PARALLEL_DIROPS,
+            InitFlags::FUSE_DO_READDIRPLUS,
+            InitFlags::FUSE_READDIRPLUS_AUTO,
+            InitFlags::FUSE_ASYNC_DIO,
+            InitFlags::FUSE_ATOMIC_O_TRUNC,
+        ] {
+            if let Err(missing) = config.add_capabilities(wanted) {
+                tracing::debug!("the kernel does not offer {missing:?}");
+            }
+        }
+        // Each of these answers with the nearest value that is allowed.
+        if let Err(allowed) = config.set_max_write(REQUEST_BYTES_MAX) {
+            let _previous = config.set_max_write(allowed);
+        }
+        if let Err(allowed) = config.set_max_readahead(REQUEST_BYTES_MAX) {
+            let _previous = config.set_max_readahead(allowed);
+        }
+        if let Err(allowed) = config.set_max_background(BACKGROUND_REQUESTS_MAX) {
+            let _previous = config.set_max_background(allowed);
+        }
+        Ok(())
+    }
+
+    fn lookup(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        let name = name.to_owned();
+        self.run(
+            Operation::Lookup,
+            |fs| async move { fs.lookup(parent.0, &name).await },
+            answer_entry(reply),
+        );
+    }
+
+    fn forget(&self, _request: &Request, ino: INodeNo, nlookup: u64) {
+        self.fs.forget(ino.0, nlookup);
+    }
+
+    fn getattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        handle: Option<FileHandle>,
+        reply: ReplyAttr,
+    ) {
+        self.run(
+            Operation::GetAttr,
+            |fs| async move { fs.getattr(ino.0, handle.map(|handle| handle.0)).await },
+            |outcome| match outcome {
+                Ok((attr, ttl)) => reply.attr(&ttl, &attributes(&attr)),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn setattr(
+        &self,
+        request: &Request,
+        ino: INodeNo,
+        mode: Option<u32>,
+        uid: Option<u32>,
+        gid: Option<u32>,
+        size: Option<u64>,
+        atime: Option<TimeOrNow>,
+        mtime: Option<TimeOrNow>,
+        _ctime: Option<SystemTime>,
+        handle: Option<FileHandle>,
+        _crtime: Option<SystemTime>,
+        _chgtime: Option<SystemTime>,
+        _bkuptime: Option<SystemTime>,
+        _flags: Option<BsdFileFlags>,
+        reply: ReplyAttr,
+    ) {
+        let caller = caller(request);
+        let set = SetAttr {
+            mode,
+            uid,
+            gid,
+            size,
+            atime: atime.map(time_to_set),
+            mtime: mtime.map(time_to_set),
+        };
+        self.run(
+            Operation::SetAttr,
+            |fs| async move {
+                fs.setattr(caller, ino.0, set, handle.map(|handle| handle.0))
+                    .await
+            },
+            |outcome| match outcome {
+                Ok((attr, ttl)) => reply.attr(&ttl, &attributes(&attr)),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn readlink(&self, _request: &Request, ino: INodeNo, reply: ReplyData) {
+        self.run(
+            Operation::ReadLink,
+            |fs| async move { fs.readlink(ino.0).await },
+            |outcome| match outcome {
+                Ok(target) => reply.data(&target),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn mknod(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        rdev: u32,
+        reply: ReplyEntry,
+    ) {
+        let (caller, name) = (caller(request), name.to_owned());
+        self.run(
+            Operation::MkNod,
+            |fs| async move { fs.mknod(caller, parent.0, &name, mode, rdev).await },
+            answer_entry(reply),
+        );
+    }
+
+    fn mkdir(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        reply: ReplyEntry,
+    ) {
+        let (caller, name) = (caller(request), name.to_owned());
+        self.run(
+            Operation::MkDir,
+            |fs| async move { fs.mkdir(caller, parent.0, &name, mode).await },
+            answer_entry(reply),
+        );
+    }
+
+    fn unlink(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = name.to_owned();
+        self.run(
+            Operation::Unlink,
+            |fs| async move { fs.unlink(parent.0, &name).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn rmdir(&self, _request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = name.to_owned();
+        self.run(
+            Operation::RmDir,
+            |fs| async move { fs.rmdir(parent.0, &name).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn symlink(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        link_name: &OsStr,
+        target: &Path,
+        reply: ReplyEntry,
+    ) {
+        let caller = caller(request);
+        let (name, target) = (link_name.to_owned(), target.as_os_str().to_owned());
+        self.run(
+            Operation::Symlink,
+            |fs| async move { fs.symlink(caller, parent.0, &name, &target).await },
+            answer_entry(reply),
+        );
+    }
+
+    fn rename(
+        &self,
+        _request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        new_parent: INodeNo,
+        new_name: &OsStr,
+        flags: RenameFlags,
+        reply: ReplyEmpty,
+    ) {
+        let (name, new_name) = (name.to_owned(), new_name.to_owned());
+        self.run(
+            Operation::Rename,
+            |fs| async move {
+                fs.rename(parent.0, &name, new_parent.0, &new_name, flags.bits())
+                    .await
+            },
+            answer_empty(reply),
+        );
+    }
+
+    /// EPERM, as link(2) has it for filesystems without hard links: git, tar and dpkg copy then.
+    fn link(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _new_parent: INodeNo,
+        _new_name: &OsStr,
+        reply: ReplyEntry,
+    ) {
+        reply.error(Errno::EPERM);
+    }
+
+    fn open(&self, request: &Request, ino: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
+        let caller = caller(request);
+        self.run(
+            Operation::Open,
+            |fs| async move { fs.open(caller, ino.0, flags.0).await },
+            |outcome| match outcome {
+                Ok(opened) => reply.opened(FileHandle(opened.handle), open_answer(opened)),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn read(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        size: u32,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyData,
+    ) {
+        self.run(
+            Operation::Read,
+            |fs| async move { fs.read(handle.0, offset, size).await },
+            |outcome| match outcome {
+                Ok(data) => reply.data(&data),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn write(
+        &self,
+        request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        write_flags: WriteFlags,
+        flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        reply: ReplyWrite,
+    ) {
+        let caller = caller(request);
+        let data = Bytes::copy_from_slice(data);
+        let from_page_cache = write_flags.contains(WriteFlags::FUSE_WRITE_CACHE);
+        self.run(
+            Operation::Write,
+            |fs| async move {
+                fs.write(caller, handle.0, offset, data, flags.0, from_page_cache)
+                    .await
+            },
+            |outcome| match outcome {
+                Ok(written) => reply.written(written),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn flush(
+        &self,
+        request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        _lock_owner: LockOwner,
+        reply: ReplyEmpty,
+    ) {
+        let caller = caller(request);
+        self.run(
+            Operation::Flush,
+            |fs| async move { fs.flush(caller, handle.0).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn release(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        _lock_owner: Option<LockOwner>,
+        _flush: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.run(
+            Operation::Release,
+            |fs| async move {
+                fs.release(handle.0).await;
+                Ok(())
+            },
+            answer_empty(reply),
+        );
+    }
+
+    fn fsync(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        data_only: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.run(
+            Operation::Fsync,
+            |fs| async move { fs.fsync(handle.0, data_only).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn opendir(&self, _request: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        self.run(
+            Operation::OpenDir,
+            |fs| async move { fs.opendir(ino.0).await },
+            |outcome| match outcome {
+                Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn readdir(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectory,
+    ) {
+        self.run(
+            Operation::ReadDir,
+            |fs| async move {
+                let filled = fill(&fs, handle.0, offset, None, |item| {
+                    reply.add(
+                        INodeNo(item.ino),
+                        item.next_offset,
+                        file_type(item.kind),
+                        &item.name,
+                    )
+                })
+                .await;
+                Ok((reply, filled))
+            },
+            |outcome| match outcome {
+                Ok((reply, Ok(()))) => reply.ok(),
+                Ok((reply, Err(error))) => reply.error(Errno::from_i32(error.errno())),
+                // The panic took the reply with it, and fuser answered EIO.
+                Err(_) => {}
+            },
+        );
+    }
+
+    fn readdirplus(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        offset: u64,
+        mut reply: ReplyDirectoryPlus,
+    ) {
+        self.run(
+            Operation::ReadDirPlus,
+            |fs| async move {
+                let filled = fill(&fs, handle.0, offset, Some(ENTRIES_AT_ONCE), |item| {
+                    add_entry(&mut reply, item)
+                })
+                .await;
+                Ok((reply, filled))
+            },
+            |outcome| match outcome {
+                Ok((reply, Ok(()))) => reply.ok(),
+                Ok((reply, Err(error))) => reply.error(Errno::from_i32(error.errno())),
+                // The panic took the reply with it, and fuser answered EIO.
+                Err(_) => {}
+            },
+        );
+    }
+
+    fn releasedir(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        _flags: OpenFlags,
+        reply: ReplyEmpty,
+    ) {
+        self.fs.releasedir(handle.0);
+        reply.ok();
+    }
+
+    fn fsyncdir(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        handle: FileHandle,
+        _data_only: bool,
+        reply: ReplyEmpty,
+    ) {
+        self.run(
+            Operation::FsyncDir,
+            |fs| async move { fs.fsyncdir(handle.0).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn statfs(&self, _request: &Request, _ino: INodeNo, reply: ReplyStatfs) {
+        self.run(
+            Operation::StatFs,
+            |fs| async move { Ok(fs.statfs()) },
+            |outcome| match outcome {
+                Ok(stat) => reply.statfs(
+                    stat.blocks,
+                    stat.blocks_free,
+                    stat.blocks_free,
+                    stat.files,
+                    stat.files_free,
+                    stat.block_bytes,
+                    stat.name_bytes_max,
+                    stat.block_bytes,
+                ),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    fn setxattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _position: u32,
+        reply: ReplyEmpty,
+    ) {
+        let (name, value) = (name.to_owned(), value.to_vec());
+        self.run(
+            Operation::SetXattr,
+            |fs| async move { fs.setxattr(ino.0, &name, &value, flags).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn getxattr(
+        &self,
+        _request: &Request,
+        ino: INodeNo,
+        name: &OsStr,
+        size: u32,
+        reply: ReplyXattr,
+    ) {
+        let name = name.to_owned();
+        self.run(
+            Operation::GetXattr,
+            |fs| async move { fs.getxattr(ino.0, &name).await },
+            answer_xattr(reply, size),
+        );
+    }
+
+    fn listxattr(&self, _request: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
+        self.run(
+            Operation::ListXattr,
+            |fs| async move { fs.listxattr(ino.0).await },
+            answer_xattr(reply, size),
+        );
+    }
+
+    fn removexattr(&self, _request: &Request, ino: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        let name = name.to_owned();
+        self.run(
+            Operation::RemoveXattr,
+            |fs| async move { fs.removexattr(ino.0, &name).await },
+            answer_empty(reply),
+        );
+    }
+
+    fn create(
+        &self,
+        request: &Request,
+        parent: INodeNo,
+        name: &OsStr,
+        mode: u32,
+        _umask: u32,
+        flags: i32,
+        reply: ReplyCreate,
+    ) {
+        let (caller, name) = (caller(request), name.to_owned());
+        self.run(
+            Operation::Create,
+            |fs| async move { fs.create(caller, parent.0, &name, mode, flags).await },
+            |outcome| match outcome {
+                // fuser has one time to live for both here; the shorter is right for each.
+                Ok((entry, opened)) => reply.created(
+                    &entry.attr_ttl.min(entry.entry_ttl),
+                    &attributes(&entry.attr),
+                    Generation(entry.generation),
+                    FileHandle(opened.handle),
+                    open_answer(opened),
+                ),
+                Err(errno) => reply.error(errno),
+            },
+        );
+    }
+
+    /// Not sent: `default_permissions` lets the kernel decide.
+    fn access(&self, _request: &Request, _ino: INodeNo, _mask: AccessFlags, reply: ReplyEmpty) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// Not sent: without `FUSE_POSIX_LOCKS` the kernel keeps locks itself.
+    fn getlk(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _lock_owner: LockOwner,
+        _start: u64,
+        _end: u64,
+        _kind: i32,
+        _pid: u32,
+        reply: ReplyLock,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// Not sent, as [`Self::getlk`].
+    fn setlk(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _lock_owner: LockOwner,
+        _start: u64,
+        _end: u64,
+        _kind: i32,
+        _pid: u32,
+        _sleep: bool,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// ENOSYS: asked once, and then the kernel says EINVAL to FIBMAP itself.
+    fn bmap(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _block_bytes: u32,
+        _index: u64,
+        reply: ReplyBmap,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// ENOTTY: "not an ioctl of this file", which lsattr, cp --reflink and terminals' probes
+    /// expect.
+    fn ioctl(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _flags: IoctlFlags,
+        _command: u32,
+        _in_data: &[u8],
+        _out_size: u32,
+        reply: ReplyIoctl,
+    ) {
+        reply.error(Errno::ENOTTY);
+    }
+
+    /// ENOSYS: asked once, and then the kernel answers "always ready", as for any file.
+    fn poll(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _notifier: PollNotifier,
+        _events: PollEvents,
+        _flags: PollFlags,
+        reply: ReplyPoll,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// ENOSYS: asked once, and then the kernel says EOPNOTSUPP itself, on which
+    /// `posix_fallocate` writes zeros. There is nothing to reserve in a bucket.
+    fn fallocate(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _offset: u64,
+        _length: u64,
+        _mode: i32,
+        reply: ReplyEmpty,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// ENOSYS: asked once, and then the kernel answers `SEEK_DATA` and `SEEK_HOLE` itself, as
+    /// for a file without holes.
+    fn lseek(
+        &self,
+        _request: &Request,
+        _ino: INodeNo,
+        _handle: FileHandle,
+        _offset: i64,
+        _whence: i32,
+        reply: ReplyLseek,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+
+    /// ENOSYS: asked once, and then the kernel copies by reading and writing.
+    fn copy_file_range(
+        &self,
+        _request: &Request,
+        _ino_in: INodeNo,
+        _handle_in: FileHandle,
+        _offset_in: u64,
+        _ino_out: INodeNo,
+        _handle_out: FileHandle,
+        _offset_out: u64,
+        _len: u64,
+        _flags: CopyFileRangeFlags,
+        reply: ReplyWrite,
+    ) {
+        reply.error(Errno::ENOSYS);
+    }
+}
+
+/// Adds one name with its attributes; `true` when there is no more room.
+///
+/// `.` and `..` carry no reference; the kernel takes only number and type of them.
+fn add_entry(reply: &mut ReplyDirectoryPlus, item: &DirItem) -> bool {
+    let ino: Ino = item.ino;
+    match &item.entry {
+        Some(entry) => reply.add(
+            INodeNo(ino),
+            item.next_offset,
+            &item.name,
+            &entry.attr_ttl.min(entry.entry_ttl),
+            &attributes(&entry.attr),
+            Generation(entry.generation),
+        ),
+        None => reply.add(
+            INodeNo(ino),
+            item.next_offset,
+            &item.name,
+            &std::time::Duration::ZERO,
+            &super::convert::dot_attributes(ino, item.kind),
+            Generation(0),
+        ),
+    }
+}

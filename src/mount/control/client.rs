@@ -1,0 +1,159 @@
+//! The command's side of the control socket. Blocking: the command has nothing else to do.
+
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::super::mountinfo::{self, MountEntry};
+use super::super::mountpoint::Mountpoint;
+use super::super::state;
+use super::protocol::{Command, Event, Progress, Request, Status, VERSION};
+
+/// A daemon that says nothing for so long is stopped or stuck: it speaks every few seconds.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    #[error("{mountpoint} is not a cloakfs mount; `findmnt -t fuse.cloakfs` lists those there are")]
+    NotMounted { mountpoint: PathBuf },
+    #[error(
+        "{mountpoint} is mounted ({entry}), but no daemon of it answers here; it was mounted by user {} or with another {}: ask as that user, or unmount with: umount {mountpoint}",
+        entry.user_id.map_or_else(|| "?".to_owned(), |id| id.to_string()),
+        state::VARIABLE
+    )]
+    Elsewhere {
+        mountpoint: PathBuf,
+        entry: MountEntry,
+    },
+    #[error(
+        "the daemon of {mountpoint} has died; `cloakfs umount {mountpoint}` removes what is left, and mounting again takes it over"
+    )]
+    Dead { mountpoint: PathBuf },
+    #[error(
+        "the daemon of {mountpoint} has not answered for {} s; it may be stopped (see: pgrep -a cloakfs)",
+        SILENCE_MAX.as_secs()
+    )]
+    Silent { mountpoint: PathBuf },
+    #[error("the daemon of {mountpoint} ended before it answered ({reason}); see its log")]
+    Broken { mountpoint: PathBuf, reason: String },
+    /// In the daemon's own words.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// Asks how the mount is.
+pub fn status(socket: PathBuf, mountpoint: &Mountpoint) -> Result<Status, ControlError> {
+    let mut connection = Connection::open(socket, mountpoint, Command::Status)?;
+    match connection.next()? {
+        Event::Status(status) => Ok(*status),
+        Event::Failed { reason } => Err(ControlError::Refused(reason)),
+        other => Err(connection.broken(format!("it answered {other:?}"))),
+    }
+}
+
+/// Uploads everything, and unmounts where `command` says so.
+pub fn sync(
+    socket: PathBuf,
+    mountpoint: &Mountpoint,
+    command: Command,
+    mut on_progress: impl FnMut(Progress),
+) -> Result<(), ControlError> {
+    let mut connection = Connection::open(socket, mountpoint, command)?;
+    loop {
+        match connection.next()? {
+            Event::Progress(progress) => on_progress(progress),
+            Event::Done => break,
+            Event::Failed { reason } => return Err(ControlError::Refused(reason)),
+            other @ Event::Status(_) => {
+                return Err(connection.broken(format!("it answered {other:?}")));
+            }
+        }
+    }
+    if command == Command::Unmount {
+        // The daemon closes the connection as it ends; the mountpoint is then free.
+        let _ended = connection.next();
+    }
+    Ok(())
+}
+
+struct Connection<'a> {
+    mountpoint: &'a Mountpoint,
+    reader: BufReader<UnixStream>,
+}
+
+impl<'a> Connection<'a> {
+    fn open(
+        socket: PathBuf,
+        mountpoint: &'a Mountpoint,
+        command: Command,
+    ) -> Result<Self, ControlError> {
+        let stream = UnixStream::connect(socket).map_err(|_| why_unreachable(mountpoint))?;
+        let mut connection = Self {
+            mountpoint,
+            reader: BufReader::new(stream),
+        };
+        connection
+            .ask(command)
+            .map_err(|error| connection.broken(error.to_string()))?;
+        Ok(connection)
+    }
+
+    fn ask(&mut self, command: Command) -> io::Result<()> {
+        let stream = self.reader.get_mut();
+        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.set_write_timeout(Some(SILENCE_MAX))?;
+        let request = Request {
+            version: VERSION,
+            mountpoint: self.mountpoint.path().to_owned(),
+            command,
+        };
+        let mut line = serde_json::to_vec(&request)?;
+        line.push(b'\n');
+        stream.write_all(&line)
+    }
+
+    fn next(&mut self) -> Result<Event, ControlError> {
+        let mut line = String::new();
+        match self.reader.read_line(&mut line) {
+            Ok(0) => Err(self.broken("it closed the connection".to_owned())),
+            Ok(_) => serde_json::from_str(&line).map_err(|error| self.broken(error.to_string())),
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                ) =>
+            {
+                Err(ControlError::Silent {
+                    mountpoint: self.mountpoint.path().to_owned(),
+                })
+            }
+            Err(error) => Err(self.broken(error.to_string())),
+        }
+    }
+
+    fn broken(&self, reason: String) -> ControlError {
+        ControlError::Broken {
+            mountpoint: self.mountpoint.path().to_owned(),
+            reason,
+        }
+    }
+}
+
+/// Nobody listens: is there a mount at all, is it another user's, or did its daemon die?
+fn why_unreachable(mountpoint: &Mountpoint) -> ControlError {
+    let path = mountpoint.path().to_owned();
+    match mountinfo::mounted_at(&path) {
+        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => {
+            if mountpoint.is_dead() {
+                ControlError::Dead { mountpoint: path }
+            } else {
+                ControlError::Elsewhere {
+                    mountpoint: path,
+                    entry,
+                }
+            }
+        }
+        _ => ControlError::NotMounted { mountpoint: path },
+    }
+}

@@ -1,0 +1,85 @@
+//! One JSON object a line. The client sends one [`Request`] and reads [`Event`]s until one that
+//! is final; after `Done` to an unmount the daemon closes the connection when it ends.
+//!
+//! Both sides may be of different releases: a daemon lives as long as its mount. An unknown
+//! version is refused by number, unknown fields are ignored.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::telemetry::recent::LoggedError;
+
+/// Grows when an old side would misunderstand a new one.
+pub const VERSION: u32 = 1;
+/// Longest request line, in bytes.
+pub(super) const REQUEST_BYTES_MAX: u64 = 64 << 10;
+/// While it works, the daemon says how far it is at least this often, in seconds.
+pub(super) const HEARTBEAT_SECS: u64 = 2;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Request {
+    pub version: u32,
+    /// Which mount is meant, as in the kernel's table.
+    pub mountpoint: PathBuf,
+    pub command: Command,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Command {
+    /// Answered with `Status`.
+    Status,
+    /// Uploads everything that is not yet; `Progress` until `Done` or `Failed`.
+    Sync,
+    /// The same, then unmounts; `Done` when nothing of the mount is left.
+    Unmount,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    Status(Box<Status>),
+    Progress(Progress),
+    Done,
+    Failed { reason: String },
+}
+
+/// How far a sync is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Progress {
+    pub files_done: u64,
+    pub files: u64,
+    pub bytes_done: u64,
+    pub bytes: u64,
+}
+
+/// What `cloakfs status` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// The daemon's release.
+    pub release: String,
+    pub pid: u32,
+    pub source: String,
+    pub mode: String,
+    pub mountpoint: PathBuf,
+    pub read_only: bool,
+    pub uptime_secs: u64,
+    /// What the store cannot do and what that costs, a sentence each.
+    pub notes: Vec<String>,
+    pub operations: BTreeMap<String, OperationCount>,
+    /// The filesystem's own figures.
+    pub filesystem: serde_json::Value,
+    /// The store's own figures: requests, retries.
+    pub store: serde_json::Value,
+    pub errors: u64,
+    pub last_errors: Vec<LoggedError>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperationCount {
+    pub all: u64,
+    /// Those that could not be answered from memory at once.
+    pub waited: u64,
+}

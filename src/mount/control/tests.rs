@@ -1,0 +1,192 @@
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tempfile::TempDir;
+use tokio::sync::watch;
+
+use super::client;
+use super::protocol::{Command, Progress, Status};
+use super::server::{ControlSocket, Controlled};
+use crate::mount::mountpoint::Mountpoint;
+use crate::mount::state::StateDir;
+
+struct Fake {
+    mountpoint: PathBuf,
+}
+
+impl Controlled for Fake {
+    fn mountpoint(&self) -> &Path {
+        &self.mountpoint
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            release: "0".to_owned(),
+            pid: 7,
+            source: "dir:/d".to_owned(),
+            mode: "none".to_owned(),
+            mountpoint: self.mountpoint.clone(),
+            read_only: false,
+            uptime_secs: 1,
+            notes: Vec::new(),
+            operations: std::collections::BTreeMap::new(),
+            filesystem: serde_json::Value::Null,
+            store: serde_json::Value::Null,
+            errors: 0,
+            last_errors: Vec::new(),
+        }
+    }
+
+    fn sync(
+        &self,
+        progress: watch::Sender<Progress>,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        async move {
+            for files_done in 1..=3 {
+                progress.send_replace(Progress {
+                    files_done,
+                    files: 3,
+                    ..Progress::default()
+                });
+                tokio::task::yield_now().await;
+            }
+            Ok(())
+        }
+    }
+
+    fn unmount(
+        &self,
+        _progress: watch::Sender<Progress>,
+    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
+        async { Err("busy".to_owned()) }
+    }
+}
+
+struct Place {
+    _dir: TempDir,
+    mountpoint: Mountpoint,
+    socket: PathBuf,
+}
+
+fn place() -> Place {
+    let dir = tempfile::tempdir().unwrap();
+    let state = StateDir::open(&dir.path().join("state")).unwrap();
+    let mountpoint = Mountpoint::resolve(dir.path()).unwrap();
+    let socket = state.socket(&mountpoint);
+    Place {
+        _dir: dir,
+        mountpoint,
+        socket,
+    }
+}
+
+/// Runs `ask` against a server, on a thread of its own.
+async fn with_server<T: Send + 'static>(ask: impl FnOnce(&Place) -> T + Send + 'static) -> T {
+    let place = place();
+    let server = ControlSocket::bind(&place.socket)
+        .unwrap()
+        .serve(Arc::new(Fake {
+            mountpoint: place.mountpoint.path().to_owned(),
+        }));
+    let answer = tokio::task::spawn_blocking(move || {
+        let answer = ask(&place);
+        assert!(place.socket.exists());
+        (answer, place)
+    });
+    let (answer, place) = answer.await.unwrap();
+    server.drain().await;
+    assert!(!place.socket.exists());
+    answer
+}
+
+#[tokio::test]
+async fn status_is_answered() {
+    let status = with_server(|place| client::status(place.socket.clone(), &place.mountpoint)).await;
+    assert_eq!(status.unwrap().pid, 7);
+}
+
+#[tokio::test]
+async fn sync_tells_how_far_it_is_and_ends() {
+    let last = with_server(|place| {
+        let mut last = Progress::default();
+        client::sync(
+            place.socket.clone(),
+            &place.mountpoint,
+            Command::Sync,
+            |progress| {
+                assert!(progress.files_done >= last.files_done);
+                last = progress;
+            },
+        )
+        .map(|()| last)
+    })
+    .await;
+    assert!(last.unwrap().files_done <= 3);
+}
+
+#[tokio::test]
+async fn a_refused_unmount_is_told_in_the_daemons_words() {
+    let refused = with_server(|place| {
+        client::sync(
+            place.socket.clone(),
+            &place.mountpoint,
+            Command::Unmount,
+            |_| {},
+        )
+    })
+    .await;
+    assert_eq!(refused.unwrap_err().to_string(), "busy");
+}
+
+#[tokio::test]
+async fn a_socket_left_by_a_dead_daemon_is_replaced() {
+    let place = place();
+    drop(std::os::unix::net::UnixListener::bind(&place.socket).unwrap());
+    assert!(place.socket.exists());
+    assert!(ControlSocket::bind(&place.socket).is_ok());
+}
+
+#[tokio::test]
+async fn a_request_of_another_version_or_mount_is_refused_by_name() {
+    let answers = with_server(|place| {
+        [
+            "{\"version\":9}",
+            "{\"version\":1,\"mountpoint\":\"/x\",\"command\":\"sync\"}",
+            "{}",
+        ]
+        .map(|line| {
+            let mut stream = UnixStream::connect(&place.socket).unwrap();
+            stream.write_all(format!("{line}\n").as_bytes()).unwrap();
+            let mut answer = String::new();
+            BufReader::new(stream).read_line(&mut answer).unwrap();
+            answer
+        })
+    })
+    .await;
+    assert!(
+        answers[0].contains("was asked in version 9"),
+        "{}",
+        answers[0]
+    );
+    assert!(answers[1].contains(", not /x"), "{}", answers[1]);
+    assert!(
+        answers[2].contains("this is not a request"),
+        "{}",
+        answers[2]
+    );
+}
+
+#[test]
+fn where_nothing_is_mounted_the_command_says_so() {
+    let place = place();
+    let error = client::status(place.socket.clone(), &place.mountpoint).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{} is not a cloakfs mount; `findmnt -t fuse.cloakfs` lists those there are",
+            place.mountpoint
+        )
+    );
+}

@@ -1,0 +1,338 @@
+//! Making and removing the mount itself.
+//!
+//! mount(2) with type `fuse.cloakfs` where this process may; else the set-user-id helper
+//! `fusermount3`, which opens the device for an ordinary user and hands the descriptor over.
+//! The kernel checks permissions itself (`default_permissions`) and keeps other users out unless
+//! `allow_other` is given.
+//!
+//! A mount is removed by place and device: when something else was mounted above it, or it is
+//! gone already, nothing is touched.
+
+use std::ffi::CString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use super::adapter::REQUEST_BYTES_MAX;
+use super::fusermount;
+use super::mountinfo::{self, FS_TYPE};
+use super::mountpoint::Mountpoint;
+
+const DEVICE: &str = "/dev/fuse";
+
+/// What the kernel is told beside source and place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelOptions {
+    /// Flags of mount(2).
+    pub flags: MountFlags,
+    /// Users other than the mounting one may use it.
+    pub allow_other: bool,
+}
+
+/// The flags of mount(2) that mean something for this filesystem, with fstab's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MountFlags(libc::c_ulong);
+
+/// fstab's name, the bit, and whether the name sets or clears it.
+const FLAG_NAMES: [(&str, libc::c_ulong, bool); 17] = [
+    ("ro", libc::MS_RDONLY, true),
+    ("rw", libc::MS_RDONLY, false),
+    ("nosuid", libc::MS_NOSUID, true),
+    ("suid", libc::MS_NOSUID, false),
+    ("nodev", libc::MS_NODEV, true),
+    ("dev", libc::MS_NODEV, false),
+    ("noexec", libc::MS_NOEXEC, true),
+    ("exec", libc::MS_NOEXEC, false),
+    ("noatime", libc::MS_NOATIME, true),
+    ("atime", libc::MS_NOATIME, false),
+    ("relatime", libc::MS_RELATIME, true),
+    ("norelatime", libc::MS_RELATIME, false),
+    ("nodiratime", libc::MS_NODIRATIME, true),
+    ("diratime", libc::MS_NODIRATIME, false),
+    ("sync", libc::MS_SYNCHRONOUS, true),
+    ("async", libc::MS_SYNCHRONOUS, false),
+    ("dirsync", libc::MS_DIRSYNC, true),
+];
+
+impl MountFlags {
+    /// No set-user-id programs and no devices: a bucket is written by others too.
+    pub const DEFAULT: Self = Self(libc::MS_NOSUID | libc::MS_NODEV);
+
+    /// Every name that [`Self::set`] knows.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        FLAG_NAMES.iter().map(|(name, ..)| *name)
+    }
+
+    /// Applies one of fstab's names; `false` where it is none.
+    pub fn set(&mut self, name: &str) -> bool {
+        let Some((_, bit, sets)) = FLAG_NAMES.iter().find(|(known, ..)| *known == name) else {
+            return false;
+        };
+        if *sets {
+            self.0 |= bit;
+        } else {
+            self.0 &= !bit;
+        }
+        true
+    }
+
+    #[must_use]
+    pub const fn is_read_only(self) -> bool {
+        self.0 & libc::MS_RDONLY != 0
+    }
+
+    /// The names of the bits that are set.
+    fn set_names(self) -> impl Iterator<Item = &'static str> {
+        FLAG_NAMES
+            .iter()
+            .filter(move |(_, bit, sets)| *sets && self.0 & bit != 0)
+            .map(|(name, ..)| *name)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MountError {
+    #[error(
+        "this system has no {DEVICE}, which mounting needs; load the kernel's module with: modprobe fuse (in a container, start it with --device {DEVICE})"
+    )]
+    NoDevice,
+    #[error(
+        "an ordinary user mounts with the helper fusermount3, which is not installed; install the package fuse3, or mount as root"
+    )]
+    NoHelper,
+    #[error(
+        "--allow-other is not permitted to ordinary users here; add a line user_allow_other to /etc/fuse.conf, or mount as root"
+    )]
+    AllowOtherNotPermitted,
+    #[error("mounting on {mountpoint} failed: {reason}")]
+    Failed { mountpoint: PathBuf, reason: String },
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum UnmountError {
+    #[error(
+        "{mountpoint} is in use by a program; everything is stored, and it stays mounted until you close what uses it (see: fuser -vm {mountpoint})"
+    )]
+    Busy { mountpoint: PathBuf },
+    #[error("{mountpoint} cannot be unmounted: {reason}")]
+    Failed { mountpoint: PathBuf, reason: String },
+}
+
+/// A mount that this process made.
+#[derive(Clone, Debug)]
+pub struct Mounted {
+    mountpoint: PathBuf,
+    /// `major:minor`, where the mount table told it.
+    device: Option<String>,
+}
+
+/// Mounts `source` at `mountpoint`; the descriptor is where the kernel's requests come from.
+/// Nothing may touch the mount before they are answered.
+pub fn mount(
+    source: &str,
+    mountpoint: &Mountpoint,
+    options: &KernelOptions,
+) -> Result<(Mounted, OwnedFd), MountError> {
+    let path = mountpoint.path();
+    let descriptor = match mount_directly(source, path, options)? {
+        Some(descriptor) => descriptor,
+        None => fusermount::mount(path, &helper_options(source, options))?,
+    };
+    let device = mountinfo::mounted_at(path)
+        .ok()
+        .flatten()
+        .filter(|entry| entry.fs_type == FS_TYPE)
+        .map(|entry| entry.device);
+    let mounted = Mounted {
+        mountpoint: path.to_owned(),
+        device,
+    };
+    mounted.raise_read_ahead();
+    Ok((mounted, descriptor))
+}
+
+/// Removes a dead mount, whoever still stands in it.
+pub fn remove_dead(mountpoint: &Mountpoint) -> Result<(), UnmountError> {
+    unmount(mountpoint.path(), true)
+}
+
+impl Mounted {
+    /// Unmounts, unless it was already. `lazily` also where it is in use: the mount is then gone
+    /// for newcomers, and the session ends when the last user closes.
+    pub fn unmount(&self, lazily: bool) -> Result<(), UnmountError> {
+        let there =
+            mountinfo::mounted_at(&self.mountpoint).map_err(|error| UnmountError::Failed {
+                mountpoint: self.mountpoint.clone(),
+                reason: error.to_string(),
+            })?;
+        let ours = there.is_some_and(|entry| {
+            entry.fs_type == FS_TYPE
+                && self
+                    .device
+                    .as_ref()
+                    .is_none_or(|device| *device == entry.device)
+        });
+        if ours {
+            unmount(&self.mountpoint, lazily)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The kernel starts every FUSE mount at 128 KiB of read-ahead and lets the filesystem only
+    /// lower it. Root may raise it in sysfs; where that fails, reads are smaller.
+    fn raise_read_ahead(&self) {
+        if let Some(device) = &self.device {
+            let knob = format!("/sys/class/bdi/{device}/read_ahead_kb");
+            let kib = (REQUEST_BYTES_MAX / 1024).to_string();
+            if let Err(error) = std::fs::write(&knob, kib) {
+                tracing::debug!("the kernel's read-ahead stays at its default: {knob}: {error}");
+            }
+        }
+    }
+}
+
+/// `None` where this process is not permitted, and the helper is to be asked.
+fn mount_directly(
+    source: &str,
+    path: &Path,
+    options: &KernelOptions,
+) -> Result<Option<OwnedFd>, MountError> {
+    let failed = |reason: String| MountError::Failed {
+        mountpoint: path.to_owned(),
+        reason,
+    };
+    let device = match OpenOptions::new().read(true).write(true).open(DEVICE) {
+        Ok(device) => device,
+        Err(error) => {
+            return match error.raw_os_error() {
+                Some(libc::ENOENT | libc::ENODEV | libc::ENXIO) => Err(MountError::NoDevice),
+                Some(libc::EACCES | libc::EPERM) => Ok(None),
+                _ => Err(failed(format!("{DEVICE} cannot be opened: {error}"))),
+            };
+        }
+    };
+    let root_mode = std::fs::metadata(path)
+        .map_err(|error| failed(error.to_string()))?
+        .mode();
+    let data = kernel_data(&device, root_mode, options);
+    let c_string = |bytes: &[u8]| {
+        CString::new(bytes).map_err(|_| failed("a name contains a zero byte".to_owned()))
+    };
+    let (source, target, fs_type, data) = (
+        c_string(source.as_bytes())?,
+        c_string(path.as_os_str().as_bytes())?,
+        c_string(FS_TYPE.as_bytes())?,
+        c_string(data.as_bytes())?,
+    );
+    // SAFETY: all four are NUL-terminated strings that outlive the call.
+    let result = unsafe {
+        libc::mount(
+            source.as_ptr(),
+            target.as_ptr(),
+            fs_type.as_ptr(),
+            options.flags.0,
+            data.as_ptr().cast(),
+        )
+    };
+    if result == 0 {
+        return Ok(Some(device.into()));
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EPERM) => Ok(None),
+        Some(libc::ENODEV) => Err(MountError::NoDevice),
+        _ => Err(failed(error.to_string())),
+    }
+}
+
+/// The kernel's own options, from fs/fuse/inode.c and fuse.rst.
+fn kernel_data(device: &File, root_mode: u32, options: &KernelOptions) -> String {
+    // SAFETY: getuid and getgid have no preconditions and cannot fail.
+    let (user, group) = unsafe { (libc::getuid(), libc::getgid()) };
+    let allow_other = if options.allow_other {
+        ",allow_other"
+    } else {
+        ""
+    };
+    format!(
+        "fd={},rootmode={:o},user_id={user},group_id={group},default_permissions,max_read={REQUEST_BYTES_MAX}{allow_other}",
+        device.as_raw_fd(),
+        root_mode & libc::S_IFMT,
+    )
+}
+
+/// The same for fusermount3, which adds the descriptor and the ids itself.
+fn helper_options(source: &str, options: &KernelOptions) -> String {
+    let source = source.replace('\\', "\\\\").replace(',', "\\,");
+    let mut list = vec![
+        format!("fsname={source}"),
+        "subtype=cloakfs".to_owned(),
+        "default_permissions".to_owned(),
+        format!("max_read={REQUEST_BYTES_MAX}"),
+    ];
+    list.extend(options.flags.set_names().map(str::to_owned));
+    if options.allow_other {
+        list.push("allow_other".to_owned());
+    }
+    list.join(",")
+}
+
+fn unmount(path: &Path, lazily: bool) -> Result<(), UnmountError> {
+    let mountpoint = path.to_owned();
+    let Ok(target) = CString::new(path.as_os_str().as_bytes()) else {
+        return Err(UnmountError::Failed {
+            mountpoint,
+            reason: "the path contains a zero byte".to_owned(),
+        });
+    };
+    let flags = libc::UMOUNT_NOFOLLOW | if lazily { libc::MNT_DETACH } else { 0 };
+    // SAFETY: `target` is a NUL-terminated string that outlives the call.
+    if unsafe { libc::umount2(target.as_ptr(), flags) } == 0 {
+        return Ok(());
+    }
+    let error = io::Error::last_os_error();
+    match error.raw_os_error() {
+        Some(libc::EPERM) => fusermount::unmount(path, lazily),
+        Some(libc::EBUSY) => Err(UnmountError::Busy { mountpoint }),
+        _ => Err(UnmountError::Failed {
+            mountpoint,
+            reason: error.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_set_and_cleared_by_fstab_name() {
+        let mut flags = MountFlags::DEFAULT;
+        assert!(!flags.is_read_only());
+        for name in ["ro", "noexec", "suid", "rw", "ro"] {
+            assert!(flags.set(name), "{name}");
+        }
+        assert!(!flags.set("fast"));
+        assert!(flags.is_read_only());
+        assert_eq!(
+            flags.set_names().collect::<Vec<_>>(),
+            ["ro", "nodev", "noexec"]
+        );
+    }
+
+    #[test]
+    fn a_comma_in_the_source_does_not_end_the_option() {
+        let options = KernelOptions {
+            flags: MountFlags::DEFAULT,
+            allow_other: true,
+        };
+        assert_eq!(
+            helper_options("dir:/a,b\\c", &options),
+            "fsname=dir:/a\\,b\\\\c,subtype=cloakfs,default_permissions,max_read=1048576,nosuid,nodev,allow_other"
+        );
+    }
+}

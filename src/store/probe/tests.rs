@@ -1,0 +1,61 @@
+use std::sync::Arc;
+
+use super::*;
+use crate::store::Operation;
+use crate::store::fault::{Effect, Fault, Rule};
+use crate::store::mem::MemStore;
+
+fn bucket() -> (Arc<MemStore>, Fault) {
+    let mem = Arc::new(MemStore::seeded(1));
+    (mem.clone(), Fault::new(mem))
+}
+
+#[tokio::test]
+async fn a_store_that_has_everything_lacks_nothing_and_is_left_clean() {
+    let (mem, store) = bucket();
+    let found = probe(&store, "vol/").await;
+    assert_eq!(found.lacking(), Vec::<String>::new());
+    assert!(found.conditional_delete && found.conditional_copy_source);
+    assert_eq!(mem.keys(), Vec::<String>::new());
+    assert!(store.calls().total() <= 8, "{}", store.calls());
+}
+
+#[tokio::test]
+async fn credentials_that_may_not_write_are_a_result() {
+    let (_, store) = bucket();
+    store.inject(Rule::new(Effect::FailBefore(ErrorKind::Denied)).on(Operation::PutObject));
+    let found = probe(&store, "").await;
+    let lacking = found.lacking();
+    assert_eq!(lacking.len(), 1);
+    assert!(lacking[0].starts_with("the credentials do not allow to write: PutObject of"));
+    assert!(!found.conditional_create && !found.conditional_delete);
+}
+
+#[tokio::test]
+async fn a_server_without_conditional_delete_is_told_by_its_refusal_or_by_its_silence() {
+    let (mem, store) = bucket();
+    store.inject(
+        Rule::new(Effect::FailBefore(ErrorKind::Invalid))
+            .on(Operation::DeleteObject)
+            .times(1),
+    );
+    let lacking = probe(&store, "").await.lacking();
+    assert_eq!(lacking.len(), 1);
+    assert!(lacking[0].contains("no conditional delete"), "{lacking:?}");
+    assert!(lacking[0].contains("is lost"), "says what it costs");
+    assert_eq!(mem.keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_failure_in_the_middle_leaves_nothing_behind() {
+    for calls in 0..7 {
+        let (mem, store) = bucket();
+        let rule = Rule::new(Effect::FailAfter(ErrorKind::Unavailable))
+            .after(calls)
+            .times(1);
+        store.inject(rule);
+        let found = probe(&store, "").await;
+        assert_eq!(mem.keys(), Vec::<String>::new(), "after call {calls}");
+        assert!(!found.lacking().is_empty(), "after call {calls}");
+    }
+}

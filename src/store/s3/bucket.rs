@@ -1,0 +1,71 @@
+//! What a mount asks about the bucket itself.
+
+use aws_sdk_s3::types::BucketVersioningStatus;
+
+use super::{S3Store, errors};
+use crate::store::{ErrorKind, ListOptions, Operation, Result, Store, StoreError};
+
+/// What the check at mount learned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BucketFacts {
+    /// Whether there is any object below the prefix.
+    pub holds_objects: bool,
+}
+
+/// Whether the bucket keeps old versions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versioning {
+    /// Never turned on.
+    Off,
+    On,
+    /// Turned on once; older versions may be there, new ones are not kept.
+    Suspended,
+    /// These credentials may not ask, or the server does not know.
+    Unknown,
+}
+
+impl S3Store {
+    /// Asks for one key below `prefix`: the cheapest request that shows that endpoint, bucket
+    /// and credentials are right, under the permission to list that a mount needs anyway.
+    ///
+    /// # Errors
+    /// The failure of the listing; [`S3Store::explain`] words it.
+    pub async fn check(&self, prefix: &str) -> Result<BucketFacts> {
+        let page = self
+            .list(ListOptions {
+                prefix: prefix.to_owned(),
+                max_keys: Some(1),
+                ..ListOptions::default()
+            })
+            .await?;
+        Ok(BucketFacts {
+            holds_objects: !page.objects.is_empty(),
+        })
+    }
+
+    /// # Errors
+    /// When the server cannot be asked. That it refuses to tell is [`Versioning::Unknown`].
+    pub async fn versioning(&self) -> Result<Versioning> {
+        let answer = self
+            .client
+            .get_bucket_versioning()
+            .bucket(&self.bucket)
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(Operation::GetBucketVersioning, &self.bucket, error));
+        match answer {
+            Ok(output) => Ok(match output.status {
+                None => Versioning::Off,
+                Some(BucketVersioningStatus::Enabled) => Versioning::On,
+                Some(BucketVersioningStatus::Suspended) => Versioning::Suspended,
+                Some(_) => Versioning::Unknown,
+            }),
+            Err(error) if refuses_to_tell(&error) => Ok(Versioning::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn refuses_to_tell(error: &StoreError) -> bool {
+    error.kind() == ErrorKind::Denied || error.code() == Some("NotImplemented")
+}

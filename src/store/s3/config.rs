@@ -1,0 +1,374 @@
+//! How to reach a bucket: endpoint, region, credentials, certificates.
+//!
+//! What is not given comes from the standard AWS chain: environment, profile files (SSO,
+//! `credential_process` and assumed roles among them), web identity, container and instance
+//! metadata. Credentials are looked up once at [`connect`], so that a mount without any fails
+//! there, and refreshed while mounted.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use aws_config::default_provider::credentials::DefaultCredentialsChain;
+use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::imds;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::provider_config::ProviderConfig;
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{
+    IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation,
+    StalledStreamProtectionConfig,
+};
+use aws_smithy_types::retry::RetryConfig;
+use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::service_config::ServiceConfigKey;
+
+use super::encryption::RequestedEncryption;
+use super::errors;
+use super::transport::Transport;
+use super::trust::CaBundleError;
+use crate::store::ErrorKind;
+
+/// Instance metadata answers within milliseconds where there is any.
+const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
+/// Where neither the configuration nor the instance names a region.
+const DEFAULT_REGION: &str = "us-east-1";
+
+pub(super) const NO_CREDENTIALS: &str = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with --profile or AWS_PROFILE, or attach a role to this machine";
+
+/// A bucket and how to reach it.
+#[derive(Clone, Debug)]
+pub struct S3Config {
+    pub bucket: String,
+    /// `None`: the chain's, else Amazon S3's own.
+    pub endpoint_url: Option<String>,
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    /// Instead of the chain's, for a caller that holds its own.
+    pub credentials: Option<SharedCredentialsProvider>,
+    /// `https://HOST/BUCKET/KEY` even where the host could carry the bucket's name.
+    pub path_style: bool,
+    /// Certificates to trust besides the system's; `None`: the file in `AWS_CA_BUNDLE`.
+    pub ca_bundle: Option<PathBuf>,
+    pub encryption: RequestedEncryption,
+    /// For looking up the credentials. Requests are bounded by the retry decorator.
+    pub timeout: Duration,
+}
+
+impl S3Config {
+    /// Everything from the AWS chain, no encryption asked for, 60 s.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            endpoint_url: None,
+            region: None,
+            profile: None,
+            credentials: None,
+            path_style: false,
+            ca_bundle: None,
+            encryption: RequestedEncryption::None,
+            timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Why a bucket cannot even be asked. Each message is a whole sentence for the person who
+/// mounts.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    #[error("{NO_CREDENTIALS}")]
+    NoCredentials { source: CredentialsError },
+    #[error("{message}")]
+    Credentials {
+        message: String,
+        source: CredentialsError,
+    },
+    #[error(
+        "the source of the AWS credentials gave none within {} s: check the credential process, the SSO session or the network",
+        timeout.as_secs()
+    )]
+    CredentialsTimeout { timeout: Duration },
+    #[error("\"{0}\" is not an endpoint: write it as http://HOST[:PORT] or https://HOST[:PORT]")]
+    BadEndpoint(String),
+    #[error("\"{0}\" is not the name of a bucket")]
+    BadBucket(String),
+    #[error(transparent)]
+    CaBundle(#[from] CaBundleError),
+}
+
+impl ConnectError {
+    /// Whether waiting helps.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NoCredentials { .. } => ErrorKind::Denied,
+            Self::Credentials { source, .. } => errors::classify_credentials(source).0,
+            Self::CredentialsTimeout { .. } => ErrorKind::TimedOut,
+            Self::BadEndpoint(_) | Self::BadBucket(_) | Self::CaBundle(_) => ErrorKind::Invalid,
+        }
+    }
+}
+
+/// A client and what was found out on the way to it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub client: aws_sdk_s3::Client,
+    pub endpoint: Endpoint,
+}
+
+/// Where requests go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint {
+    /// `None`: Amazon S3's own, over https.
+    pub url: Option<String>,
+    pub region: String,
+}
+
+impl Endpoint {
+    /// Whether requests travel encrypted.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        !self
+            .url
+            .as_deref()
+            .is_some_and(|url| url.starts_with("http://"))
+    }
+
+    /// Whether this is Amazon's own service, of which more can be expected than of others.
+    #[must_use]
+    pub fn is_amazon(&self) -> bool {
+        self.url.as_deref().is_none_or(|url| {
+            host(url).is_some_and(|host| {
+                host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
+            })
+        })
+    }
+
+    /// As a person calls it.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        match &self.url {
+            Some(url) => url.clone(),
+            None => format!("Amazon S3 ({})", self.region),
+        }
+    }
+}
+
+/// Finds endpoint, region and credentials; makes no request to the bucket.
+pub(super) async fn connect(config: &S3Config) -> Result<Connection, ConnectError> {
+    if config.bucket.is_empty() || config.bucket.contains(|c: char| c.is_control() || c == ' ') {
+        return Err(ConnectError::BadBucket(config.bucket.clone()));
+    }
+    let ca_bundle = config.ca_bundle.clone().or_else(|| {
+        std::env::var_os("AWS_CA_BUNDLE")
+            .filter(|path| !path.is_empty())
+            .map(PathBuf::from)
+    });
+    let transport = Transport::new(ca_bundle.as_deref())?;
+    let sdk = load(config, &transport).await?;
+
+    let url = match config.endpoint_url.clone().or_else(|| chain_endpoint(&sdk)) {
+        Some(url) => Some(check_endpoint(&url)?),
+        None => None,
+    };
+    let region = sdk
+        .region()
+        .map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string);
+    let endpoint = Endpoint { url, region };
+
+    let mut s3 = aws_sdk_s3::config::Builder::from(&sdk)
+        .http_client(transport)
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .identity_cache(IdentityCache::lazy().load_timeout(config.timeout).build())
+        .force_path_style(
+            config.path_style || endpoint.url.as_deref().is_some_and(needs_path_style),
+        );
+    s3.set_endpoint_url(endpoint.url.clone());
+    let client = aws_sdk_s3::Client::from_conf(s3.build());
+    Ok(Connection { client, endpoint })
+}
+
+async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, ConnectError> {
+    let metadata = imds::Client::builder()
+        .max_attempts(1)
+        .operation_timeout(METADATA_TIMEOUT)
+        .build();
+    let region = find_region(config, &metadata).await;
+    let credentials = match &config.credentials {
+        Some(own) => own.clone(),
+        None => chain_credentials(config, transport, metadata, region.clone()).await,
+    };
+    match tokio::time::timeout(config.timeout, credentials.provide_credentials()).await {
+        Ok(Ok(_found)) => {}
+        Ok(Err(source @ CredentialsError::CredentialsNotLoaded(_))) => {
+            return Err(ConnectError::NoCredentials { source });
+        }
+        Ok(Err(source)) => {
+            let (_kind, message) = errors::classify_credentials(&source);
+            return Err(ConnectError::Credentials { message, source });
+        }
+        Err(_elapsed) => {
+            return Err(ConnectError::CredentialsTimeout {
+                timeout: config.timeout,
+            });
+        }
+    }
+    let mut loader = aws_config::defaults(BehaviorVersion::latest())
+        .http_client(transport.clone())
+        .region(region)
+        .credentials_provider(credentials);
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    Ok(loader.load().await)
+}
+
+async fn chain_credentials(
+    config: &S3Config,
+    transport: &Transport,
+    metadata: imds::Client,
+    region: Region,
+) -> SharedCredentialsProvider {
+    let mut chain = DefaultCredentialsChain::builder()
+        .configure(ProviderConfig::default().with_http_client(transport.clone()))
+        .imds_client(metadata)
+        .region(region);
+    if let Some(profile) = &config.profile {
+        chain = chain.profile_name(profile);
+    }
+    SharedCredentialsProvider::new(chain.build().await)
+}
+
+/// The region: given, environment, profile, and on Amazon's own endpoint the instance's.
+async fn find_region(config: &S3Config, metadata: &imds::Client) -> Region {
+    let mut profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = &config.profile {
+        profile = profile.profile_name(name);
+    }
+    let chain = RegionProviderChain::first_try(config.region.clone().map(Region::new))
+        .or_else(EnvironmentVariableRegionProvider::new())
+        .or_else(profile.build());
+    let chain = if config.endpoint_url.is_none() {
+        chain.or_else(
+            imds::region::ImdsRegionProvider::builder()
+                .imds_client(metadata.clone())
+                .build(),
+        )
+    } else {
+        chain
+    };
+    chain
+        .or_else(Region::new(DEFAULT_REGION))
+        .region()
+        .await
+        .unwrap_or_else(|| Region::new(DEFAULT_REGION))
+}
+
+/// `AWS_ENDPOINT_URL_S3`, a profile's `services` section, `AWS_ENDPOINT_URL`, `endpoint_url`.
+fn chain_endpoint(sdk: &SdkConfig) -> Option<String> {
+    let for_s3 = ServiceConfigKey::builder()
+        .service_id("S3")
+        .env("AWS_ENDPOINT_URL")
+        .profile("endpoint_url")
+        .build()
+        .ok()
+        .and_then(|key| sdk.service_config()?.load_config(key));
+    for_s3.or_else(|| sdk.endpoint_url().map(str::to_owned))
+}
+
+/// # Errors
+/// When it is not an http or https URL with a host.
+fn check_endpoint(url: &str) -> Result<String, ConnectError> {
+    let bad = || ConnectError::BadEndpoint(url.to_owned());
+    let parsed: http::Uri = url.parse().map_err(|_| bad())?;
+    let known_scheme = matches!(parsed.scheme_str(), Some("http" | "https"));
+    if !known_scheme || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
+        return Err(bad());
+    }
+    Ok(url.trim_end_matches('/').to_owned())
+}
+
+/// A host that cannot carry the bucket's name before its own: an address, `localhost`, or a
+/// name without a dot.
+fn needs_path_style(url: &str) -> bool {
+    host(url).is_none_or(|host| {
+        let address = host.trim_start_matches('[').trim_end_matches(']');
+        address.parse::<IpAddr>().is_ok() || !host.contains('.') || host.ends_with(".localhost")
+    })
+}
+
+fn host(url: &str) -> Option<String> {
+    url.parse::<http::Uri>()
+        .ok()?
+        .host()
+        .map(str::to_ascii_lowercase)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_that_cannot_carry_a_bucket_name_get_path_style() {
+        for url in [
+            "http://127.0.0.1:9000",
+            "https://[::1]:9000",
+            "http://localhost:4566",
+            "https://minio",
+            "http://s3.localhost",
+        ] {
+            assert!(needs_path_style(url), "{url}");
+        }
+        for url in [
+            "https://s3.eu-west-1.amazonaws.com",
+            "https://s3.example.org:8443",
+        ] {
+            assert!(!needs_path_style(url), "{url}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_urls_with_a_host() {
+        assert_eq!(
+            check_endpoint("https://127.0.0.1:9000/").unwrap(),
+            "https://127.0.0.1:9000"
+        );
+        for bad in [
+            "127.0.0.1:9000",
+            "ftp://host",
+            "https://",
+            "",
+            "http://h/?a=b",
+            "nonsense",
+        ] {
+            assert_eq!(
+                check_endpoint(bad).unwrap_err().to_string(),
+                format!(
+                    "\"{bad}\" is not an endpoint: write it as http://HOST[:PORT] or https://HOST[:PORT]"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn only_plain_http_is_not_tls() {
+        let endpoint = |url: Option<&str>| Endpoint {
+            url: url.map(str::to_owned),
+            region: DEFAULT_REGION.to_owned(),
+        };
+        assert!(endpoint(None).is_tls());
+        assert!(endpoint(Some("https://h")).is_tls());
+        assert!(!endpoint(Some("http://h")).is_tls());
+        assert!(endpoint(None).is_amazon());
+        assert!(endpoint(Some("https://s3.eu-west-1.amazonaws.com")).is_amazon());
+        assert!(!endpoint(Some("https://amazonaws.com.example.org")).is_amazon());
+    }
+}

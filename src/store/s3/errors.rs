@@ -1,0 +1,370 @@
+//! From the SDK's errors to the store's: one table decides the kind, one the advice.
+//!
+//! S3's own code decides where there is one; an answer to a HEAD has no body, so the status
+//! alone must do. The SDK's error is kept as the source.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::unreachable::{self, Interrupted, Unreachable};
+use crate::store::{ErrorKind, Operation, StoreError};
+
+/// What a caller can do about an answer with this status and S3 code.
+#[must_use]
+pub fn classify(status: u16, code: Option<&str>, operation: Operation) -> ErrorKind {
+    code.and_then(|code| classify_code(code, operation))
+        .unwrap_or_else(|| classify_status(status, operation))
+}
+
+/// By S3's code ("Error responses" in the S3 API reference, and MinIO's own). `None` where the
+/// code says no more than the status.
+fn classify_code(code: &str, operation: Operation) -> Option<ErrorKind> {
+    Some(match code {
+        // A condition on an object that is not there: S3 says that the key is missing.
+        "NoSuchKey"
+            if matches!(
+                operation,
+                Operation::PutObject | Operation::CompleteMultipartUpload
+            ) =>
+        {
+            ErrorKind::Precondition
+        }
+        "NoSuchKey" | "NoSuchVersion" | "NoSuchUpload" => ErrorKind::NotFound,
+        "PreconditionFailed" => ErrorKind::Precondition,
+        "ConditionalRequestConflict" | "OperationAborted" => ErrorKind::Conflict,
+        "SlowDown"
+        | "SlowDownRead"
+        | "SlowDownWrite"
+        | "RequestLimitExceeded"
+        | "BandwidthLimitExceeded"
+        | "Throttling"
+        | "ThrottlingException"
+        | "TooManyRequests" => ErrorKind::Throttled,
+        "AccessDenied"
+        | "AllAccessDisabled"
+        | "AccountProblem"
+        | "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "RequestTimeTooSkewed"
+        | "RequestExpired"
+        | "ExpiredToken"
+        | "InvalidToken"
+        | "TokenRefreshRequired"
+        | "UnauthorizedAccess" => ErrorKind::Denied,
+        // KMS speaks through S3: `KMS.DisabledException`, MinIO's `kms:KeyNotFound`.
+        kms if kms.starts_with("KMS.") || kms.starts_with("kms:") => ErrorKind::Denied,
+        // Broken on the way up, or the server waited too long for the rest: sending again helps.
+        "BadDigest"
+        | "IncompleteBody"
+        | "RequestTimeout"
+        | "XAmzContentChecksumMismatch"
+        | "XAmzContentSHA256Mismatch"
+        | "InternalError"
+        | "ServiceUnavailable" => ErrorKind::Unavailable,
+        "NoSuchBucket"
+        | "PermanentRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException"
+        | "InvalidObjectState"
+        | "InvalidRange"
+        | "NotImplemented" => ErrorKind::Invalid,
+        _ => return None,
+    })
+}
+
+fn classify_status(status: u16, operation: Operation) -> ErrorKind {
+    let of_one_object = !matches!(
+        operation,
+        Operation::ListObjects | Operation::ListMultipartUploads | Operation::GetBucketVersioning
+    );
+    match status {
+        404 if of_one_object => ErrorKind::NotFound,
+        401 | 403 => ErrorKind::Denied,
+        409 => ErrorKind::Conflict,
+        412 => ErrorKind::Precondition,
+        429 => ErrorKind::Throttled,
+        307 | 408 | 500 | 502.. => ErrorKind::Unavailable,
+        300..=501 => ErrorKind::Invalid,
+        _ => ErrorKind::Corrupt,
+    }
+}
+
+/// What a person can do about S3's code, as the end of a sentence.
+#[must_use]
+pub(super) fn advice(code: &str) -> Option<&'static str> {
+    Some(match code {
+        "InvalidAccessKeyId" => {
+            "check AWS_ACCESS_KEY_ID or the profile, and that it belongs to this endpoint"
+        }
+        "SignatureDoesNotMatch" => {
+            "the secret key is not the one of this access key: check AWS_SECRET_ACCESS_KEY or the profile"
+        }
+        "AccessDenied" | "AllAccessDisabled" | "UnauthorizedAccess" => {
+            "the policies of these credentials or of the bucket do not allow it"
+        }
+        "ExpiredToken" | "TokenRefreshRequired" | "RequestExpired" => {
+            "the credentials have expired: renew them (for SSO with `aws sso login`)"
+        }
+        "InvalidToken" => "check AWS_SESSION_TOKEN or the profile",
+        "RequestTimeTooSkewed" => {
+            "this machine's clock is too far from the server's: set it, for example with NTP"
+        }
+        "NoSuchBucket" => "check the bucket's name and the endpoint",
+        "InvalidObjectState" => "the object is archived: restore it first",
+        _ => return None,
+    })
+}
+
+/// Turns a failed request into the store's error.
+pub(super) fn from_sdk<E>(
+    operation: Operation,
+    object: &str,
+    error: SdkError<E, HttpResponse>,
+) -> StoreError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let failed = match &error {
+        SdkError::ServiceError(service) => {
+            let meta = service.err();
+            from_answer(
+                operation,
+                object,
+                service.raw(),
+                meta.code(),
+                meta.message(),
+            )
+        }
+        SdkError::ResponseError(response) if response.raw().status().as_u16() >= 300 => {
+            from_answer(operation, object, response.raw(), None, None)
+        }
+        SdkError::ResponseError(_) => match unreachable::find::<Interrupted>(&error) {
+            Some(reason) => StoreError::new(
+                ErrorKind::Unavailable,
+                operation,
+                object,
+                reason.to_string(),
+            ),
+            None => StoreError::new(
+                ErrorKind::Corrupt,
+                operation,
+                object,
+                "the answer is not one that S3 gives: check that the endpoint is an S3 endpoint",
+            ),
+        },
+        _ => without_answer(operation, object, &error),
+    };
+    failed.with_source(error)
+}
+
+fn from_answer(
+    operation: Operation,
+    object: &str,
+    raw: &HttpResponse,
+    code: Option<&str>,
+    message: Option<&str>,
+) -> StoreError {
+    let status = raw.status().as_u16();
+    // The SDK gives a bare status of a HEAD the code `NotFound`, which S3 never sent.
+    let code = code.filter(|code| *code != "NotFound");
+    let kind = classify(status, code, operation);
+    let mut words = match message {
+        Some(message) => message.trim_end_matches('.').to_owned(),
+        None => format!("the server answered {}", status_words(status)),
+    };
+    if let Some(region) = bucket_region(raw, message).filter(|_| is_wrong_region(status, code)) {
+        words = format!(
+            "the bucket is in the region {region}: give --region {region} or set AWS_REGION"
+        );
+    } else if let Some(advice) = code.and_then(advice) {
+        words = format!("{words}: {advice}");
+    }
+    let failed = StoreError::new(kind, operation, object, words);
+    match code {
+        Some(code) => failed.with_code(code),
+        None => failed,
+    }
+}
+
+fn is_wrong_region(status: u16, code: Option<&str>) -> bool {
+    matches!(
+        code,
+        Some(
+            "PermanentRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException"
+        )
+    ) || (code.is_none() && matches!(status, 301 | 400))
+}
+
+/// The region that an answer to a request in a wrong region names, in its header or its words
+/// (`the region 'us-east-1' is wrong; expecting 'eu-west-1'`).
+fn bucket_region(raw: &HttpResponse, message: Option<&str>) -> Option<String> {
+    if let Some(region) = raw.headers().get("x-amz-bucket-region") {
+        return Some(region.to_owned());
+    }
+    let expecting = message?.split_once("expecting '")?.1;
+    Some(expecting.split_once('\'')?.0.to_owned())
+}
+
+fn status_words(status: u16) -> String {
+    http::StatusCode::from_u16(status).map_or_else(|_| status.to_string(), |s| s.to_string())
+}
+
+/// No HTTP answer: the connection, the credentials, or the request itself.
+fn without_answer(operation: Operation, object: &str, error: &(dyn Error + 'static)) -> StoreError {
+    if let Some(reason) = unreachable::find::<Unreachable>(error) {
+        return StoreError::new(
+            ErrorKind::Unavailable,
+            operation,
+            object,
+            reason.to_string(),
+        );
+    }
+    if let Some(reason) = unreachable::find::<CredentialsError>(error) {
+        let (kind, words) = classify_credentials(reason);
+        return StoreError::new(kind, operation, object, words);
+    }
+    let reason = unreachable::chain(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string);
+    StoreError::new(
+        ErrorKind::Invalid,
+        operation,
+        object,
+        format!("the request could not be made: {reason}"),
+    )
+}
+
+/// Credentials that cannot be had now, and those that will not be had without a person.
+pub(super) fn classify_credentials(error: &CredentialsError) -> (ErrorKind, String) {
+    let reason = unreachable::chain(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string);
+    match error {
+        CredentialsError::CredentialsNotLoaded(_) => {
+            (ErrorKind::Denied, super::config::NO_CREDENTIALS.to_owned())
+        }
+        CredentialsError::InvalidConfiguration(_) => (
+            ErrorKind::Denied,
+            format!("the AWS credentials are configured wrongly: {reason}"),
+        ),
+        _ => (
+            ErrorKind::Unavailable,
+            format!("the source of the AWS credentials failed: {reason}"),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_decide_before_the_status() {
+        use ErrorKind::*;
+        use Operation::*;
+        for (status, code, operation, kind) in [
+            (404, Some("NoSuchKey"), Operation::GetObject, NotFound),
+            (404, Some("NoSuchKey"), PutObject, Precondition),
+            (
+                404,
+                Some("NoSuchKey"),
+                CompleteMultipartUpload,
+                Precondition,
+            ),
+            (404, Some("NoSuchUpload"), CompleteMultipartUpload, NotFound),
+            (404, Some("NoSuchBucket"), GetObject, Invalid),
+            (404, Some("NoSuchBucket"), ListObjects, Invalid),
+            (404, Some("kms:KeyNotFound"), PutObject, Denied),
+            (400, Some("KMS.DisabledException"), GetObject, Denied),
+            (400, Some("ExpiredToken"), GetObject, Denied),
+            (403, Some("RequestTimeTooSkewed"), PutObject, Denied),
+            (403, Some("InvalidObjectState"), GetObject, Invalid),
+            (409, Some("ConditionalRequestConflict"), PutObject, Conflict),
+            (412, Some("PreconditionFailed"), CopyObject, Precondition),
+            (503, Some("SlowDown"), GetObject, Throttled),
+            (503, Some("SlowDownWrite"), PutObject, Throttled),
+            (503, Some("ServiceUnavailable"), GetObject, Unavailable),
+            (400, Some("RequestTimeout"), UploadPart, Unavailable),
+            (400, Some("BadDigest"), UploadPart, Unavailable),
+            (
+                400,
+                Some("XAmzContentChecksumMismatch"),
+                UploadPart,
+                Unavailable,
+            ),
+            (500, Some("InternalError"), CopyObject, Unavailable),
+            (501, Some("NotImplemented"), DeleteObject, Invalid),
+            (416, Some("InvalidRange"), GetObject, Invalid),
+            (
+                400,
+                Some("EntityTooSmall"),
+                CompleteMultipartUpload,
+                Invalid,
+            ),
+            (301, Some("PermanentRedirect"), ListObjects, Invalid),
+            (503, Some("SomethingNew"), GetObject, Unavailable),
+        ] {
+            assert_eq!(
+                classify(status, code, operation),
+                kind,
+                "{status} {code:?} {operation}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_bare_status_is_all_that_a_head_gives() {
+        for (status, kind) in [
+            (301, ErrorKind::Invalid),
+            (307, ErrorKind::Unavailable),
+            (400, ErrorKind::Invalid),
+            (401, ErrorKind::Denied),
+            (403, ErrorKind::Denied),
+            (404, ErrorKind::NotFound),
+            (405, ErrorKind::Invalid),
+            (408, ErrorKind::Unavailable),
+            (409, ErrorKind::Conflict),
+            (412, ErrorKind::Precondition),
+            (429, ErrorKind::Throttled),
+            (500, ErrorKind::Unavailable),
+            (501, ErrorKind::Invalid),
+            (502, ErrorKind::Unavailable),
+            (503, ErrorKind::Unavailable),
+            (504, ErrorKind::Unavailable),
+        ] {
+            assert_eq!(
+                classify(status, None, Operation::HeadObject),
+                kind,
+                "{status}"
+            );
+        }
+        assert_eq!(
+            classify(404, None, Operation::ListObjects),
+            ErrorKind::Invalid
+        );
+    }
+
+    #[test]
+    fn every_refusal_of_credentials_says_what_to_do() {
+        for code in [
+            "InvalidAccessKeyId",
+            "SignatureDoesNotMatch",
+            "AccessDenied",
+            "ExpiredToken",
+            "InvalidToken",
+            "RequestTimeTooSkewed",
+        ] {
+            assert!(advice(code).is_some(), "{code}");
+            assert_eq!(
+                classify(400, Some(code), Operation::ListObjects),
+                ErrorKind::Denied,
+                "{code}"
+            );
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The `s3` back end: a bucket on Amazon S3 or a server that speaks its protocol.
+//!
+//! The only user of the S3 SDK. Each method is one request, but for the two cases below; the SDK's retries and timeouts are off, because the `retry`
+//! decorator owns both and watches [`crate::base::progress`], which [`transport`] reports to.
+//!
+//! - Uploads carry a CRC-32C in a header. Over https the payload is not hashed again for the
+//!   signature; over http it is signed.
+//! - Every answer is checked: the range and length of a read, the ETag, and after each write
+//!   the encryption ([`encryption`]). What cannot be right is [`ErrorKind::Corrupt`]. MinIO says
+//!   nothing about the encryption of a copy or of a completed upload: there a HEAD follows.
+//! - A suffix of an empty object, which S3 refuses, is settled by a HEAD.
+//! - Failures are classified in one table ([`errors`]); [`S3Store::explain`] words them for
+//!   the person who mounts.
+
+mod answers;
+mod bucket;
+mod carried;
+mod config;
+pub mod encryption;
+mod errors;
+mod explain;
+mod listing;
+mod multipart;
+mod read;
+mod requests;
+mod transport;
+mod trust;
+mod unreachable;
+mod write;
+
+use async_trait::async_trait;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+use bytes::Bytes;
+
+use super::{
+    CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, Limits,
+    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
+    PartReceipt, PendingUpload, PutOptions, Result, ServerEncryption, Store, StoreError, UploadId,
+    WriteCondition, Written,
+};
+
+pub use bucket::{BucketFacts, Versioning};
+pub use config::{ConnectError, Endpoint, S3Config};
+pub use encryption::RequestedEncryption;
+pub use errors::classify;
+pub use transport::Transport;
+pub use trust::CaBundleError;
+pub use unreachable::Unreachable;
+
+use encryption::RequestKind;
+
+/// A bucket. All requests go through one pool of connections.
+#[derive(Debug)]
+pub struct S3Store {
+    client: aws_sdk_s3::Client,
+    bucket: String,
+    endpoint: Endpoint,
+    encryption: RequestedEncryption,
+    carried: carried::Carried,
+}
+
+impl S3Store {
+    /// Finds endpoint, region and credentials. The bucket itself is not asked: see
+    /// [`S3Store::check`].
+    ///
+    /// # Errors
+    /// When there are no credentials, or the endpoint or the CA bundle make no sense.
+    pub async fn connect(config: S3Config) -> std::result::Result<Self, ConnectError> {
+        let connection = config::connect(&config).await?;
+        Ok(Self {
+            client: connection.client,
+            bucket: config.bucket,
+            endpoint: connection.endpoint,
+            encryption: config.encryption,
+            carried: carried::Carried::new(),
+        })
+    }
+
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.bucket
+    }
+
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Puts the mode's headers on a request of this kind.
+    fn encrypt(&self, kind: RequestKind) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
+        let headers = encryption::headers(&self.encryption, kind);
+        move |request| {
+            for (name, value) in headers.pairs() {
+                request.headers_mut().insert(name, value.to_owned());
+            }
+        }
+    }
+
+    /// Checks that an answer names the encryption that was asked for.
+    fn verify(
+        &self,
+        kind: RequestKind,
+        operation: Operation,
+        key: &ObjectKey,
+        answered: &ServerEncryption,
+    ) -> Result<()> {
+        encryption::verify(&self.encryption, kind, answered).map_err(|mismatch| {
+            StoreError::new(
+                ErrorKind::Corrupt,
+                operation,
+                key.as_str(),
+                mismatch.to_string(),
+            )
+            .with_source(mismatch)
+        })
+    }
+
+    /// Where a mode was asked for and the answer says nothing about it, looks at the object
+    /// itself, unless another write has replaced it already.
+    async fn verify_silence(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        answered: &ServerEncryption,
+        written: &Written,
+    ) -> Result<()> {
+        if self.encryption == RequestedEncryption::None || *answered != ServerEncryption::None {
+            return Ok(());
+        }
+        let version = written.version.clone();
+        let stored = self.head_object(key, HeadOptions { version }).await?;
+        if stored.etag == written.etag {
+            self.verify(RequestKind::Put, operation, key, &stored.encryption)
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Turns the words for an answer that cannot be right into an error.
+fn corrupt(operation: Operation, object: &str) -> impl Fn(String) -> StoreError {
+    move |words| StoreError::new(ErrorKind::Corrupt, operation, object, words)
+}
+
+/// Turns the words for a request that cannot be sent into an error.
+fn invalid(operation: Operation, object: &str) -> impl Fn(String) -> StoreError {
+    move |words| StoreError::new(ErrorKind::Invalid, operation, object, words)
+}
+
+#[async_trait]
+impl Store for S3Store {
+    fn describe(&self) -> String {
+        format!("s3://{}", self.bucket)
+    }
+
+    fn limits(&self) -> Limits {
+        Limits::S3
+    }
+
+    async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<Object> {
+        self.get_object(key, options).await
+    }
+
+    async fn head(&self, key: &ObjectKey, options: HeadOptions) -> Result<ObjectInfo> {
+        self.head_object(key, options).await
+    }
+
+    async fn put(&self, key: &ObjectKey, body: Bytes, options: PutOptions) -> Result<Written> {
+        self.put_object(key, body, options).await
+    }
+
+    async fn create_multipart(
+        &self,
+        key: &ObjectKey,
+        attributes: ObjectAttributes,
+    ) -> Result<UploadId> {
+        self.create_multipart_upload(key, attributes).await
+    }
+
+    async fn upload_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: PartNumber,
+        body: Bytes,
+    ) -> Result<PartReceipt> {
+        self.upload_one_part(key, upload, number, body).await
+    }
+
+    async fn copy_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: PartNumber,
+        source: CopySource,
+    ) -> Result<PartReceipt> {
+        self.upload_part_copy(key, upload, number, source).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        self.complete_multipart_upload(key, upload, parts, condition)
+            .await
+    }
+
+    async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()> {
+        self.abort_multipart_upload(key, upload).await
+    }
+
+    async fn list_multipart(&self, prefix: &str) -> Result<Vec<PendingUpload>> {
+        self.list_multipart_uploads(prefix).await
+    }
+
+    async fn copy(
+        &self,
+        key: &ObjectKey,
+        source: CopySource,
+        attributes: CopyAttributes,
+    ) -> Result<Written> {
+        self.copy_object(key, source, attributes).await
+    }
+
+    async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {
+        self.delete_object(key, options).await
+    }
+
+    async fn list(&self, options: ListOptions) -> Result<ListPage> {
+        self.list_objects(options).await
+    }
+}

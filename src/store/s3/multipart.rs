@@ -1,0 +1,258 @@
+//! Multipart uploads.
+//!
+//! Parts carry a CRC-32C each. Amazon S3 wants it declared when the upload begins, as one of
+//! the full object, so that the completion need not repeat those of the parts ("Checking object
+//! integrity" in the S3 user guide). Elsewhere it is not declared: MinIO checks it all the
+//! same, but refuses to copy parts into an upload that declares one.
+
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType,
+};
+use bytes::Bytes;
+
+use super::answers::{self, answered_encryption};
+use super::encryption::RequestKind;
+use super::write::condition_headers;
+use super::{S3Store, corrupt, errors, invalid, requests};
+use crate::store::{
+    CopySource, ETag, ErrorKind, ObjectAttributes, ObjectKey, Operation, PartNumber, PartReceipt,
+    PendingUpload, Result, UploadId, WriteCondition, Written,
+};
+
+impl S3Store {
+    pub(super) async fn create_multipart_upload(
+        &self,
+        key: &ObjectKey,
+        attributes: ObjectAttributes,
+    ) -> Result<UploadId> {
+        let operation = Operation::CreateMultipartUpload;
+        let metadata = requests::metadata_headers(&attributes.metadata)
+            .map_err(invalid(operation, key.as_str()))?;
+        let declared = self.endpoint.is_amazon();
+        let output = self
+            .client
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .set_metadata(Some(metadata))
+            .set_content_type(attributes.content_type)
+            .set_checksum_algorithm(declared.then_some(ChecksumAlgorithm::Crc32C))
+            .set_checksum_type(declared.then_some(ChecksumType::FullObject))
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::CreateMultipart))
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
+        let answered = answered_encryption!(output)
+            .with_customer_key(output.sse_customer_key_md5.as_deref())
+            .parse();
+        self.verify(RequestKind::CreateMultipart, operation, key, &answered)?;
+        match output.upload_id {
+            Some(id) if !id.is_empty() => Ok(UploadId::new(id)),
+            _ => Err(corrupt(operation, key.as_str())(
+                "the answer has no upload id".to_owned(),
+            )),
+        }
+    }
+
+    pub(super) async fn upload_one_part(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: PartNumber,
+        body: Bytes,
+    ) -> Result<PartReceipt> {
+        let operation = Operation::UploadPart;
+        let request = self
+            .client
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload.as_str())
+            .part_number(wire_number(number))
+            .checksum_crc32_c(requests::checksum(&body))
+            .body(ByteStream::from(body))
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::UploadPart));
+        let request = if self.endpoint.is_tls() {
+            request.disable_payload_signing()
+        } else {
+            request
+        };
+        let output = request
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
+        let answered = answered_encryption!(output)
+            .with_customer_key(output.sse_customer_key_md5.as_deref())
+            .parse();
+        self.verify(RequestKind::UploadPart, operation, key, &answered)?;
+        Ok(PartReceipt {
+            number,
+            etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
+        })
+    }
+
+    pub(super) async fn upload_part_copy(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: PartNumber,
+        source: CopySource,
+    ) -> Result<PartReceipt> {
+        let operation = Operation::UploadPartCopy;
+        let range = match source.range {
+            Some(range) => Some(requests::byte_range(range).ok_or_else(|| {
+                invalid(operation, key.as_str())("a range of no bytes cannot be copied".to_owned())
+            })?),
+            None => None,
+        };
+        let output = self
+            .client
+            .upload_part_copy()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload.as_str())
+            .part_number(wire_number(number))
+            .copy_source(requests::copy_source(&self.bucket, &source))
+            .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string))
+            .set_copy_source_range(range)
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::CopyPart))
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
+        let answered = answered_encryption!(output)
+            .with_customer_key(output.sse_customer_key_md5.as_deref())
+            .parse();
+        self.verify(RequestKind::CopyPart, operation, key, &answered)?;
+        let e_tag = output.copy_part_result.and_then(|result| result.e_tag);
+        Ok(PartReceipt {
+            number,
+            etag: answers::etag(e_tag).map_err(corrupt(operation, key.as_str()))?,
+        })
+    }
+
+    pub(super) async fn complete_multipart_upload(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let operation = Operation::CompleteMultipartUpload;
+        let parts = parts
+            .iter()
+            .map(|part| {
+                CompletedPart::builder()
+                    .part_number(wire_number(part.number))
+                    .e_tag(part.etag.as_str())
+                    .build()
+            })
+            .collect();
+        let (if_match, if_none_match) = condition_headers(&condition);
+        let output = self
+            .client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload.as_str())
+            .multipart_upload(
+                CompletedMultipartUpload::builder()
+                    .set_parts(Some(parts))
+                    .build(),
+            )
+            .set_checksum_type(
+                self.endpoint
+                    .is_amazon()
+                    .then_some(ChecksumType::FullObject),
+            )
+            .set_if_match(if_match)
+            .set_if_none_match(if_none_match)
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::CompleteMultipart))
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
+        let answered = answered_encryption!(output).parse();
+        self.verify(RequestKind::CompleteMultipart, operation, key, &answered)?;
+        let written = Written {
+            etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
+            version: answers::version(output.version_id),
+        };
+        self.verify_silence(operation, key, &answered, &written)
+            .await?;
+        Ok(written)
+    }
+
+    pub(super) async fn abort_multipart_upload(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+    ) -> Result<()> {
+        let aborted = self
+            .client
+            .abort_multipart_upload()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload.as_str())
+            .send()
+            .await
+            .map_err(|error| {
+                errors::from_sdk(Operation::AbortMultipartUpload, key.as_str(), error)
+            });
+        match aborted {
+            Ok(_output) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn list_multipart_uploads(&self, prefix: &str) -> Result<Vec<PendingUpload>> {
+        let operation = Operation::ListMultipartUploads;
+        let corrupt = corrupt(operation, prefix);
+        let mut pending = Vec::new();
+        let mut after: Option<(String, Option<String>)> = None;
+        loop {
+            let (key_marker, upload_marker) = after.clone().unzip();
+            let output = self
+                .client
+                .list_multipart_uploads()
+                .bucket(&self.bucket)
+                .prefix(prefix)
+                .encoding_type(EncodingType::Url)
+                .set_key_marker(key_marker)
+                .set_upload_id_marker(upload_marker.flatten())
+                .send()
+                .await
+                .map_err(|error| errors::from_sdk(operation, prefix, error))?;
+            for upload in output.uploads.unwrap_or_default() {
+                let (Some(key), Some(id)) = (upload.key, upload.upload_id) else {
+                    return Err(corrupt("an upload has no key or no id".to_owned()));
+                };
+                pending.push(PendingUpload {
+                    key: answers::listed_key(&key).map_err(&corrupt)?,
+                    upload: UploadId::new(id),
+                    initiated: answers::timestamp(upload.initiated).map_err(&corrupt)?,
+                });
+            }
+            let next = match output.next_key_marker {
+                Some(key) if output.is_truncated == Some(true) => (
+                    answers::listed_key(&key).map_err(&corrupt)?,
+                    output.next_upload_id_marker,
+                ),
+                _ => return Ok(pending),
+            };
+            if after.as_ref() == Some(&next) {
+                return Err(corrupt("the listing does not go on".to_owned()));
+            }
+            after = Some(next);
+        }
+    }
+}
+
+/// The SDK types part numbers as signed; they are at most 10,000.
+fn wire_number(number: PartNumber) -> i32 {
+    i32::try_from(number.value()).expect("part numbers are at most 10,000")
+}

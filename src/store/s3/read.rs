@@ -1,0 +1,154 @@
+//! GET and HEAD.
+
+use aws_smithy_types::byte_stream::ByteStream;
+use bytes::Bytes;
+
+use super::encryption::RequestKind;
+use super::{S3Store, answers, carried, corrupt, errors, invalid, requests, unreachable};
+use crate::base::range::ByteRange;
+use crate::store::{
+    ErrorKind, GetOptions, GetRange, HeadOptions, Object, ObjectInfo, ObjectKey, Operation, Result,
+    StoreError, VersionId,
+};
+
+impl S3Store {
+    pub(super) async fn get_object(&self, key: &ObjectKey, options: GetOptions) -> Result<Object> {
+        let asked = options.range;
+        let range = match asked {
+            Some(range) => Some(requests::range_header(range).ok_or_else(|| {
+                invalid(Operation::GetObject, key.as_str())(
+                    "a range of no bytes cannot be read".to_owned(),
+                )
+            })?),
+            None => None,
+        };
+        let answer = self
+            .client
+            .get_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .set_range(range)
+            .set_if_match(options.if_match.as_ref().map(ToString::to_string))
+            .set_version_id(options.version.as_ref().map(ToString::to_string))
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::Get))
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(Operation::GetObject, key.as_str(), error));
+        let mut output = match answer {
+            Ok(output) => output,
+            Err(error) => {
+                return match asked {
+                    Some(GetRange::Suffix(_)) if error.code() == Some("InvalidRange") => {
+                        self.suffix_of_nothing(key, options, error).await
+                    }
+                    _ => Err(error),
+                };
+            }
+        };
+
+        let corrupt = corrupt(Operation::GetObject, key.as_str());
+        let length = answers::size(output.content_length).map_err(&corrupt)?;
+        let extent = answers::answered_extent(asked, output.content_range.as_deref(), Some(length))
+            .map_err(&corrupt)?;
+        let properties = carried::properties!(output);
+        let info =
+            answers::object_info(answers::object_fields!(output), extent.size).map_err(&corrupt)?;
+        if options
+            .if_match
+            .as_ref()
+            .is_some_and(|etag| *etag != info.etag)
+        {
+            return Err(corrupt(format!(
+                "the answer is of the version {}, which is not the one asked for",
+                info.etag
+            )));
+        }
+        self.carried.note(key, &info.etag, properties);
+        let body = collect(key, output.body, extent.range.len()).await?;
+        Ok(Object {
+            info,
+            range: extent.range,
+            body,
+        })
+    }
+
+    /// A suffix of an empty object: S3 refuses the range, where the store gives the whole.
+    async fn suffix_of_nothing(
+        &self,
+        key: &ObjectKey,
+        options: GetOptions,
+        refused: StoreError,
+    ) -> Result<Object> {
+        let version = options.version;
+        let info = self.head_object(key, HeadOptions { version }).await?;
+        if options.if_match.is_some_and(|etag| etag != info.etag) {
+            return Err(StoreError::precondition(Operation::GetObject, key));
+        }
+        if info.size > 0 {
+            return Err(refused);
+        }
+        Ok(Object {
+            info,
+            range: ByteRange::new(0, 0),
+            body: Bytes::new(),
+        })
+    }
+
+    pub(super) async fn head_object(
+        &self,
+        key: &ObjectKey,
+        options: HeadOptions,
+    ) -> Result<ObjectInfo> {
+        let mut output = self
+            .client
+            .head_object()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .set_version_id(options.version.as_ref().map(VersionId::to_string))
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::Head))
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(Operation::HeadObject, key.as_str(), error))?;
+        let corrupt = corrupt(Operation::HeadObject, key.as_str());
+        let size = answers::size(output.content_length).map_err(&corrupt)?;
+        let properties = carried::properties!(output);
+        let info = answers::object_info(answers::object_fields!(output), size).map_err(&corrupt)?;
+        self.carried.note(key, &info.etag, properties);
+        Ok(info)
+    }
+}
+
+/// Reads a body of exactly `len` bytes.
+async fn collect(key: &ObjectKey, mut stream: ByteStream, len: u64) -> Result<Bytes> {
+    let wrong_length = || {
+        corrupt(Operation::GetObject, key.as_str())(format!(
+            "the answer's body is not {len} bytes long, as its head says"
+        ))
+    };
+    let capacity = usize::try_from(len).map_err(|_| wrong_length())?;
+    let mut body = Vec::with_capacity(capacity);
+    while let Some(piece) = stream.next().await {
+        let piece = piece.map_err(|error| {
+            let words = unreachable::find::<unreachable::Interrupted>(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            StoreError::new(
+                ErrorKind::Unavailable,
+                Operation::GetObject,
+                key.as_str(),
+                words,
+            )
+            .with_source(error)
+        })?;
+        if piece.len() > capacity - body.len() {
+            return Err(wrong_length());
+        }
+        body.extend_from_slice(&piece);
+    }
+    if body.len() == capacity {
+        Ok(Bytes::from(body))
+    } else {
+        Err(wrong_length())
+    }
+}

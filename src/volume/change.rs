@@ -1,0 +1,172 @@
+//! Changes of names: directories, deletes, renames.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{
+    Committed, Condition, ObjectMeta, ObjectRef, Result, Stat, Version, Volume, VolumeError,
+};
+use crate::layout::attributes::FileKind;
+use crate::layout::path::VolumePath;
+use crate::store::{
+    CopyAttributes, CopySource, DeleteOptions, ErrorKind, HeadOptions, ListedObject, ObjectKey,
+    Operation, StoreError,
+};
+
+impl Volume {
+    /// Writes a directory's marker: with [`Condition::IfAbsent`] this decides between machines
+    /// who made it.
+    pub async fn put_marker(
+        &self,
+        path: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        assert!(
+            meta.attributes.kind == FileKind::Directory,
+            "only directories have markers"
+        );
+        self.put(path, meta, Bytes::new(), condition).await
+    }
+
+    /// Deletes a directory's marker; one that is not there is no error.
+    pub async fn delete_marker(&self, path: &VolumePath) -> Result<()> {
+        let key = self.marker_key(path)?;
+        self.delete_key(&key, DeleteOptions::default()).await
+    }
+
+    /// Deletes the object at a path, whatever version it has.
+    pub async fn delete(&self, path: &VolumePath) -> Result<()> {
+        let key = self.file_key(path)?;
+        self.delete_key(&key, DeleteOptions::default()).await
+    }
+
+    /// Deletes the object at a path only while it is the given version, as far as the server
+    /// can: without conditional delete a HEAD just before narrows the window.
+    pub async fn delete_version(
+        &self,
+        path: &VolumePath,
+        version: &Version,
+        commit: Option<&str>,
+    ) -> Result<()> {
+        let key = self.file_key(path)?;
+        if self.capabilities.conditional_delete {
+            let if_match = Some(version.etag.clone());
+            let deleted = self
+                .delete_key(
+                    &key,
+                    DeleteOptions {
+                        if_match,
+                        version: None,
+                    },
+                )
+                .await;
+            return match deleted {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                other => other,
+            };
+        }
+        match self.stat_file(path).await? {
+            Some(now)
+                if now.version.as_ref().map(|version| &version.etag) == Some(&version.etag)
+                    && now.commit.as_deref() == commit =>
+            {
+                self.delete_key(&key, DeleteOptions::default()).await
+            }
+            Some(_) => {
+                let changed = StoreError::precondition(Operation::DeleteObject, &key);
+                Err(VolumeError::store(path, changed))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Moves an object to another path with the given attributes: a copy on the server, then a
+    /// conditional delete of the source. When the delete fails because somebody replaced the
+    /// source meanwhile, their version stays at the old name and ours is at the new one.
+    pub async fn rename(
+        self: &Arc<Self>,
+        from: &VolumePath,
+        stat: &Stat,
+        to: &VolumePath,
+        meta: &ObjectMeta,
+    ) -> Result<Committed> {
+        let version = stat.version.as_ref().ok_or_else(|| {
+            VolumeError::invalid(from, "a directory without a marker has nothing to copy")
+        })?;
+        let source = ObjectRef::Path(from.clone());
+        let done = self
+            .copy_to(&source, version, stat.size, to, meta, &Condition::None)
+            .await?;
+        match self
+            .delete_version(from, version, stat.commit.as_deref())
+            .await
+        {
+            Ok(()) => Ok(done),
+            Err(error) if error.kind() == ErrorKind::Precondition => {
+                tracing::warn!(
+                    object = %from,
+                    "was replaced by somebody else while it was renamed to {to:?}; both are kept"
+                );
+                Ok(done)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies one object of a directory that is being renamed, attributes and all, and tells
+    /// the copy's version. `rest` is the key's text after the directory's prefix; empty for the
+    /// marker.
+    pub async fn copy_below(
+        self: &Arc<Self>,
+        from: &VolumePath,
+        to: &VolumePath,
+        rest: &str,
+        listed: &ListedObject,
+    ) -> Result<Version> {
+        let key = self.key_below(from, rest)?;
+        let target = self.key_below(to, rest)?;
+        let source = CopySource {
+            key: key.clone(),
+            if_match: Some(listed.etag.clone()),
+            version: None,
+            range: None,
+        };
+        if listed.size > self.store.limits().copy_bytes_max {
+            let info = self.store.head(&key, HeadOptions::default()).await;
+            let info = info.map_err(|error| VolumeError::store(&key, error))?;
+            let (size, attributes) = (info.size, info.attributes);
+            let done = self
+                .copy_in_parts(source, size, target, attributes, &Condition::None)
+                .await?;
+            return Ok(done.version);
+        }
+        let copied = self.store.copy(&target, source, CopyAttributes::Keep).await;
+        copied
+            .map(Version::from)
+            .map_err(|error| VolumeError::store(&target, error))
+    }
+
+    /// Deletes one object of a directory that is being renamed.
+    pub async fn delete_below(&self, path: &VolumePath, rest: &str) -> Result<()> {
+        let key = self.key_below(path, rest)?;
+        self.delete_key(&key, DeleteOptions::default()).await
+    }
+
+    /// Checks before a directory rename that every descendant's key still fits.
+    pub fn check_below(&self, to: &VolumePath, rest: &str) -> Result<()> {
+        self.key_below(to, rest).map(drop)
+    }
+
+    fn key_below(&self, dir: &VolumePath, rest: &str) -> Result<ObjectKey> {
+        let key = format!("{}{rest}", self.keys.dir_prefix(dir));
+        ObjectKey::new(key)
+            .map_err(|_| VolumeError::name(dir, crate::layout::path::NameError::TooLong))
+    }
+
+    async fn delete_key(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {
+        let deleted = self.store.delete(key, options).await;
+        deleted.map_err(|error| VolumeError::store(key, error))
+    }
+}

@@ -1,0 +1,223 @@
+//! Reading and writing whole objects and ranges.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError};
+use crate::base::id::CommitId;
+use crate::base::range::ByteRange;
+use crate::layout::attributes::FileKind;
+use crate::layout::path::VolumePath;
+use crate::layout::plain;
+use crate::store::commit;
+use crate::store::{
+    CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, ObjectAttributes, PutOptions,
+    VersionId,
+};
+
+impl Volume {
+    /// Reads a range of one version: bytes of that version or an error, never fewer than the
+    /// range asks for.
+    pub async fn read(
+        &self,
+        object: &ObjectRef,
+        version: &Version,
+        range: ByteRange,
+    ) -> Result<Bytes> {
+        if range.is_empty() {
+            return Ok(Bytes::new());
+        }
+        let key = self.object_key(object)?;
+        let options = GetOptions {
+            range: Some(GetRange::Bytes(range)),
+            if_match: Some(version.etag.clone()),
+            version: past_version(object, version),
+        };
+        let answer = self.store.get(&key, options).await;
+        let answer = answer.map_err(|error| VolumeError::store(&key, error))?;
+        if answer.range != range || answer.body.len() as u64 != range.len() {
+            let message = format!("asked for {range}, the store answered {}", answer.range);
+            return Err(VolumeError::other(&key, ErrorKind::Corrupt, &message));
+        }
+        Ok(answer.body)
+    }
+
+    /// Reads a small object whole with the version it has: symlink targets.
+    pub async fn read_whole(&self, path: &VolumePath) -> Result<Bytes> {
+        let key = self.file_key(path)?;
+        let answer = self.store.get(&key, GetOptions::default()).await;
+        Ok(answer
+            .map_err(|error| VolumeError::store(path, error))?
+            .body)
+    }
+
+    /// Writes a whole object in one request.
+    pub async fn put(
+        &self,
+        path: &VolumePath,
+        meta: &ObjectMeta,
+        body: Bytes,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let key = match meta.attributes.kind {
+            FileKind::Directory => self.marker_key(path)?,
+            _ => self.file_key(path)?,
+        };
+        let attributes = self.encode(path, meta)?;
+        let options = PutOptions {
+            attributes,
+            condition: condition.to_store(),
+        };
+        let id = CommitId::random();
+        let written = commit::put(self.store.as_ref(), &key, body, options, id).await;
+        let written = written.map_err(|error| VolumeError::store(path, error))?;
+        Ok(Committed {
+            version: written.into(),
+            commit: id.to_string(),
+        })
+    }
+
+    /// Replaces an object's attributes by a copy onto itself, on the server: one request up to
+    /// 5 GiB, above that a multipart upload of part copies.
+    pub async fn set_attributes(
+        self: &Arc<Self>,
+        path: &VolumePath,
+        version: &Version,
+        size: u64,
+        meta: &ObjectMeta,
+    ) -> Result<Committed> {
+        let source = ObjectRef::Path(path.clone());
+        let condition = Condition::IfVersion(version.clone());
+        self.copy_to(&source, version, size, path, meta, &condition)
+            .await
+    }
+
+    /// Copies a version to a path on the server, with the given attributes. `condition` guards
+    /// the target where the copy takes several requests; one request cannot be guarded on every
+    /// server.
+    pub async fn copy_to(
+        self: &Arc<Self>,
+        source: &ObjectRef,
+        version: &Version,
+        size: u64,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let key = self.file_key(target)?;
+        let attributes = self.encode(target, meta)?;
+        let source = self.copy_source(source, version, None)?;
+        if size > self.store.limits().copy_bytes_max {
+            return self
+                .copy_in_parts(source, size, key, attributes, condition)
+                .await;
+        }
+        let id = CommitId::random();
+        let written = commit::copy(self.store.as_ref(), &key, source, attributes, id).await;
+        let written = written.map_err(|error| VolumeError::store(target, error))?;
+        Ok(Committed {
+            version: written.into(),
+            commit: id.to_string(),
+        })
+    }
+
+    /// Keeps a copy of a version that is about to go from its path, for handles that have it
+    /// open. In a versioned bucket nothing needs copying.
+    pub async fn preserve(
+        self: &Arc<Self>,
+        path: &VolumePath,
+        version: &Version,
+        size: u64,
+    ) -> Result<(ObjectRef, Version)> {
+        if version.version.is_some() {
+            return Ok((ObjectRef::PastVersion(path.clone()), version.clone()));
+        }
+        let name = self.private_name(PrivatePurpose::Open);
+        let key = self.private_key(&name);
+        let source = self.copy_source(&ObjectRef::Path(path.clone()), version, None)?;
+        let version = if size > self.store.limits().copy_bytes_max {
+            let attributes = ObjectAttributes::default();
+            self.copy_in_parts(source, size, key, attributes, &Condition::None)
+                .await?
+                .version
+        } else {
+            let written = self.store.copy(&key, source, CopyAttributes::Keep).await;
+            written
+                .map_err(|error| VolumeError::store(path, error))?
+                .into()
+        };
+        Ok((ObjectRef::Private(name), version))
+    }
+
+    pub(super) fn copy_source(
+        &self,
+        source: &ObjectRef,
+        version: &Version,
+        range: Option<ByteRange>,
+    ) -> Result<CopySource> {
+        Ok(CopySource {
+            key: self.object_key(source)?,
+            if_match: Some(version.etag.clone()),
+            version: past_version(source, version),
+            range,
+        })
+    }
+
+    /// A fresh name below the reserved prefix that only this mount uses.
+    #[must_use]
+    pub fn private_name(&self, purpose: PrivatePurpose) -> String {
+        let folder = match purpose {
+            PrivatePurpose::Open => "open",
+            PrivatePurpose::Staging => "staging",
+        };
+        format!("{folder}/{}/{}", self.mount_id, CommitId::random())
+    }
+
+    /// Deletes a private object; one that is not there is no error.
+    pub async fn delete_private(&self, name: &str) -> Result<()> {
+        let key = self.private_key(name);
+        let deleted = self
+            .store
+            .delete(&key, crate::store::DeleteOptions::default())
+            .await;
+        deleted.map_err(|error| VolumeError::store(&key, error))
+    }
+
+    /// Whether attributes fit into an object's metadata.
+    #[must_use]
+    pub fn fits(&self, meta: &ObjectMeta) -> bool {
+        plain::encode(&meta.attributes, &meta.foreign).is_ok()
+    }
+
+    pub(super) fn encode(&self, path: impl Display, meta: &ObjectMeta) -> Result<ObjectAttributes> {
+        let metadata = plain::encode(&meta.attributes, &meta.foreign)
+            .map_err(|error| VolumeError::metadata(path, &error))?;
+        let content_type = meta
+            .content_type
+            .clone()
+            .unwrap_or_else(|| plain::content_type(meta.attributes.kind).to_owned());
+        Ok(ObjectAttributes {
+            metadata,
+            content_type: Some(content_type),
+        })
+    }
+}
+
+/// The version id to ask for: the newest version is read by its key alone.
+fn past_version(object: &ObjectRef, version: &Version) -> Option<VersionId> {
+    match object {
+        ObjectRef::PastVersion(_) => version.version.clone(),
+        ObjectRef::Path(_) | ObjectRef::Private(_) => None,
+    }
+}
+
+/// What a private object is for.
+#[derive(Clone, Copy, Debug)]
+pub enum PrivatePurpose {
+    /// Content of a file that is open but has no name any more.
+    Open,
+    /// A large file on its way in.
+    Staging,
+}

@@ -1,0 +1,331 @@
+//! What this machine must not forget about its unfinished uploads.
+//!
+//! One file for each mount, a line for each event, locked (flock) while the mount lives: a
+//! later mount of the same source reads the files that nobody holds and clears away what they
+//! name. A key is written down before the upload is created, because some servers list no
+//! uploads by prefix; its id follows. The lines are not synced: they protect against a process
+//! that dies, and what a power cut leaves is found by the bucket's lifecycle rule.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Result, Volume, VolumeError};
+use crate::base::id::CommitId;
+use crate::store::{DeleteOptions, ErrorKind, ListOptions, ObjectKey, UploadId};
+
+#[derive(Debug)]
+pub(super) struct Journal {
+    path: PathBuf,
+    file: Mutex<File>,
+}
+
+/// One upload's place in the journal.
+#[derive(Debug)]
+pub(super) struct Ticket(String);
+
+/// What a dead mount left.
+#[derive(Debug)]
+pub(super) struct LeftBehind {
+    path: PathBuf,
+    /// Held so that no other mount clears the same.
+    _lock: File,
+    mount_id: String,
+    uploads: Vec<(ObjectKey, UploadId)>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Line {
+    Mount { source: String, mount: String },
+    Begin { ticket: String, key: String },
+    Created { ticket: String, upload: String },
+    Ended { ticket: String },
+}
+
+impl Journal {
+    /// Opens this mount's journal in `dir` and finds those of dead mounts of `source`.
+    pub(super) fn open(
+        dir: &Path,
+        source: &str,
+        mount_id: &str,
+    ) -> Result<(Self, Vec<LeftBehind>)> {
+        let failed = |error: std::io::Error| {
+            let message = format!(
+                "the journal in {} cannot be used: {error}; make it writable or set \
+                 CLOAKFS_STATE_DIR",
+                dir.display()
+            );
+            VolumeError::other(source, ErrorKind::Invalid, &message)
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .map_err(failed)?;
+        let mut left_behind = Vec::new();
+        for entry in fs::read_dir(dir).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "uploads")
+                && let Some(dead) = LeftBehind::read(path, source).map_err(failed)?
+            {
+                left_behind.push(dead);
+            }
+        }
+        let path = dir.join(format!("{mount_id}.uploads"));
+        let file = OpenOptions::new()
+            .create_new(true)
+            .append(true)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(failed)?;
+        file.lock().map_err(failed)?;
+        let journal = Self {
+            path,
+            file: Mutex::new(file),
+        };
+        let first = Line::Mount {
+            source: source.to_owned(),
+            mount: mount_id.to_owned(),
+        };
+        journal.append(&first).map_err(failed)?;
+        Ok((journal, left_behind))
+    }
+
+    pub(super) fn begin(&self, key: &ObjectKey) -> Result<Ticket> {
+        let ticket = Ticket(CommitId::random().to_string());
+        let line = Line::Begin {
+            ticket: ticket.0.clone(),
+            key: key.as_str().to_owned(),
+        };
+        match self.append(&line) {
+            Ok(()) => Ok(ticket),
+            Err(error) => {
+                let message = format!("the upload cannot be journalled: {error}");
+                Err(VolumeError::other(key, ErrorKind::Invalid, &message))
+            }
+        }
+    }
+
+    pub(super) fn created(&self, ticket: &Ticket, upload: &UploadId) {
+        self.note(&Line::Created {
+            ticket: ticket.0.clone(),
+            upload: upload.as_str().to_owned(),
+        });
+    }
+
+    pub(super) fn ended(&self, ticket: &Ticket) {
+        self.note(&Line::Ended {
+            ticket: ticket.0.clone(),
+        });
+    }
+
+    /// Events that a later mount can do without.
+    fn note(&self, line: &Line) {
+        if let Err(error) = self.append(line) {
+            tracing::warn!(
+                "the journal {} cannot be written: {error}",
+                self.path.display()
+            );
+        }
+    }
+
+    fn append(&self, line: &Line) -> std::io::Result<()> {
+        let mut text = serde_json::to_vec(line)?;
+        text.push(b'\n');
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        file.write_all(&text)
+    }
+}
+
+impl Drop for Journal {
+    /// An orderly end with nothing unfinished leaves no file.
+    fn drop(&mut self) {
+        let unfinished = File::open(&self.path)
+            .and_then(|mut file| {
+                let mut text = String::new();
+                file.read_to_string(&mut text)?;
+                Ok(unfinished(&text).1)
+            })
+            .unwrap_or_default();
+        if unfinished.is_empty() {
+            let _left_for_the_next_mount = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl LeftBehind {
+    /// `None` when a living mount holds the file, or it is of another source.
+    fn read(path: PathBuf, source: &str) -> std::io::Result<Option<Self>> {
+        let mut file = match OpenOptions::new().read(true).append(true).open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Ok(None),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        let mut text = String::new();
+        file.read_to_string(&mut text)?;
+        let (mount, uploads) = unfinished(&text);
+        Ok(match mount {
+            Some((of, mount_id)) if of == source => Some(Self {
+                path,
+                _lock: file,
+                mount_id,
+                uploads,
+            }),
+            _ => None,
+        })
+    }
+}
+
+/// The mount that wrote a journal (source, id), and the uploads it neither completed nor
+/// aborted. A torn last line is passed over.
+fn unfinished(text: &str) -> (Option<(String, String)>, Vec<(ObjectKey, UploadId)>) {
+    let mut of = None;
+    let mut keys = std::collections::HashMap::new();
+    let mut open = std::collections::BTreeMap::new();
+    for line in text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+    {
+        match line {
+            Line::Mount { source, mount } => of = Some((source, mount)),
+            Line::Begin { ticket, key } => {
+                keys.insert(ticket, key);
+            }
+            Line::Created { ticket, upload } => {
+                if let Some(Ok(key)) = keys.get(&ticket).cloned().map(ObjectKey::new) {
+                    open.insert(ticket, (key, UploadId::new(upload)));
+                }
+            }
+            Line::Ended { ticket } => {
+                open.remove(&ticket);
+            }
+        }
+    }
+    (of, open.into_values().collect())
+}
+
+impl Volume {
+    /// Aborts the uploads and deletes the private objects of a mount that died.
+    pub(super) async fn clear_away(&self, dead: LeftBehind) {
+        let mut failed = None;
+        for (key, upload) in &dead.uploads {
+            if let Err(error) = self.store.abort_multipart(key, upload).await {
+                failed = Some(error);
+            }
+        }
+        for folder in ["open", "staging"] {
+            if let Err(error) = self
+                .delete_all_private(&format!("{folder}/{}/", dead.mount_id))
+                .await
+            {
+                failed = Some(error);
+            }
+        }
+        match failed {
+            None => {
+                tracing::info!(
+                    "cleared away what mount {} left: {} unfinished uploads",
+                    dead.mount_id,
+                    dead.uploads.len()
+                );
+                if let Err(error) = fs::remove_file(&dead.path) {
+                    tracing::warn!("{} cannot be removed: {error}", dead.path.display());
+                }
+            }
+            Some(error) => tracing::warn!(
+                "what mount {} left in the bucket stays until the next mount: {error}",
+                dead.mount_id
+            ),
+        }
+    }
+
+    async fn delete_all_private(&self, folder: &str) -> crate::store::Result<()> {
+        let mut token = None;
+        loop {
+            let prefix = self.keys.reserved(folder);
+            let page = self
+                .store
+                .list(ListOptions {
+                    prefix,
+                    token,
+                    ..ListOptions::default()
+                })
+                .await?;
+            for object in page.objects {
+                if let Ok(key) = ObjectKey::new(object.key) {
+                    self.store.delete(&key, DeleteOptions::default()).await?;
+                }
+            }
+            token = page.next;
+            if token.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_uploads_without_an_end_are_left() {
+        let text = concat!(
+            r#"{"event":"mount","source":"s3://b/","mount":"m"}"#,
+            "\n",
+            r#"{"event":"begin","ticket":"1","key":"a"}"#,
+            "\n",
+            r#"{"event":"created","ticket":"1","upload":"u1"}"#,
+            "\n",
+            r#"{"event":"begin","ticket":"2","key":"b"}"#,
+            "\n",
+            r#"{"event":"created","ticket":"2","upload":"u2"}"#,
+            "\n",
+            r#"{"event":"ended","ticket":"1"}"#,
+            "\n",
+            r#"{"event":"begin","tick"#,
+        );
+        let (mount, uploads) = unfinished(text);
+        assert_eq!(mount, Some(("s3://b/".to_owned(), "m".to_owned())));
+        assert_eq!(
+            uploads,
+            [(ObjectKey::new("b").unwrap(), UploadId::new("u2"))]
+        );
+    }
+
+    #[test]
+    fn a_living_mount_is_left_alone_and_a_dead_one_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, left) = Journal::open(dir.path(), "s3://b/", "one").unwrap();
+        assert!(left.is_empty());
+        let ticket = first.begin(&ObjectKey::new("k").unwrap()).unwrap();
+        first.created(&ticket, &UploadId::new("u"));
+        let (second, left) = Journal::open(dir.path(), "s3://b/", "two").unwrap();
+        assert!(left.is_empty(), "the first mount is alive");
+        drop((first, second));
+        let (_third, left) = Journal::open(dir.path(), "s3://other/", "three").unwrap();
+        assert!(
+            left.is_empty(),
+            "another source's uploads are not ours to abort"
+        );
+        let (_fourth, left) = Journal::open(dir.path(), "s3://b/", "four").unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].mount_id, "one");
+        assert_eq!(left[0].uploads.len(), 1);
+    }
+}

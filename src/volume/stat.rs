@@ -1,0 +1,180 @@
+//! What is at a path.
+
+use futures_util::future::try_join;
+
+use super::{ObjectMeta, Result, Stat, Version, Volume, VolumeError};
+use crate::base::id::CommitId;
+use crate::base::time::Timestamp;
+use crate::layout::attributes::FileKind;
+use crate::layout::path::VolumePath;
+use crate::layout::plain::{self, ObjectFacts};
+use crate::store::{
+    ErrorKind, HeadOptions, ListOptions, ListedObject, ObjectInfo, ServerEncryption, StoreError,
+};
+
+impl Volume {
+    /// Looks at a path of unknown type: a HEAD and a listing of one key in parallel, for a
+    /// directory with a marker one HEAD more. `None` when nothing is there.
+    pub async fn stat(&self, path: &VolumePath) -> Result<Option<Stat>> {
+        if path.is_root() {
+            return self.stat_directory(path).await.map(|found| {
+                Some(found.unwrap_or_else(|| self.implicit_directory(Timestamp::now(), false)))
+            });
+        }
+        let (file, directory) = try_join(self.stat_file(path), self.stat_directory(path)).await?;
+        Ok(match directory {
+            Some(directory) => Some(Stat {
+                hides_object: file.is_some(),
+                ..directory
+            }),
+            None => file,
+        })
+    }
+
+    /// Looks at the object of a file, symlink or special file only: one HEAD.
+    pub async fn stat_file(&self, path: &VolumePath) -> Result<Option<Stat>> {
+        let key = self.file_key(path)?;
+        match self.store.head(&key, HeadOptions::default()).await {
+            Ok(info) => Ok(Some(self.decode(info, false))),
+            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) => Err(VolumeError::store(path, error)),
+        }
+    }
+
+    /// Looks for a directory: a listing of one key, and a HEAD of its marker if it has one.
+    pub async fn stat_directory(&self, path: &VolumePath) -> Result<Option<Stat>> {
+        let marker = self.marker_key(path)?;
+        let prefix = self.keys.dir_prefix(path);
+        let options = ListOptions {
+            prefix: prefix.clone(),
+            max_keys: Some(1),
+            ..ListOptions::default()
+        };
+        // The root always exists and its marker may be outside of its own listing.
+        let first = if path.is_root() {
+            None
+        } else {
+            let page = self.store.list(options).await;
+            let page = page.map_err(|error| VolumeError::store(path, error))?;
+            match page.objects.into_iter().next() {
+                Some(first) => Some(first),
+                None => return Ok(None),
+            }
+        };
+        if first
+            .as_ref()
+            .is_none_or(|first| first.key == marker.as_str())
+        {
+            match self.store.head(&marker, HeadOptions::default()).await {
+                Ok(info) => return Ok(Some(self.decode(info, true))),
+                Err(error) if is_absent(&error) => {}
+                Err(error) => return Err(VolumeError::store(path, error)),
+            }
+        }
+        Ok(first.map(|first| self.implicit_directory(first.last_modified, false)))
+    }
+
+    /// What a listing alone tells about an object, for `--attributes s3` and for sizes that no
+    /// symlink can have.
+    #[must_use]
+    pub fn stat_from_listing(&self, listed: &ListedObject) -> Stat {
+        let facts = ObjectFacts {
+            size: listed.size,
+            last_modified: listed.last_modified,
+            is_marker: false,
+        };
+        let decoded = plain::decode(
+            &crate::store::Metadata::new(),
+            None,
+            facts,
+            &self.options.defaults,
+        );
+        Stat {
+            meta: ObjectMeta {
+                attributes: decoded.attributes,
+                foreign: decoded.foreign,
+                content_type: None,
+            },
+            size: listed.size,
+            version: Some(Version {
+                etag: listed.etag.clone(),
+                version: None,
+            }),
+            commit: None,
+            last_modified: listed.last_modified,
+            encryption: ServerEncryption::None,
+            hides_object: false,
+        }
+    }
+
+    /// A directory that only the keys below it make.
+    #[must_use]
+    pub fn implicit_directory(&self, modified: Timestamp, hides_object: bool) -> Stat {
+        let facts = ObjectFacts {
+            size: 0,
+            last_modified: modified,
+            is_marker: true,
+        };
+        let decoded = plain::decode(
+            &crate::store::Metadata::new(),
+            None,
+            facts,
+            &self.options.defaults,
+        );
+        Stat {
+            meta: ObjectMeta::new(decoded.attributes),
+            size: 0,
+            version: None,
+            commit: None,
+            last_modified: modified,
+            encryption: ServerEncryption::None,
+            hides_object,
+        }
+    }
+
+    pub(super) fn decode(&self, info: ObjectInfo, is_marker: bool) -> Stat {
+        let facts = ObjectFacts {
+            size: info.size,
+            last_modified: info.last_modified,
+            is_marker,
+        };
+        let content_type = info.attributes.content_type;
+        let mut metadata = info.attributes.metadata;
+        let commit = metadata.remove(CommitId::METADATA_NAME);
+        let decoded = plain::decode(
+            &metadata,
+            content_type.as_deref(),
+            facts,
+            &self.options.defaults,
+        );
+        let size = match decoded.attributes.kind {
+            FileKind::File | FileKind::Symlink => info.size,
+            _ => 0,
+        };
+        Stat {
+            meta: ObjectMeta {
+                attributes: decoded.attributes,
+                foreign: decoded.foreign,
+                content_type,
+            },
+            size,
+            version: Some(Version {
+                etag: info.etag,
+                version: info.version,
+            }),
+            commit,
+            last_modified: info.last_modified,
+            encryption: info.encryption,
+            hides_object: false,
+        }
+    }
+}
+
+/// A HEAD cannot say why it is 404; a key that the server refuses to look at is not there.
+pub(super) fn is_absent(error: &StoreError) -> bool {
+    error.kind() == ErrorKind::NotFound
+        || matches!(
+            error.code(),
+            Some("XMinioInvalidObjectName" | "KeyTooLongError")
+        )
+}

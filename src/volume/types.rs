@@ -1,0 +1,105 @@
+//! The nouns of a volume.
+
+use crate::base::time::Timestamp;
+use crate::layout::attributes::Attributes;
+use crate::layout::path::VolumePath;
+use crate::store::{ETag, Metadata, ServerEncryption, VersionId, WriteCondition, Written};
+
+/// One version of an object's content.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Version {
+    pub etag: ETag,
+    /// In a versioned bucket.
+    pub version: Option<VersionId>,
+}
+
+impl From<Written> for Version {
+    fn from(written: Written) -> Self {
+        Self {
+            etag: written.etag,
+            version: written.version,
+        }
+    }
+}
+
+/// What a write left behind.
+#[derive(Clone, Debug)]
+pub struct Committed {
+    pub version: Version,
+    /// The commit id that the object now carries.
+    pub commit: String,
+}
+
+/// What must hold for a write to happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    None,
+    /// The object still has this version.
+    IfVersion(Version),
+    IfAbsent,
+}
+
+impl Condition {
+    pub(super) fn to_store(&self) -> WriteCondition {
+        match self {
+            Self::None => WriteCondition::None,
+            Self::IfVersion(version) => WriteCondition::IfMatch(version.etag.clone()),
+            Self::IfAbsent => WriteCondition::IfAbsent,
+        }
+    }
+}
+
+/// What is stored with an object besides its content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectMeta {
+    pub attributes: Attributes,
+    /// Metadata of other tools, kept as it is.
+    pub foreign: Metadata,
+    pub content_type: Option<String>,
+}
+
+impl ObjectMeta {
+    #[must_use]
+    pub const fn new(attributes: Attributes) -> Self {
+        Self {
+            attributes,
+            foreign: Metadata::new(),
+            content_type: None,
+        }
+    }
+}
+
+/// Which object content is read from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectRef {
+    /// The file at a path.
+    Path(VolumePath),
+    /// A version that is no longer the newest at a path, in a versioned bucket.
+    PastVersion(VolumePath),
+    /// A name below the reserved prefix.
+    Private(String),
+}
+
+/// Where a multipart upload ends up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadTarget {
+    Path(VolumePath),
+    /// A name below the reserved prefix, from [`super::Volume::private_name`].
+    Private(String),
+}
+
+/// What a lookup tells.
+#[derive(Clone, Debug)]
+pub struct Stat {
+    pub meta: ObjectMeta,
+    /// Bytes; 0 for a directory.
+    pub size: u64,
+    /// `None` for a directory that only the keys below it make.
+    pub version: Option<Version>,
+    /// The commit id that the object carries, when cloakfs wrote it.
+    pub commit: Option<String>,
+    pub last_modified: Timestamp,
+    pub encryption: ServerEncryption,
+    /// There is also a plain object at the directory's name, which the directory hides.
+    pub hides_object: bool,
+}
