@@ -194,7 +194,9 @@ impl Arguments {
 }
 
 fn parse_duration(text: &str) -> Result<Duration, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let unit_secs = match &text[digits..] {
         "" | "s" => 1,
         "m" => 60,
@@ -207,7 +209,10 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
         .map(|number| u64::from(number) * unit_secs)
         .filter(|secs| *secs > 0)
         .map(Duration::from_secs)
-        .ok_or_else(|| "write a whole number of seconds, at least 1, or one with s, m or h, as in 90s".to_owned())
+        .ok_or_else(|| {
+            "write a whole number of seconds, at least 1, or one with s, m or h, as in 90s"
+                .to_owned()
+        })
 }
 
 fn parse_umask(text: &str) -> Result<u32, String> {

@@ -78,10 +78,7 @@ pub(super) enum ConfigError {
     )]
     ServerSideOnDir { mode: &'static str, store: String },
     #[error("{option} is for s3:// sources, and {store} is a local directory; leave it out")]
-    S3OptionOnDir {
-        option: &'static str,
-        store: String,
-    },
+    S3OptionOnDir { option: &'static str, store: String },
     #[error("{option} {size} is too small; give at least {minimum}")]
     TooSmall {
         option: &'static str,
@@ -207,11 +204,7 @@ impl ServerSide {
     }
 }
 
-fn at_least(
-    option: &'static str,
-    size: ByteSize,
-    minimum: ByteSize,
-) -> Result<(), ConfigError> {
+fn at_least(option: &'static str, size: ByteSize, minimum: ByteSize) -> Result<(), ConfigError> {
     if size < minimum {
         return Err(ConfigError::TooSmall {
             option,
@@ -258,7 +251,11 @@ mod tests {
             config("dir:/s /m --endpoint-url http://h").unwrap_err(),
             "--endpoint-url is for s3:// sources, and dir:/s is a local directory; leave it out"
         );
-        assert!(config("dir:/s /m -o path_style").unwrap_err().starts_with("--path-style is for"));
+        assert!(
+            config("dir:/s /m -o path_style")
+                .unwrap_err()
+                .starts_with("--path-style is for")
+        );
         assert!(config("dir:/s /m --encryption none").is_ok());
         assert!(config("s3://bucket /m --encryption sse-s3 --path-style").is_ok());
     }

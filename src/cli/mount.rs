@@ -45,16 +45,16 @@ pub(super) fn mount(config: MountConfig) -> anyhow::Result<()> {
 
 /// Runs a mount to its end. In the background everything up to "ready" is told to the parent,
 /// and later errors only to the log.
-fn serve(config: &MountConfig, mut report: Option<Report>) -> anyhow::Result<()> {
-    let prepared = prepare(config, &mut report);
-    let (prepared, runtime) = match prepared {
+fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
+    let mut notes = Notes::default();
+    let (prepared, runtime) = match prepare(config, &mut notes) {
         Ok(ready) => ready,
         Err(error) => return fail(error, report),
     };
     runtime.block_on(async {
-        match start(config, prepared, &mut report).await {
+        match start(config, prepared, &mut notes).await {
             Ok(session) => {
-                let is_wanted = report.is_none_or(|report| report.ready().is_ok());
+                let is_wanted = notes.tell(report);
                 Ok(session.serve(is_wanted).await?)
             }
             Err(error) => fail(error, report),
@@ -81,7 +81,7 @@ struct Prepared {
 
 fn prepare(
     config: &MountConfig,
-    report: &mut Option<Report>,
+    notes: &mut Notes,
 ) -> anyhow::Result<(Prepared, tokio::runtime::Runtime)> {
     make_environment_paths_absolute();
     daemon::harden().context("the process cannot be protected from core dumps")?;
@@ -94,26 +94,24 @@ fn prepare(
         (None, false) => Destination::Journal,
     };
     let log = Log::start(&destination)?;
-    if let Some(text) = log.note() {
-        note(report, text);
-    }
+    notes.0.extend(log.note().map(str::to_owned));
     let state = StateDir::open(&state_path)?;
     let claim = Claim::take(&state, &mountpoint)?;
     if let Found::Dead(entry) = mountpoint.examine(config.nonempty)? {
         mounting::remove_dead(&mountpoint)?;
         tracing::warn!("the daemon of {entry} at {mountpoint} had died; its mount is taken over");
-        note(
-            report,
-            &format!("an earlier mount of {} here had lost its daemon and is replaced", entry.source),
-        );
+        notes.0.push(format!(
+            "an earlier mount of {} here had lost its daemon and is replaced",
+            entry.source
+        ));
         mountpoint.examine(config.nonempty)?;
     }
     if config.encryption_unspecified
         && let StoreConfig::S3(_) = config.store
     {
-        note(
-            report,
-            "no --encryption was given, so the bucket's default encryption applies to what is written",
+        notes.0.push(
+            "no --encryption was given, so the bucket's default encryption applies to what is written"
+                .to_owned(),
         );
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -133,7 +131,7 @@ fn prepare(
 async fn start(
     config: &MountConfig,
     prepared: Prepared,
-    report: &mut Option<Report>,
+    notes: &mut Notes,
 ) -> anyhow::Result<Session> {
     let Prepared {
         mountpoint,
@@ -154,10 +152,8 @@ async fn start(
         journal_dir: state.path().join("uploads"),
     };
     let volume = Volume::open(opened.store, &opened.prefix, options).await?;
-    let notes = volume.capabilities().lacking();
-    for text in &notes {
-        note(report, text);
-    }
+    let lacking = volume.capabilities().lacking();
+    notes.0.extend(lacking.iter().cloned());
     let fs = FileSystem::new(
         Arc::clone(&volume),
         FsConfig {
@@ -174,7 +170,7 @@ async fn start(
     let setup = Setup {
         source: config.store.describe(),
         mode: config.store.mode().to_owned(),
-        notes,
+        notes: lacking,
         mountpoint,
         kernel: config.kernel.clone(),
         timeout: config.timeout,
@@ -204,19 +200,30 @@ fn refuse_overlaps(
             what: "the store's directory",
             path,
         }),
-        StoreConfig::S3(settings) => own.extend(settings.ca_bundle.as_deref().map(|path| OwnPath {
-            what: "the CA bundle",
-            path,
-        })),
+        StoreConfig::S3(settings) => {
+            own.extend(settings.ca_bundle.as_deref().map(|path| OwnPath {
+                what: "the CA bundle",
+                path,
+            }))
+        }
     }
     overlap::refuse_overlaps(mountpoint.path(), &own).map_err(|error| anyhow!(error))
 }
 
-/// To the user while there is one, else to the log.
-fn note(report: &mut Option<Report>, text: &str) {
-    match report {
-        Some(report) => report.note(text),
-        None => tracing::info!("{text}"),
+/// What the user should know although all is well; told when the mount is there, since before a
+/// failure it would only distract.
+#[derive(Debug, Default)]
+struct Notes(Vec<String>);
+
+impl Notes {
+    /// To the user where one waits, else to the log; `false` when nobody waits any more.
+    fn tell(self, report: Option<Report>) -> bool {
+        let Some(mut report) = report else {
+            self.0.iter().for_each(|note| tracing::info!("{note}"));
+            return true;
+        };
+        self.0.iter().for_each(|note| report.note(note));
+        report.ready().is_ok()
     }
 }
 
@@ -242,5 +249,7 @@ fn host_name() -> String {
     if result != 0 || len == 0 {
         return "localhost".to_owned();
     }
-    OsStr::from_bytes(&buffer[..len]).to_string_lossy().into_owned()
+    OsStr::from_bytes(&buffer[..len])
+        .to_string_lossy()
+        .into_owned()
 }

@@ -42,7 +42,11 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
         }
         StoreConfig::S3(settings) => {
             let store = connect(settings, timeout).await?;
-            Ok(wrap(Arc::new(store), settings.location.prefix.clone(), timeout))
+            Ok(wrap(
+                Arc::new(store),
+                settings.location.prefix.clone(),
+                timeout,
+            ))
         }
     }
 }

@@ -157,7 +157,10 @@ mod tests {
         assert_eq!(parse("s3://bucket/a b/"), s3("bucket", "a b/"));
         assert_eq!(parse("dir:/srv/x"), Ok(Source::Dir("/srv/x".into())));
         assert_eq!(parse("dir:x"), Ok(Source::Dir("x".into())));
-        assert_eq!(parse("s3://bucket/a/").unwrap().to_string(), "s3://bucket/a");
+        assert_eq!(
+            parse("s3://bucket/a/").unwrap().to_string(),
+            "s3://bucket/a"
+        );
     }
 
     #[test]
@@ -175,8 +178,16 @@ mod tests {
             sentence("s3://a_b c"),
             "\"a_b c\" is not the name of a bucket: it has 3 to 63 letters, digits, dots, hyphens and underscores"
         );
-        assert_eq!(sentence("dir:"), "\"dir:\" names no directory: write dir:PATH");
-        for wrong in ["s3://bucket//", "s3://bucket//a", "s3://bucket/a//b", "s3://bucket/a//"] {
+        assert_eq!(
+            sentence("dir:"),
+            "\"dir:\" names no directory: write dir:PATH"
+        );
+        for wrong in [
+            "s3://bucket//",
+            "s3://bucket//a",
+            "s3://bucket/a//b",
+            "s3://bucket/a//",
+        ] {
             assert!(sentence(wrong).contains("has a part \"\""), "{wrong}");
         }
         assert!(sentence("s3://bucket/a/../b").contains("has a part \"..\""));

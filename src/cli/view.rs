@@ -56,7 +56,10 @@ pub(super) fn status(status: &Status) -> String {
     let mut text = Text::default();
     let access = if status.read_only { ", read-only" } else { "" };
     text.line("source", &status.source);
-    text.line("mounted at", &format!("{}{access}", status.mountpoint.display()));
+    text.line(
+        "mounted at",
+        &format!("{}{access}", status.mountpoint.display()),
+    );
     text.line("encryption", &status.mode);
     text.line(
         "running",
@@ -82,7 +85,10 @@ pub(super) fn status(status: &Status) -> String {
     text.list(
         "failed uploads (the data is still here; close, fsync or sync tries again)",
         filesystem.failed.len() as u64,
-        filesystem.failed.iter().map(|(path, reason)| format!("{path}: {reason}")),
+        filesystem
+            .failed
+            .iter()
+            .map(|(path, reason)| format!("{path}: {reason}")),
     );
     text.list(
         "conflicts (both versions are kept)",
@@ -95,7 +101,10 @@ pub(super) fn status(status: &Status) -> String {
     text.list(
         "hidden objects",
         filesystem.hidden_total,
-        filesystem.hidden.iter().map(|(key, reason)| format!("{key}: {reason}")),
+        filesystem
+            .hidden
+            .iter()
+            .map(|(key, reason)| format!("{key}: {reason}")),
     );
     text.list(
         "this store has limits",
@@ -189,7 +198,9 @@ fn operations(status: &Status) -> String {
     let (all, waited) = status
         .operations
         .values()
-        .fold((0, 0), |(all, waited), count| (all + count.all, waited + count.waited));
+        .fold((0, 0), |(all, waited), count| {
+            (all + count.all, waited + count.waited)
+        });
     format!("{all}, {} of them answered from memory", all - waited)
 }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use super::mountinfo::{self, MountEntry};
 use super::mountpoint::Mountpoint;
 use super::state::StateDir;
 
@@ -21,9 +22,16 @@ pub struct Claim {
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     #[error(
-        "{mountpoint} is already served by a running cloakfs; see it with: cloakfs status {mountpoint}, and end it with: cloakfs umount {mountpoint}"
+        "{mountpoint} is already mounted: {entry}; see it with: cloakfs status {mountpoint}, and unmount it with: cloakfs umount {mountpoint}"
     )]
-    Served { mountpoint: PathBuf },
+    Mounted {
+        mountpoint: PathBuf,
+        entry: MountEntry,
+    },
+    #[error(
+        "another cloakfs is just mounting on {mountpoint}, or is still storing what was written to an earlier mount of it; see: cloakfs status {mountpoint}"
+    )]
+    Busy { mountpoint: PathBuf },
     #[error("the lock file {path} cannot be used: {source}")]
     Lock {
         path: PathBuf,
@@ -49,11 +57,18 @@ impl Claim {
             .map_err(lock)?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _locked: file }),
-            Err(TryLockError::WouldBlock) => Err(ClaimError::Served {
-                mountpoint: mountpoint.path().to_owned(),
-            }),
+            Err(TryLockError::WouldBlock) => Err(why_held(mountpoint.path().to_owned())),
             Err(TryLockError::Error(source)) => Err(lock(source)),
         }
+    }
+}
+
+fn why_held(mountpoint: PathBuf) -> ClaimError {
+    match mountinfo::mounted_at(&mountpoint) {
+        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => {
+            ClaimError::Mounted { mountpoint, entry }
+        }
+        _ => ClaimError::Busy { mountpoint },
     }
 }
 
@@ -73,7 +88,7 @@ mod tests {
         assert_eq!(
             refused,
             format!(
-                "{0} is already served by a running cloakfs; see it with: cloakfs status {0}, and end it with: cloakfs umount {0}",
+                "another cloakfs is just mounting on {0}, or is still storing what was written to an earlier mount of it; see: cloakfs status {0}",
                 mountpoint.path().display()
             )
         );

@@ -17,6 +17,9 @@ const DESCRIPTOR_VARIABLE: &str = "_FUSE_COMMFD";
 /// Its words when /etc/fuse.conf forbids allow_other.
 const FORBIDDEN_WORDS: &str = "user_allow_other";
 
+/// Its words when the device's mode keeps the user out.
+const DEVICE_WORDS: &str = "failed to open /dev/fuse: Permission denied";
+
 /// Mounts, and returns the device's descriptor.
 pub(super) fn mount(mountpoint: &Path, options: &str) -> Result<OwnedFd, MountError> {
     let failed = |reason: String| MountError::Failed {
@@ -54,8 +57,17 @@ pub(super) fn mount(mountpoint: &Path, options: &str) -> Result<OwnedFd, MountEr
     match received {
         Ok(Some(descriptor)) if succeeded => Ok(descriptor),
         Err(error) if succeeded => Err(failed(error.to_string())),
-        _ if words.contains(FORBIDDEN_WORDS) => Err(MountError::AllowOtherNotPermitted),
-        _ => Err(failed(words)),
+        _ => Err(explain(words, failed)),
+    }
+}
+
+fn explain(words: String, failed: impl Fn(String) -> MountError) -> MountError {
+    if words.contains(FORBIDDEN_WORDS) {
+        MountError::AllowOtherNotPermitted
+    } else if words.contains(DEVICE_WORDS) {
+        MountError::DeviceNotPermitted
+    } else {
+        failed(words)
     }
 }
 
@@ -167,6 +179,26 @@ mod tests {
         assert!(receive_descriptor(&ours).unwrap().is_none());
         drop(theirs);
         assert!(receive_descriptor(&ours).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_helpers_words_become_sentences_with_what_to_do() {
+        let failed = |reason| MountError::Failed {
+            mountpoint: "/m".into(),
+            reason,
+        };
+        let sentence = |words: &str| explain(words.to_owned(), failed).to_string();
+        assert_eq!(
+            sentence(
+                "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf"
+            ),
+            "--allow-other is not permitted to ordinary users here; add a line user_allow_other to /etc/fuse.conf, or mount as root"
+        );
+        assert_eq!(
+            sentence("fusermount3: failed to open /dev/fuse: Permission denied"),
+            "only root may open /dev/fuse on this system, so ordinary users cannot mount; as root, give it its usual mode with: chmod 666 /dev/fuse"
+        );
+        assert_eq!(sentence("no such luck"), "mounting on /m failed: no such luck");
     }
 
     #[test]

@@ -21,7 +21,7 @@ use super::fusermount;
 use super::mountinfo::{self, FS_TYPE};
 use super::mountpoint::Mountpoint;
 
-const DEVICE: &str = "/dev/fuse";
+pub(super) const DEVICE: &str = "/dev/fuse";
 
 /// What the kernel is told beside source and place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +107,10 @@ pub enum MountError {
         "--allow-other is not permitted to ordinary users here; add a line user_allow_other to /etc/fuse.conf, or mount as root"
     )]
     AllowOtherNotPermitted,
+    #[error(
+        "only root may open {DEVICE} on this system, so ordinary users cannot mount; as root, give it its usual mode with: chmod 666 {DEVICE}"
+    )]
+    DeviceNotPermitted,
     #[error("mounting on {mountpoint} failed: {reason}")]
     Failed { mountpoint: PathBuf, reason: String },
 }

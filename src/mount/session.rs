@@ -305,8 +305,14 @@ impl Session {
             }
             () = self.signals.stop() => return Err(self.interrupted()),
         }
+        let mountpoint = &self.shared.setup.mountpoint;
         if let Err(error) = self.remove_mount(false).await {
-            tracing::warn!("{error}; it is taken away from its users now");
+            match error {
+                UnmountError::Busy { .. } => {
+                    tracing::warn!("programs still use {mountpoint}; it is unmounted lazily");
+                }
+                UnmountError::Failed { .. } => tracing::warn!("{error}; trying lazily"),
+            }
             if let Err(error) = self.remove_mount(true).await {
                 tracing::error!("{error}");
             }
@@ -476,7 +482,9 @@ impl Controlled for Shared {
             let report = |done: SyncProgress| {
                 progress.send_replace(done.into());
             };
-            flush(&fs, timeout, report).await.map_err(|error| error.to_string())
+            flush(&fs, timeout, report)
+                .await
+                .map_err(|error| error.to_string())
         }
     }
 

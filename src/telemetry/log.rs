@@ -8,7 +8,7 @@
 //! [`RecentErrors`] still has the last errors.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -108,6 +108,7 @@ pub(super) fn build(
     let output: Option<BoxedLayer> = match destination {
         Destination::Stderr => Some(
             fmt::layer()
+                .with_ansi(io::stderr().is_terminal())
                 .with_target(false)
                 .with_writer(io::stderr)
                 .boxed(),

@@ -25,6 +25,7 @@ mod upload;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use content::PrivatePurpose;
 pub use error::VolumeError;
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use types::{Committed, Condition, ObjectMeta, ObjectRef, Stat, UploadTarget, Version};

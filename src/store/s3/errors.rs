@@ -175,6 +175,10 @@ fn from_answer(
         Some(message) => message.trim_end_matches('.').to_owned(),
         None => format!("the server answered {}", status_words(status)),
     };
+    // A HEAD has no body to be in S3's form.
+    if status == 400 && code.is_none() && operation != Operation::HeadObject {
+        words += ", not in the form of S3: check --endpoint-url, and whether it should begin with https://";
+    }
     if let Some(region) = bucket_region(raw, message).filter(|_| is_wrong_region(status, code)) {
         words = format!(
             "the bucket is in the region {region}: give --region {region} or set AWS_REGION"

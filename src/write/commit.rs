@@ -1,0 +1,210 @@
+//! Commits and checkpoints: the whole content of a file becomes one object.
+//!
+//! Both run in a task of their own, so that a caller who goes away leaves nothing half done,
+//! and both have the file's gate alone: what is written is the file as it was at one moment.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use super::executor::Kind;
+use super::file::DirtyFile;
+use super::planner::{self, PartSource, PartStep, Plan, PlanLimits};
+use super::stream::Stream;
+use super::{Base, Result};
+use crate::base::range::ByteRange;
+use crate::layout::path::VolumePath;
+use crate::store::PartNumber;
+use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, UploadTarget};
+
+impl DirtyFile {
+    /// Makes the object at `target` this file's content, with these attributes, if the
+    /// condition holds. Writes wait meanwhile; afterwards nothing is dirty and the base is the
+    /// new version.
+    ///
+    /// # Errors
+    /// What the bucket answered; [`WriteError::is_conflict`](super::WriteError::is_conflict)
+    /// when the condition does not hold. The file is as before then, and another commit, also
+    /// to another target, can succeed.
+    pub async fn commit(
+        &self,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let (file, target, meta, condition) =
+            (self.shared(), target.clone(), meta.clone(), condition.clone());
+        let task = tokio::spawn(async move {
+            let _alone = file.gate.write().await;
+            file.pause_stream().await;
+            let done = file.commit_alone(&target, &meta, &condition).await;
+            file.state().paused = false;
+            done
+        });
+        task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()))
+    }
+
+    /// Puts the whole content into a private object and makes that the base: afterwards no
+    /// memory or staging is used, and everything can be read.
+    pub(super) async fn checkpoint(&self) -> Result<()> {
+        let file = self.shared();
+        let task = tokio::spawn(async move {
+            let _alone = file.gate.write().await;
+            file.pause_stream().await;
+            let done = file.checkpoint_alone().await;
+            file.state().paused = false;
+            done
+        });
+        task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()))
+    }
+
+    async fn commit_alone(
+        self: &Arc<Self>,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        self.end_stream().await?;
+        let (base, size, plan) = self.plan(&self.engine.limits)?;
+        let committed = match plan {
+            Plan::Put { .. } => self.put(size, target, meta, condition).await?,
+            Plan::Nothing if size <= self.engine.limits.put_bytes_max => {
+                self.put(size, target, meta, condition).await?
+            }
+            Plan::Nothing => {
+                let steps = copies(size, self.engine.limits_for(size).copy_bytes_max);
+                self.send(&steps, base.as_ref(), target, meta, condition).await?
+            }
+            Plan::Multipart(steps) => {
+                self.send(&steps, base.as_ref(), target, meta, condition).await?
+            }
+        };
+        let base = Base {
+            object: ObjectRef::Path(target.clone()),
+            version: committed.version.clone(),
+            size,
+        };
+        let mut state = self.state();
+        let gone = state.table.committed(base);
+        let private = state.private.take();
+        drop(state);
+        self.forget(gone);
+        self.clear_away(None, private);
+        Ok(committed)
+    }
+
+    /// Brings everything that the stream's upload holds into the base, or drops the upload
+    /// where nothing depends on it.
+    async fn end_stream(self: &Arc<Self>) -> Result<()> {
+        let (stream, needed) = {
+            let mut state = self.state();
+            let Some(stream) = state.stream.clone() else {
+                return Ok(());
+            };
+            let needed =
+                state.table.has_remote() || state.table.size() > self.engine.stream_after;
+            if !needed {
+                state.stream = None;
+                state.table.forget_uploads();
+            }
+            (stream, needed)
+        };
+        if needed {
+            return self.checkpoint_to(&stream).await;
+        }
+        self.clear_away(Some(stream), None);
+        Ok(())
+    }
+
+    async fn checkpoint_alone(self: &Arc<Self>) -> Result<()> {
+        let stream = {
+            let mut state = self.state();
+            if state.table.dirty().is_empty() || state.table.size() == 0 {
+                return Ok(());
+            }
+            let stream = state.stream.get_or_insert_with(|| Stream::new(&self.engine));
+            Arc::clone(stream)
+        };
+        self.checkpoint_to(&stream).await
+    }
+
+    async fn checkpoint_to(self: &Arc<Self>, stream: &Arc<Stream>) -> Result<()> {
+        let (base, size, plan) = self.plan(&PlanLimits {
+            put_bytes_max: 0,
+            ..self.engine.limits
+        })?;
+        let Plan::Multipart(steps) = plan else {
+            unreachable!("a file with dirty bytes is a multipart upload when PUT is ruled out")
+        };
+        let upload = stream.upload(&self.engine).await?;
+        let parts = self.carry_out(&upload, &steps, base.as_ref(), Kind::Private).await?;
+        let completed = upload.complete(&parts, &Condition::None).await?;
+        let base = Base {
+            object: ObjectRef::Private(stream.name.clone()),
+            version: completed.version,
+            size,
+        };
+        let mut state = self.state();
+        let gone = state.table.checkpointed(base);
+        let before = state.private.replace(stream.name.clone());
+        state.stream = None;
+        drop(state);
+        self.forget(gone);
+        self.clear_away(None, before);
+        Ok(())
+    }
+
+    fn plan(&self, limits: &PlanLimits) -> Result<(Option<Base>, u64, Plan)> {
+        let state = self.state();
+        let (table, size) = (&state.table, state.table.size());
+        let limits = PlanLimits {
+            copy_bytes_max: self.engine.limits_for(size).copy_bytes_max,
+            ..*limits
+        };
+        let base = table
+            .base()
+            .map(|base| planner::Base::whole(base.size).truncated(table.base_valid()));
+        let plan = planner::plan(base, table.dirty(), size, &limits)?;
+        Ok((table.base().cloned(), size, plan))
+    }
+
+    async fn put(
+        &self,
+        size: u64,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let body = self.body(ByteRange::new(0, size)).await?;
+        Ok(self.engine.volume.put(target, meta, body, condition).await?)
+    }
+
+    async fn send(
+        &self,
+        steps: &[PartStep],
+        base: Option<&Base>,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let target = UploadTarget::Path(target.clone());
+        let upload = Arc::new(self.engine.volume.begin_upload(&target, meta).await?);
+        let sent = match self.carry_out(&upload, steps, base, Kind::Direct).await {
+            Ok(parts) => upload.complete(&parts, condition).await.map_err(Into::into),
+            Err(error) => Err(error),
+        };
+        if sent.is_err() {
+            self.engine.clean(async move { upload.abort().await });
+        }
+        sent
+    }
+}
+
+/// A whole object in part copies of at most `piece` bytes.
+fn copies(size: u64, piece: u64) -> Vec<PartStep> {
+    let steps = (0..size.div_ceil(piece)).zip(1..).map(|(index, number)| PartStep {
+        number: PartNumber::new(number).expect("10,000 copies are more than any object"),
+        range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
+        how: PartSource::Copy,
+    });
+    steps.collect()
+}

@@ -1,0 +1,62 @@
+//! Why a write, a read of changed data or a commit failed.
+
+use std::sync::Arc;
+
+use super::planner::PlanError;
+use super::staging::StagingError;
+use crate::base::size::ByteSize;
+use crate::store::ErrorKind;
+use crate::volume::VolumeError;
+
+/// See the module's text. Cheap to clone: one failed upload can fail several writers.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error(transparent)]
+    Volume(#[from] Arc<VolumeError>),
+    /// Dirty bytes fit neither into memory nor into staging, and uploading some failed.
+    #[error(
+        "there is no room for unsaved data: memory ({memory}) and staging are used up ({staging}), \
+         and uploading some of it to make room failed: {upload}; write again when the bucket \
+         answers, or mount with a larger --staging-size"
+    )]
+    NoSpace {
+        memory: ByteSize,
+        staging: Arc<StagingError>,
+        #[source]
+        upload: Box<WriteError>,
+    },
+    /// The local disk failed, or gave back other bytes than were written.
+    #[error(transparent)]
+    Staging(#[from] Arc<StagingError>),
+    #[error("the file cannot become so long: {0}")]
+    TooLarge(#[from] PlanError),
+}
+
+impl WriteError {
+    /// The bucket's answer, if it is that what failed.
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Volume(error) => Some(error.kind()),
+            Self::NoSpace { .. } | Self::Staging(_) | Self::TooLarge(_) => None,
+        }
+    }
+
+    /// Somebody else changed the object since.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        self.kind() == Some(ErrorKind::Precondition)
+    }
+}
+
+impl From<VolumeError> for WriteError {
+    fn from(error: VolumeError) -> Self {
+        Self::Volume(Arc::new(error))
+    }
+}
+
+impl From<StagingError> for WriteError {
+    fn from(error: StagingError) -> Self {
+        Self::Staging(Arc::new(error))
+    }
+}

@@ -1,0 +1,179 @@
+//! Uploading a large file while it is still written: full parts that the writer has left go to
+//! a multipart upload of a private object.
+//!
+//! A failed upload pauses the stream: the part stays where it is, the store's retries have had
+//! their time, and the commit tries again and reports what it meets. The upload itself is kept,
+//! because parts that went up may be nowhere else.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::OnceCell;
+
+use super::Result;
+use super::content::Evicted;
+use super::engine::WriteEngine;
+use super::file::DirtyFile;
+use super::grid::PartIndex;
+use super::pool::CellId;
+use crate::base::range::ByteRange;
+use crate::base::time::Timestamp;
+use crate::layout::attributes::{Attributes, FileKind, Xattrs};
+use crate::store::PartReceipt;
+use crate::volume::{ObjectMeta, PrivatePurpose, Upload, UploadTarget};
+
+/// A private object on its way.
+#[derive(Debug)]
+pub(super) struct Stream {
+    pub name: String,
+    upload: OnceCell<Arc<Upload>>,
+}
+
+impl Stream {
+    pub(super) fn new(engine: &WriteEngine) -> Arc<Self> {
+        Arc::new(Self {
+            name: engine.volume.private_name(PrivatePurpose::Staging),
+            upload: OnceCell::new(),
+        })
+    }
+
+    /// The upload; begun by the first who asks.
+    pub(super) async fn upload(&self, engine: &WriteEngine) -> Result<Arc<Upload>> {
+        let begin = || async {
+            let target = UploadTarget::Private(self.name.clone());
+            engine.volume.begin_upload(&target, &private_meta()).await.map(Arc::new)
+        };
+        Ok(Arc::clone(self.upload.get_or_try_init(begin).await?))
+    }
+
+    pub(super) async fn abort(&self) {
+        if let Some(upload) = self.upload.get() {
+            upload.abort().await;
+        }
+    }
+}
+
+impl DirtyFile {
+    /// Starts the upload of parts that are ready, if the file is large enough and uploads are
+    /// not paused. Never waits.
+    pub(super) fn stream_ready_parts(&self) {
+        loop {
+            let mut state = self.state();
+            let large = state.table.dirty().total_bytes() > self.engine.stream_after;
+            if !large || state.paused || state.in_flight >= 2 * self.engine.parallel {
+                return;
+            }
+            let Some((part, range)) = state.table.next_ready() else {
+                return;
+            };
+            let stream = state.stream.get_or_insert_with(|| Stream::new(&self.engine));
+            let stream = Arc::clone(stream);
+            state.in_flight += 1;
+            drop(state);
+            self.engine.streaming.fetch_add(1, Ordering::AcqRel);
+            tokio::spawn(self.shared().stream_part(stream, part, range));
+        }
+    }
+
+    /// Keeps new uploads of the stream from starting, and waits for those under way. The caller
+    /// has the gate alone.
+    pub(super) async fn pause_stream(&self) {
+        loop {
+            let ended = self.upload_ended.notified();
+            tokio::pin!(ended);
+            ended.as_mut().enable();
+            {
+                let mut state = self.state();
+                state.paused = true;
+                if state.in_flight == 0 {
+                    return;
+                }
+            }
+            ended.await;
+        }
+    }
+
+    /// Clears away what a stream or a checkpoint left in the bucket, in the background.
+    pub(super) fn clear_away(&self, stream: Option<Arc<Stream>>, private: Option<String>) {
+        if stream.is_none() && private.is_none() {
+            return;
+        }
+        let volume = Arc::clone(&self.engine.volume);
+        self.engine.clean(async move {
+            if let Some(stream) = stream {
+                stream.abort().await;
+            }
+            if let Some(name) = private
+                && let Err(error) = volume.delete_private(&name).await
+            {
+                tracing::warn!("a private object stays until the next mount: {error}");
+            }
+        });
+    }
+
+    async fn stream_part(self: Arc<Self>, stream: Arc<Stream>, part: PartIndex, range: ByteRange) {
+        let sent = self.send_part(&stream, part, range).await;
+        {
+            let mut state = self.state();
+            state.in_flight -= 1;
+            // Changes that were discarded meanwhile took their stream with them.
+            if state.stream.as_ref().is_some_and(|now| Arc::ptr_eq(now, &stream)) {
+                if let Err(error) = &sent {
+                    state.paused = true;
+                    tracing::warn!(
+                        "uploading a file that is still written failed, its commit will try \
+                         again: {error}"
+                    );
+                }
+                state.table.end_part(part, range, sent.ok());
+            }
+        }
+        self.drop_if_short(range);
+        self.engine.streaming.fetch_sub(1, Ordering::AcqRel);
+        self.engine.pool.notify();
+        self.upload_ended.notify_waiters();
+        self.stream_ready_parts();
+    }
+
+    async fn send_part(
+        &self,
+        stream: &Stream,
+        part: PartIndex,
+        range: ByteRange,
+    ) -> Result<PartReceipt> {
+        let turn = Arc::clone(&self.engine.window).acquire_owned().await;
+        let _turn = turn.expect("the semaphore is never closed");
+        let upload = stream.upload(&self.engine).await?;
+        let body: Bytes = self.body(range).await?;
+        Ok(upload.upload_part(part.number(), body).await?)
+    }
+
+    /// Frees the memory of a part that went up, if memory is more than half used.
+    fn drop_if_short(&self, range: ByteRange) {
+        if self.engine.pool.used() <= self.engine.pool.limit() / 2 {
+            return;
+        }
+        let cell_bytes = self.engine.cell_bytes;
+        for cell in range.start() / cell_bytes..range.end().div_ceil(cell_bytes) {
+            if matches!(self.evict(cell), Evicted::Dropped) {
+                self.engine.pool.forget(CellId { file: self.id, cell });
+            }
+        }
+    }
+}
+
+/// Nobody looks at a private object's attributes.
+fn private_meta() -> ObjectMeta {
+    ObjectMeta::new(Attributes {
+        kind: FileKind::File,
+        perm: 0o600,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        atime: Timestamp::EPOCH,
+        mtime: Timestamp::EPOCH,
+        ctime: Timestamp::EPOCH,
+        xattrs: Xattrs::new(),
+    })
+}

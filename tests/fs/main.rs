@@ -1,0 +1,8 @@
+//! The filesystem's semantics over the store in memory: what each operation does, what it costs
+//! in requests, and that random sequences agree with a model.
+
+mod conflicts;
+mod costs;
+mod harness;
+mod names;
+mod semantics;

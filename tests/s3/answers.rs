@@ -1,0 +1,424 @@
+//! Answers that cannot be right, and what is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cloakfs::base::progress::Progress;
+use cloakfs::base::range::ByteRange;
+use cloakfs::store::s3::RequestedEncryption;
+use cloakfs::store::{
+    CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, HeadOptions, ListOptions,
+    ObjectAttributes, ObjectKey, PutOptions, Store, StoreError,
+};
+use tokio::io::AsyncReadExt;
+
+use crate::fake::{DATE, ETAG, Fake, error, ok};
+use crate::servers::Server;
+
+fn key() -> ObjectKey {
+    ObjectKey::new("a key").unwrap()
+}
+
+fn range(start: u64, end: u64) -> GetOptions {
+    GetOptions {
+        range: Some(GetRange::Bytes(ByteRange::new(start, end))),
+        ..GetOptions::default()
+    }
+}
+
+async fn failed_get(answer: String, options: GetOptions) -> StoreError {
+    let fake = Fake::start(move |_| answer.clone()).await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let failed = store.get(&key(), options).await.unwrap_err();
+    assert_eq!(
+        fake.requests().len(),
+        1,
+        "the back end itself never retries"
+    );
+    failed
+}
+
+#[tokio::test]
+async fn another_range_than_asked_is_corrupt() {
+    let shifted = ok(
+        &[
+            "HTTP/1.1 206 Partial Content",
+            ETAG,
+            DATE,
+            "content-range: bytes 1-2/9",
+        ],
+        "ab",
+    );
+    let failed = failed_get(shifted, range(0, 2)).await;
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        failed.to_string(),
+        "GetObject of \"a key\" failed: the answer brings bytes 1..3 of 9 bytes, which is not what was asked for"
+    );
+    let whole = failed_get(ok(&[ETAG, DATE], "abcdef"), range(0, 2)).await;
+    assert_eq!(whole.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn an_object_without_etag_is_corrupt() {
+    let failed = failed_get(ok(&[DATE], "ab"), GetOptions::default()).await;
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+    assert_eq!(failed.message(), "the answer has no ETag");
+}
+
+#[tokio::test]
+async fn another_version_than_asked_is_corrupt() {
+    let options = GetOptions {
+        if_match: Some(cloakfs::store::ETag::new("\"other\"")),
+        ..GetOptions::default()
+    };
+    let failed = failed_get(ok(&[ETAG, DATE], "ab"), options).await;
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+}
+
+#[tokio::test]
+async fn a_broken_body_can_be_asked_for_again() {
+    let cut = ok(
+        &[ETAG, DATE, "content-length: 10", "connection: close"],
+        "abc",
+    );
+    let failed = failed_get(cut, GetOptions::default()).await;
+    assert_eq!(failed.kind(), ErrorKind::Unavailable);
+    assert_eq!(
+        failed.message(),
+        "the connection broke in the middle of the answer"
+    );
+}
+
+#[tokio::test]
+async fn throttling_and_server_errors_are_told_apart_and_not_retried_here() {
+    let slow = error(
+        "503 Slow Down",
+        "SlowDown",
+        "Please reduce your request rate.",
+        &[],
+    );
+    let failed = failed_get(slow, GetOptions::default()).await;
+    assert_eq!(failed.kind(), ErrorKind::Throttled);
+    assert_eq!(
+        failed.to_string(),
+        "GetObject of \"a key\" failed: SlowDown: Please reduce your request rate"
+    );
+    let page = ok(
+        &["HTTP/1.1 502 Bad Gateway", "content-type: text/html"],
+        "<html>oops</html>",
+    );
+    let failed = failed_get(page, GetOptions::default()).await;
+    assert_eq!(failed.kind(), ErrorKind::Unavailable);
+    assert_eq!(failed.message(), "the server answered 502 Bad Gateway");
+}
+
+#[tokio::test]
+async fn a_write_answered_with_another_mode_names_both() {
+    let fake = Fake::start(|_| {
+        ok(
+            &[
+                ETAG,
+                "x-amz-server-side-encryption: aws:kms",
+                "x-amz-server-side-encryption-aws-kms-key-id: my-key",
+            ],
+            "",
+        )
+    })
+    .await;
+    let store = fake.store(RequestedEncryption::SseS3).await;
+    let failed = store
+        .put(&key(), Bytes::from_static(b"x"), PutOptions::default())
+        .await
+        .unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+    assert_eq!(
+        failed.to_string(),
+        "PutObject of \"a key\" failed: asked for sse-s3 (AES256), but the server answered with sse-kms under key my-key: the bucket's default encryption or something between this host and the bucket overrides it; use that mode, or correct the bucket"
+    );
+    let put = fake.requests().remove(0);
+    assert_eq!(put.header("x-amz-server-side-encryption"), Some("AES256"));
+}
+
+/// A server that never says how it keeps a copy is asked, and must then say the right thing.
+#[tokio::test]
+async fn silence_about_a_copy_is_settled_by_a_head() {
+    let fake = Fake::start(|request| match request.method.as_str() {
+        "HEAD" => ok(&[ETAG, DATE, "content-length: 1"], ""),
+        _ => ok(
+            &[],
+            "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>",
+        ),
+    })
+    .await;
+    let store = fake.store(RequestedEncryption::SseS3).await;
+    let failed = store
+        .copy(&key(), source(), CopyAttributes::Keep)
+        .await
+        .unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+    assert!(
+        failed
+            .message()
+            .starts_with("asked for sse-s3 (AES256), but the server answered with no encryption"),
+        "{failed}"
+    );
+}
+
+fn source() -> CopySource {
+    CopySource {
+        key: ObjectKey::new("from/ä+b").unwrap(),
+        if_match: None,
+        version: None,
+        range: None,
+    }
+}
+
+#[tokio::test]
+async fn a_copy_keeps_what_s3_would_forget() {
+    let fake = Fake::start(|request| match request.method.as_str() {
+        "HEAD" => ok(
+            &[
+                ETAG,
+                DATE,
+                "content-length: 1",
+                "x-amz-storage-class: INTELLIGENT_TIERING",
+                "cache-control: no-cache",
+                "content-encoding: gzip",
+                "expires: Sat, 21 Nov 2026 09:00:00 GMT",
+            ],
+            "",
+        ),
+        _ => ok(
+            &[],
+            "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>",
+        ),
+    })
+    .await;
+    let store = fake.store(RequestedEncryption::None).await;
+    store
+        .head(&source().key, HeadOptions::default())
+        .await
+        .unwrap();
+    store
+        .copy(
+            &key(),
+            source(),
+            CopyAttributes::Replace(ObjectAttributes::default()),
+        )
+        .await
+        .unwrap();
+    let copy = fake.requests().remove(1);
+    for (name, value) in [
+        ("x-amz-copy-source", "bucket/from/%C3%A4%2Bb"),
+        ("x-amz-metadata-directive", "REPLACE"),
+        ("x-amz-storage-class", "INTELLIGENT_TIERING"),
+        ("cache-control", "no-cache"),
+        ("content-encoding", "gzip"),
+        ("expires", "Sat, 21 Nov 2026 09:00:00 GMT"),
+    ] {
+        assert_eq!(copy.header(name), Some(value), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn over_http_the_payload_is_signed_and_has_its_checksum() {
+    let fake = Fake::start(|_| ok(&[ETAG], "")).await;
+    let store = fake.store(RequestedEncryption::None).await;
+    store
+        .put(
+            &key(),
+            Bytes::from_static(b"123456789"),
+            PutOptions::default(),
+        )
+        .await
+        .unwrap();
+    let put = fake.requests().remove(0);
+    // SHA-256 and the check value of CRC-32C (e3069283) of the nine digits.
+    assert_eq!(
+        put.header("x-amz-content-sha256"),
+        Some("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225")
+    );
+    assert_eq!(put.header("x-amz-checksum-crc32c"), Some("4waSgw=="));
+    assert_eq!(put.header("x-amz-trailer"), None);
+    assert_eq!(put.body, b"123456789");
+}
+
+#[tokio::test]
+async fn metadata_that_no_header_carries_is_refused_before_it_is_sent() {
+    let fake = Fake::start(|_| ok(&[ETAG], "")).await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let options = PutOptions {
+        attributes: ObjectAttributes {
+            metadata: [("name".to_owned(), "grün".to_owned())].into(),
+            content_type: None,
+        },
+        ..PutOptions::default()
+    };
+    let failed = store.put(&key(), Bytes::new(), options).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Invalid);
+    assert!(fake.requests().is_empty());
+}
+
+#[tokio::test]
+async fn metadata_in_latin_1_does_not_hide_an_object() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server {
+        name: "fake",
+        endpoint: format!("http://{}", listener.local_addr().unwrap()),
+        ca: None,
+        access_key: "fake".to_owned(),
+        secret_key: "fake".to_owned(),
+    };
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _head = stream.read(&mut request).await.unwrap();
+        let mut answer = format!("HTTP/1.1 200 OK\r\n{ETAG}\r\n{DATE}\r\n").into_bytes();
+        answer.extend(b"content-length: 0\r\nx-amz-meta-name: gr\xfcn\r\n\r\n");
+        tokio::io::AsyncWriteExt::write_all(&mut stream, &answer)
+            .await
+            .unwrap();
+    });
+    let store = server.store("bucket", RequestedEncryption::None).await;
+    let info = store.head(&key(), HeadOptions::default()).await.unwrap();
+    assert_eq!(info.attributes.metadata["name"], "gr\u{fffd}n");
+}
+
+/// The region comes in a header or in the words.
+#[tokio::test]
+async fn a_wrong_region_is_told_with_the_right_one() {
+    let redirect = error(
+        "301 Moved Permanently",
+        "PermanentRedirect",
+        "The bucket you are attempting to access must be addressed using the specified endpoint.",
+        &["x-amz-bucket-region: eu-west-1"],
+    );
+    let malformed = error(
+        "400 Bad Request",
+        "AuthorizationHeaderMalformed",
+        "The authorization header is malformed; the region 'us-east-1' is wrong; expecting 'eu-west-1'",
+        &[],
+    );
+    for answer in [redirect, malformed] {
+        let fake = Fake::start(move |_| answer.clone()).await;
+        let store = fake.store(RequestedEncryption::None).await;
+        let failed = store.check("").await.unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Invalid);
+        assert!(
+            store.explain(&failed).ends_with(
+                "the bucket is in the region eu-west-1: give --region eu-west-1 or set AWS_REGION"
+            ),
+            "{}",
+            store.explain(&failed)
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_s3_is_told() {
+    let fake = Fake::start(|_| ok(&["content-type: text/html"], "<html>Welcome</html>")).await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let failed = store.check("").await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corrupt, "{failed}");
+    assert!(
+        store
+            .explain(&failed)
+            .contains("does not answer as S3 does: check --endpoint-url"),
+        "{}",
+        store.explain(&failed)
+    );
+}
+
+#[tokio::test]
+async fn a_listing_without_end_is_corrupt() {
+    let fake = Fake::start(|_| {
+        ok(
+            &[],
+            "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+        )
+    })
+    .await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let failed = store.list(ListOptions::default()).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+}
+
+/// No request waits for another: each has a connection of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn thirty_two_requests_are_on_the_wire_at_once() {
+    const TOGETHER: usize = 32;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server {
+        name: "fake",
+        endpoint: format!("http://{}", listener.local_addr().unwrap()),
+        ca: None,
+        access_key: "fake".to_owned(),
+        secret_key: "fake".to_owned(),
+    };
+    let arrived = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&arrived);
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut first = [0];
+            stream.read_exact(&mut first).await.unwrap();
+            held.push(stream);
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    let store = Arc::new(server.store("bucket", RequestedEncryption::None).await);
+    let requests: Vec<_> = (0..TOGETHER)
+        .map(|_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.head(&key(), HeadOptions::default()).await })
+        })
+        .collect();
+    eventually(|| arrived.load(Ordering::SeqCst) == TOGETHER).await;
+    for request in requests {
+        request.abort();
+    }
+}
+
+/// A transfer that moves is not idle, however slowly; one that is stuck is.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_reports_progress_as_the_server_takes_it() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server = Server {
+        name: "fake",
+        endpoint: format!("http://{}", listener.local_addr().unwrap()),
+        ca: None,
+        access_key: "fake".to_owned(),
+        secret_key: "fake".to_owned(),
+    };
+    let store = server.store("bucket", RequestedEncryption::None).await;
+    let progress = Progress::start();
+    let watched = progress.clone();
+    let upload = tokio::spawn(async move {
+        let body = Bytes::from(vec![0; 64 << 20]);
+        watched
+            .scope(store.put(&key(), body, PutOptions::default()))
+            .await
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut buffer = vec![0; 1 << 20];
+    stream.read_exact(&mut buffer).await.unwrap();
+    // The socket's buffers fill, and then nothing moves.
+    eventually(|| progress.idle() > Duration::from_millis(300)).await;
+    let stuck = progress.last();
+    for _ in 0..16 {
+        stream.read_exact(&mut buffer).await.unwrap();
+    }
+    eventually(|| progress.last() > stuck).await;
+    upload.abort();
+}
+
+async fn eventually(mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(Instant::now() < deadline, "it never came about");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
