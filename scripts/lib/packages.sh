@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Debian packages that a script needs. Sourced after report.sh.
 
 # need_packages COMMAND=PACKAGE...: installs the packages whose command is missing.

@@ -1,9 +1,11 @@
+# shellcheck shell=bash
 # What the scripts say, and where they are. Sourced, not run.
 #
 # Everything a script says about itself goes to stderr, so that stdout stays the output of what
 # it runs.
 
 REPO=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+# shellcheck disable=SC2034 # read by the scripts that source this file
 TOOLS=${CLOAKFS_TEST_TOOLS:-$REPO/target/tools}
 
 say() {

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # A private directory for one run of a script, and the promise to leave nothing behind. Sourced
 # after report.sh.
 #
@@ -20,12 +21,12 @@ sandbox_mounts() {
     awk -v below="$SANDBOX/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo | tac
 }
 
-# Processes that carry this run's mark, but this shell and its ancestors.
+# Processes that carry this run's mark. This shell does not: /proc shows the environment that a
+# process was started with.
 sandbox_processes() {
     local entry pid
     for entry in /proc/[0-9]*; do
         pid=${entry#/proc/}
-        [ "$pid" != "$$" ] && [ "$pid" != "$BASHPID" ] || continue
         if { tr '\0' '\n' <"$entry/environ"; } 2>/dev/null |
             grep -qxF "CLOAKFS_TEST_RUN=$SANDBOX"; then
             printf '%s\n' "$pid"
@@ -36,11 +37,12 @@ sandbox_processes() {
 # Ends and unmounts what is left, removes the directory. Fails when something was left behind by
 # the tests: that is a finding. Call it after the script's own servers were stopped.
 close_sandbox() {
-    local left=0 mountpoint pid
+    local left=0 mountpoint pid command
     while IFS= read -r pid; do
-        # Its own child processes for looking are gone by now; only lasting ones count.
-        [ -r "/proc/$pid/cmdline" ] && [ -n "$(tr -d '\0' 2>/dev/null <"/proc/$pid/cmdline")" ] || continue
-        say "left behind by the run, ended now: process $pid ($(tr '\0' ' ' <"/proc/$pid/cmdline"))"
+        # One that has ended since, or waits to be reaped, has no command line.
+        command=$(tr '\0' ' ' 2>/dev/null <"/proc/$pid/cmdline") || continue
+        [ -n "$command" ] || continue
+        say "left behind by the run, ended now: process $pid ($command)"
         kill -KILL "$pid" 2>/dev/null || true
         left=1
     done < <(sandbox_processes)

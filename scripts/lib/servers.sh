@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The S3 and KMS servers that the tests run against. Sourced after report.sh and versions.sh.
 #
 # Servers listen on loopback only, keep everything under the directory they are given, and are

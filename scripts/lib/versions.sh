@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # The pinned versions of everything that the tests and benchmarks drive. Sourced, not run.
 #
 # A version is raised here and nowhere else; scripts/setup-test-tools then rebuilds what changed.
