@@ -85,6 +85,7 @@ fn prepare(
 ) -> anyhow::Result<(Prepared, tokio::runtime::Runtime)> {
     make_environment_paths_absolute();
     daemon::harden().context("the process cannot be protected from core dumps")?;
+    mounting::check_device()?;
     let state_path = StateDir::locate()?;
     let mountpoint = Mountpoint::resolve(&config.mountpoint)?;
     refuse_overlaps(config, &mountpoint, &state_path)?;

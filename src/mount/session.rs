@@ -255,9 +255,15 @@ impl Session {
         &mut self,
         waiting: &mut Vec<oneshot::Sender<Result<(), String>>>,
     ) -> Result<(), SessionError> {
+        let mut patience = tokio::time::Instant::now();
         loop {
             tokio::select! {
                 ended = &mut self.ended => return self.after_the_end(ended),
+                () = tokio::time::sleep_until(patience), if !waiting.is_empty() => {
+                    for done in waiting.drain(..) {
+                        let _client_left = done.send(Err(self.still_open()));
+                    }
+                }
                 signal = self.signals.next() => match signal {
                     Wake::Stop => return self.stop().await,
                     Wake::Hangup if self.shared.setup.foreground => return self.stop().await,
@@ -265,7 +271,10 @@ impl Session {
                 },
                 Some(request) = self.unmount_requests.recv() => {
                     match self.unmount(&request.progress).await {
-                        Ok(()) => waiting.push(request.done),
+                        Ok(()) => {
+                            waiting.push(request.done);
+                            patience = tokio::time::Instant::now() + self.shared.setup.timeout;
+                        }
                         Err(Refusal::Stopped) => {
                             waiting.push(request.done);
                             return self.stop().await;
@@ -277,6 +286,14 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// It had been unmounted lazily, and its last users are slow to leave.
+    fn still_open(&self) -> String {
+        format!(
+            "{} is unmounted, but programs still have files of it open; its daemon ends when they close them",
+            self.shared.setup.mountpoint
+        )
     }
 
     /// On request: upload, then unmount, or say why not.

@@ -78,6 +78,19 @@ impl PagePlan {
         }
     }
 
+    /// What the keys below `start` are, which ends in `/`: all behind one common prefix, or to
+    /// be looked at one by one.
+    #[must_use]
+    pub fn show_below(&self, start: &str) -> Shown {
+        match start
+            .strip_prefix(self.prefix.as_str())
+            .and_then(|rest| rest.find('/'))
+        {
+            Some(at) if self.delimiter => Shown::Below(self.prefix.len() + at + 1),
+            _ => Shown::Object,
+        }
+    }
+
     /// Whether a key that begins with `start` may be shown.
     #[must_use]
     pub fn may_show_below(&self, start: &str) -> bool {

@@ -1,4 +1,5 @@
 //! The store conformance suite, run on every back end.
 
+mod dir;
 mod mem;
 mod suite;

@@ -1,6 +1,6 @@
 //! Files are short. The list of those that are not only ever shrinks.
 
-use super::source::Tree;
+use super::source::{Tree, is_rust};
 
 const LINES_MAX: usize = 400;
 
@@ -9,9 +9,8 @@ pub const LONG_FILES: &[(&str, usize)] = &[];
 
 pub fn violations(tree: &Tree, long_files: &[(&str, usize)]) -> Vec<String> {
     let mut wrong = Vec::new();
-    let rust = |path: &str| {
-        path.ends_with(".rs") && (path.starts_with("src/") || path.starts_with("tests/"))
-    };
+    let rust =
+        |path: &str| is_rust(path) && (path.starts_with("src/") || path.starts_with("tests/"));
     for (path, text) in tree.files().filter(|(path, _)| rust(path)) {
         let lines = text.lines().count();
         let listed = long_files.iter().find(|(long, _)| *long == path);
