@@ -39,7 +39,7 @@ pub fn violations(tree: &Tree, long_files: &[(&str, usize)]) -> Vec<String> {
             _ => {}
         }
     }
-    for (long, allowed) in long_files {
+    for (long, _) in long_files {
         let lines = tree
             .files()
             .find(|(path, _)| path == long)
