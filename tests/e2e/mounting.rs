@@ -346,26 +346,30 @@ mod as_root {
         (place, program)
     }
 
+    /// In a mount namespace of its own, in which /dev/fuse has its usual mode whatever it is
+    /// outside (fusermount3 opens it with the user's rights).
     #[test]
     fn an_ordinary_user_mounts_through_fusermount3() {
         let (place, program) = users_place();
         let source = place.source();
-        let as_user = |arguments: &[&str]| {
-            let mut command = source.command("setpriv", &place.directory.path().join("state"));
-            command.args(NOBODY).arg(&program).args(arguments);
-            command
-        };
-        let mountpoint = place.mountpoint().display().to_string();
-        run(&mut as_user(&["mount", &source.name, &mountpoint]));
-        assert!(is_mounted(&place.mountpoint()));
-        let script = "setpriv --reuid=65534 --regid=65534 --clear-groups \
-            sh -c \"echo mine > $1/file; cat $1/file; stat -c %u $1/file\"";
-        assert_eq!(
-            sh(Path::new("/"), script, &[&place.mountpoint()]),
-            "mine\n65534\n"
-        );
-        run(&mut as_user(&["umount", &mountpoint]));
-        assert!(!is_mounted(&place.mountpoint()));
+        let device = place.directory.path().join("fuse");
+        let script = "mknod $1 c 10 229; chmod 666 $1; mount --bind $1 /dev/fuse
+            exec setpriv --reuid=65534 --regid=65534 --clear-groups bash -euc '
+                $0 mount $1 $2
+                grep -F \" $2 \" /proc/self/mountinfo | grep -F fuse.cloakfs >&2
+                echo mine > $2/file
+                cat $2/file
+                stat -c %u $2/file
+                $0 umount $2
+                ! grep -F \" $2 \" /proc/self/mountinfo' $2 $3 $4";
+        let mut command = source.command("unshare", &place.directory.path().join("state"));
+        command.args(["--mount", "bash", "-euc", script, "bash"]);
+        command
+            .arg(device)
+            .arg(program)
+            .arg(source.name)
+            .arg(place.mountpoint());
+        assert_eq!(run(&mut command), "mine\n65534\n");
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Another S3 client: the SDK itself, without any of cloakfs's code, as the witness of what a
-//! mount has stored.
+//! Another S3 client: the SDK itself, with nothing of cloakfs's but its TLS, as the witness of what
+//! a mount has stored.
 //!
 //! Every call blocks and panics when the server refuses: a test's own requests must work.
 
@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_smithy_http_client::{Builder, tls};
+use cloakfs::store::s3::Transport;
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
@@ -48,19 +48,9 @@ impl OtherClient {
             .endpoint_url(&minio.endpoint)
             .credentials_provider(SharedCredentialsProvider::new(credentials));
         if let Some(ca) = &minio.ca {
-            let pem = std::fs::read(ca).expect("reading the server's certificate");
-            let trusted = tls::TlsContext::builder()
-                .with_trust_store(tls::TrustStore::empty().with_pem_certificate(pem))
-                .build()
-                .expect("a TLS configuration");
-            config = config.http_client(
-                Builder::new()
-                    .tls_provider(tls::Provider::Rustls(
-                        tls::rustls_provider::CryptoMode::AwsLc,
-                    ))
-                    .tls_context(trusted)
-                    .build_https(),
-            );
+            // A self-signed certificate as openssl makes it, which the SDK's own TLS refuses.
+            let transport = Transport::new(Some(ca)).expect("the server's certificate");
+            config = config.http_client(transport);
         }
         let config = config.build();
         let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
