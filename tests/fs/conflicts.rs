@@ -61,17 +61,34 @@ async fn a_file_that_two_create_is_kept_twice() {
 }
 
 #[tokio::test]
-async fn a_file_deleted_by_another_while_it_is_written_is_kept_beside() {
+async fn a_whole_file_written_over_one_that_another_deleted_is_kept_beside() {
+    let bucket = Bucket::new();
+    let mount = bucket.mount().await;
+    mount.write_file("f", b"base").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR | libc::O_TRUNC).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    bucket.delete("f").await;
+    assert_eq!(errno(mount.close(handle).await), libc::ESTALE);
+    assert_eq!(bucket.body("f").await, None, "a delete is not undone");
+    assert_eq!(bucket.body(&conflict_copy(&bucket)).await.unwrap(), b"ours");
+}
+
+#[tokio::test]
+async fn parts_changed_in_a_file_that_another_deleted_are_reported_not_dropped() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
     mount.write_at(handle, 4, b" and ours").await.unwrap();
     bucket.delete("f").await;
-    // What of the base is not in memory is gone with the object; here all of it was read.
-    let closed = mount.close(handle).await;
-    assert_eq!(errno(closed), libc::ESTALE);
+    assert_eq!(errno(mount.close(handle).await), libc::ESTALE);
     assert_eq!(bucket.body("f").await, None, "a delete is not undone");
+    let status = mount.fs.status();
+    assert_eq!(status.uncommitted_files, 1);
+    assert!(
+        status.failed["f"].contains("was deleted by somebody else"),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
