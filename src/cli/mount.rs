@@ -67,7 +67,7 @@ fn fail(error: anyhow::Error, report: Option<Report>) -> anyhow::Result<()> {
     let Some(report) = report else {
         return Err(error);
     };
-    report.failed(&format!("{error:#}"));
+    report.failed(&output::sentence(&error));
     std::process::exit(1);
 }
 

@@ -165,10 +165,12 @@ impl World {
                     Need::Checkpoint => self.checkpoint(),
                 }
             }
+            let index = |offset| usize::try_from(offset).unwrap();
+            let (start, end) = (index(piece.start()), index(piece.end()));
+            self.model.resize(self.model.len().max(end), 0);
+            self.model[start..end].fill(self.stamp);
             rest = ByteRange::new(piece.end(), rest.end());
         }
-        self.model.resize(self.model.len().max(at + len), 0);
-        self.model[at..at + len].fill(self.stamp);
     }
 
     fn read(&mut self, at: usize, end: usize) -> Vec<u8> {

@@ -16,9 +16,14 @@ fn content(seed: u64) -> Bytes {
     pattern(seed, 0, usize::try_from(LEN).unwrap()).into()
 }
 
+/// Too little to stream.
+fn two_cells(seed: u64) -> Bytes {
+    content(seed).slice(..2 * 64)
+}
+
 #[tokio::test]
 async fn a_failed_upload_keeps_the_data_and_the_second_commit_succeeds() {
-    let fixture = Fixture::tiny_with(1 << 20, 1 << 20).await;
+    let fixture = Fixture::roomy().await;
     let file = fixture.existing("a", b"old").await;
     let condition = Condition::IfVersion(file.base().unwrap().version);
     file.write(0, content(1)).await.unwrap();
@@ -44,8 +49,7 @@ async fn a_failed_upload_keeps_the_data_and_the_second_commit_succeeds() {
 
 #[tokio::test]
 async fn a_conflict_leaves_the_others_object_and_ours_can_go_elsewhere() {
-    for stream_after in [1 << 20, 2 * CELL] {
-        let fixture = Fixture::tiny_with(1 << 20, stream_after).await;
+    for fixture in [Fixture::roomy().await, Fixture::tiny().await] {
         let file = fixture.existing("a", b"old").await;
         let condition = Condition::IfVersion(file.base().unwrap().version);
         file.write(0, content(1)).await.unwrap();
@@ -120,7 +124,7 @@ async fn the_old_object_is_visible_until_the_commit_completes() {
 
 #[tokio::test]
 async fn without_room_and_without_a_bucket_a_write_says_so() {
-    let fixture = Fixture::tiny_with(0, 1 << 20).await;
+    let fixture = Fixture::tiny_with(0, 0).await;
     let file = fixture.file();
     let fails = Effect::FailBefore(ErrorKind::Denied);
     fixture.fault.inject(Rule::new(fails));
@@ -158,28 +162,36 @@ async fn a_file_longer_than_an_object_can_be_is_refused() {
 
 #[tokio::test]
 async fn what_memory_has_no_room_for_comes_back_from_staging() {
-    let fixture = Fixture::tiny_with(1 << 20, 1 << 20).await;
-    let (cold, hot) = (fixture.file(), fixture.file());
-    cold.write(0, content(1)).await.unwrap();
-    hot.write(0, content(2)).await.unwrap();
-    assert!(
-        cold.try_read(ByteRange::new(0, CELL)).is_none(),
-        "it went to staging"
-    );
-    assert_eq!(fixture.read_all(&cold).await, content(1));
+    let fixture = Fixture::tiny().await;
+    let files = [fixture.file(), fixture.file(), fixture.file()];
+    for (file, seed) in files.iter().zip(0..) {
+        file.write(0, two_cells(seed)).await.unwrap();
+    }
+    let first = ByteRange::new(0, CELL);
+    assert!(files[0].try_read(first).is_none(), "it went to staging");
+    assert!(files[2].try_read(first).is_some());
+    for (file, seed) in files.iter().zip(0..) {
+        assert_eq!(fixture.read_all(file).await, two_cells(seed));
+    }
+    files[0]
+        .write(3, Bytes::from_static(b"changed"))
+        .await
+        .unwrap();
+    let mut expected = two_cells(0).to_vec();
+    expected[3..10].copy_from_slice(b"changed");
+    assert_eq!(fixture.read_all(&files[0]).await, expected);
     assert_eq!(fixture.fault.calls().bytes_up, 0, "staging had room");
 }
 
 #[tokio::test]
 async fn many_half_written_files_do_not_block_each_other() {
-    let fixture = Fixture::tiny_with(1 << 20, 1 << 20).await;
+    let fixture = Fixture::tiny_with(0, 1 << 20).await;
     let files: Vec<_> = (0..32).map(|_| fixture.file()).collect();
     let writers = files.iter().zip(0..).map(|(file, seed)| {
         let file = std::sync::Arc::clone(file);
         tokio::spawn(async move {
-            for piece in 0..LEN / 16 {
-                let data = pattern(seed, piece * 16, 16).into();
-                file.write(piece * 16, data).await.unwrap();
+            for (at, piece) in (0..).step_by(16).zip(two_cells(seed).chunks(16)) {
+                file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
             }
         })
     });
@@ -187,7 +199,8 @@ async fn many_half_written_files_do_not_block_each_other() {
         writer.await.unwrap();
     }
     for (file, seed) in files.iter().zip(0..) {
-        assert_eq!(fixture.read_all(file).await, content(seed));
+        assert_eq!(fixture.read_all(file).await, two_cells(seed));
     }
     assert!(fixture.engine.memory_used_bytes() <= 4 * CELL);
+    assert_eq!(fixture.fault.calls().bytes_up, 0, "staging had room");
 }

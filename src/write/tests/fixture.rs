@@ -38,24 +38,29 @@ pub struct Fixture {
     pub volume: Arc<Volume>,
     pub engine: Arc<WriteEngine>,
     /// Holds journal and staging.
-    pub dir: TempDir,
+    _dir: TempDir,
 }
 
 impl Fixture {
-    /// Parts of 64 bytes, memory for four of them, a little staging.
+    /// Memory for four cells, which a file streams into when it has more than two, and staging
+    /// for some thirty.
     pub async fn tiny() -> Self {
-        Self::tiny_with(64 << 10, 4 * CELL).await
+        Self::tiny_with(0, 128 << 10).await
     }
 
-    pub async fn tiny_with(staging_bytes: u64, stream_after_bytes: u64) -> Self {
+    /// Memory for every file of a test: nothing spills, nothing streams.
+    pub async fn roomy() -> Self {
+        Self::tiny_with(256 * CELL, 0).await
+    }
+
+    pub async fn tiny_with(memory_bytes: u64, staging_bytes: u64) -> Self {
         let limits = Limits {
             part_bytes_min: CELL,
             ..Limits::S3
         };
         let config = WriteConfig {
-            memory_bytes: 0,
+            memory_bytes,
             staging_bytes,
-            stream_after_bytes,
             parallel_uploads: 3,
             ..WriteConfig::default()
         };
@@ -94,7 +99,7 @@ impl Fixture {
             fault,
             volume,
             engine,
-            dir,
+            _dir: dir,
         }
     }
 

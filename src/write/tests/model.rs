@@ -78,8 +78,8 @@ struct Run {
 }
 
 impl Run {
-    async fn new() -> Self {
-        let fixture = Fixture::tiny_with(48 << 10, 0).await;
+    async fn new(staging_bytes: u64) -> Self {
+        let fixture = Fixture::tiny_with(0, staging_bytes).await;
         let mut files = Vec::new();
         for index in 0..FILES {
             let name = format!("file{index}");
@@ -224,14 +224,17 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
-    fn files_hold_what_was_written(steps in prop::collection::vec(step(), 1..60)) {
+    fn files_hold_what_was_written(
+        staging in prop::sample::select(vec![0, 16 << 10, 1 << 20]),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .unwrap();
         runtime.block_on(async {
-            let mut run = Run::new().await;
+            let mut run = Run::new(staging).await;
             for step in &steps {
                 run.step(step).await;
             }
