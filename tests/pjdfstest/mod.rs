@@ -74,7 +74,7 @@ mod as_root {
 
         let judged = judge(&baseline, &mounted, &expected_failures());
         println!(
-            "pjdfstest: {} of {} cases that pass on the local disk pass on the mount ({} without link(2) are known not to)",
+            "pjdfstest: {} of {} cases that pass on the local disk pass on the mount ({} are known not to; those that call link(2) are not counted)",
             judged.passed,
             judged.cases,
             expected_failures().len()

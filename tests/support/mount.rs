@@ -57,8 +57,8 @@ impl Source {
         }
         command
             .env("AWS_EC2_METADATA_DISABLED", "true")
-            .env("AWS_CONFIG_FILE", state.join("no-config"))
-            .env("AWS_SHARED_CREDENTIALS_FILE", state.join("no-credentials"))
+            .env("AWS_CONFIG_FILE", "/dev/null")
+            .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
             .envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
