@@ -76,7 +76,9 @@ mod tests {
         };
         let told_text = told.to_string();
         assert_eq!(sentence(&told.into()), told_text);
-        let untold = Err::<(), _>(std::fmt::Error).context("b is shut").unwrap_err();
+        let untold = Err::<(), _>(std::fmt::Error)
+            .context("b is shut")
+            .unwrap_err();
         assert_eq!(sentence(&untold), format!("b is shut: {}", std::fmt::Error));
     }
 }
