@@ -48,7 +48,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn perform(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
-        Command::Mount(arguments) => mount::mount(config::MountConfig::from_arguments(arguments)?),
+        Command::Mount(arguments) => {
+            mount::mount(&config::MountConfig::from_arguments(&arguments)?)
+        }
         Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
         Command::Sync(arguments) => ask::sync(&arguments.mountpoint),
         Command::Status(arguments) => ask::status(&arguments.mountpoint, arguments.json),

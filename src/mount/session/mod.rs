@@ -154,8 +154,7 @@ impl Session {
             error => error,
         };
         for done in waiting {
-            let _client_left =
-                done.send(outcome.as_ref().map(|()| ()).map_err(ToString::to_string));
+            let _client_left = done.send(outcome.as_ref().copied().map_err(ToString::to_string));
         }
         self.control.drain().await;
         tracing::info!(

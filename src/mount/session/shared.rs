@@ -72,36 +72,22 @@ impl Controlled for Shared {
         }
     }
 
-    fn sync(
-        &self,
-        progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let fs = Arc::clone(&self.fs);
-        let timeout = self.setup.timeout;
-        async move {
-            let report = |done: SyncProgress| {
-                progress.send_replace(done.into());
-            };
-            flush(&fs, timeout, report)
-                .await
-                .map_err(|error| error.to_string())
-        }
+    async fn sync(self: Arc<Self>, progress: watch::Sender<Progress>) -> Result<(), String> {
+        self.flush(|done| {
+            progress.send_replace(done.into());
+        })
+        .await
+        .map_err(|error| error.to_string())
     }
 
-    fn unmount(
-        &self,
-        progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let requests = self.unmount.clone();
-        async move {
-            let (done, outcome) = oneshot::channel();
-            let ending = || "the mount is ending already".to_owned();
-            requests
-                .send(UnmountRequest { progress, done })
-                .await
-                .map_err(|_| ending())?;
-            outcome.await.unwrap_or_else(|_| Err(ending()))
-        }
+    async fn unmount(self: Arc<Self>, progress: watch::Sender<Progress>) -> Result<(), String> {
+        let (done, outcome) = oneshot::channel();
+        let ending = || "the mount is ending already".to_owned();
+        self.unmount
+            .send(UnmountRequest { progress, done })
+            .await
+            .map_err(|_| ending())?;
+        outcome.await.unwrap_or_else(|_| Err(ending()))
     }
 }
 
