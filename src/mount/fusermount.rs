@@ -198,7 +198,10 @@ mod tests {
             sentence("fusermount3: failed to open /dev/fuse: Permission denied"),
             "only root may open /dev/fuse on this system, so ordinary users cannot mount; as root, give it its usual mode with: chmod 666 /dev/fuse"
         );
-        assert_eq!(sentence("no such luck"), "mounting on /m failed: no such luck");
+        assert_eq!(
+            sentence("no such luck"),
+            "mounting on /m failed: no such luck"
+        );
     }
 
     #[test]

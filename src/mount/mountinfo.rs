@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 /// The type of our mounts.
 pub const FS_TYPE: &str = "fuse.cloakfs";
 
+const TABLE: &str = "/proc/self/mountinfo";
+
 /// One mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountEntry {
@@ -26,16 +28,22 @@ pub struct MountEntry {
 
 /// The uppermost mount at exactly `mountpoint`.
 pub fn mounted_at(mountpoint: &Path) -> io::Result<Option<MountEntry>> {
-    Ok(find(&fs::read("/proc/self/mountinfo")?, mountpoint))
+    Ok(stack_at(mountpoint)?.pop())
 }
 
-/// The last line for `mountpoint`: later mounts lie above earlier ones.
+/// All mounts at exactly `mountpoint`, the uppermost last.
+pub fn stack_at(mountpoint: &Path) -> io::Result<Vec<MountEntry>> {
+    Ok(stack(&fs::read(TABLE)?, mountpoint))
+}
+
+/// Later lines are mounts above earlier ones.
 #[must_use]
-pub fn find(table: &[u8], mountpoint: &Path) -> Option<MountEntry> {
+pub fn stack(table: &[u8], mountpoint: &Path) -> Vec<MountEntry> {
     table
         .split(|byte| *byte == b'\n')
         .filter_map(parse_line)
-        .rfind(|entry| entry.mountpoint == mountpoint)
+        .filter(|entry| entry.mountpoint == mountpoint)
+        .collect()
 }
 
 /// `36 35 98:0 /root /mountpoint rw,noatime master:1 - type source rw,user_id=0`; the fields
@@ -98,23 +106,27 @@ mod tests {
 
     use super::*;
 
-    const TABLE: &[u8] = b"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
+    const EXAMPLE: &[u8] = b"22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n\
         90 22 0:51 / /mnt/a\\040b rw,nosuid - fuse.cloakfs s3://bucket/x rw,user_id=1000,group_id=7\n\
         91 22 0:52 / /mnt/twice rw - tmpfs tmpfs rw\n\
         92 91 0:53 / /mnt/twice rw shared:9 master:2 - fuse.cloakfs dir:/d rw,user_id=0\n";
 
+    fn find(table: &[u8], mountpoint: &Path) -> Option<MountEntry> {
+        stack(table, mountpoint).pop()
+    }
+
     #[test]
     fn a_mount_is_found_with_its_source_and_owner() {
-        let entry = find(TABLE, Path::new("/mnt/a b")).unwrap();
+        let entry = find(EXAMPLE, Path::new("/mnt/a b")).unwrap();
         assert_eq!(entry.to_string(), "s3://bucket/x (fuse.cloakfs)");
         assert_eq!(entry.device, "0:51");
         assert_eq!(entry.user_id, Some(1000));
-        assert_eq!(find(TABLE, Path::new("/mnt")), None);
+        assert_eq!(find(EXAMPLE, Path::new("/mnt")), None);
     }
 
     #[test]
     fn of_two_mounts_at_one_place_the_upper_is_found() {
-        let entry = find(TABLE, Path::new("/mnt/twice")).unwrap();
+        let entry = find(EXAMPLE, Path::new("/mnt/twice")).unwrap();
         assert_eq!(entry.source, "dir:/d");
     }
 

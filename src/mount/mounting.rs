@@ -18,10 +18,10 @@ use std::path::{Path, PathBuf};
 
 use super::adapter::REQUEST_BYTES_MAX;
 use super::fusermount;
-use super::mountinfo::{self, FS_TYPE};
+use super::mountinfo::{self, FS_TYPE, MountEntry};
 use super::mountpoint::Mountpoint;
 
-pub(super) const DEVICE: &str = "/dev/fuse";
+const DEVICE: &str = "/dev/fuse";
 
 /// What the kernel is told beside source and place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +133,15 @@ pub struct Mounted {
     device: Option<String>,
 }
 
+/// Says at once that nothing can be mounted here, before anything else is asked.
+pub fn check_device() -> Result<(), MountError> {
+    if Path::new(DEVICE).exists() {
+        Ok(())
+    } else {
+        Err(MountError::NoDevice)
+    }
+}
+
 /// Mounts `source` at `mountpoint`; the descriptor is where the kernel's requests come from.
 /// Nothing may touch the mount before they are answered.
 pub fn mount(
@@ -167,23 +176,26 @@ impl Mounted {
     /// Unmounts, unless it was already. `lazily` also where it is in use: the mount is then gone
     /// for newcomers, and the session ends when the last user closes.
     pub fn unmount(&self, lazily: bool) -> Result<(), UnmountError> {
-        let there =
-            mountinfo::mounted_at(&self.mountpoint).map_err(|error| UnmountError::Failed {
-                mountpoint: self.mountpoint.clone(),
-                reason: error.to_string(),
-            })?;
-        let ours = there.is_some_and(|entry| {
-            entry.fs_type == FS_TYPE
-                && self
-                    .device
-                    .as_ref()
-                    .is_none_or(|device| *device == entry.device)
-        });
-        if ours {
-            unmount(&self.mountpoint, lazily)
-        } else {
-            Ok(())
+        let failed = |reason: String| UnmountError::Failed {
+            mountpoint: self.mountpoint.clone(),
+            reason,
+        };
+        let stack =
+            mountinfo::stack_at(&self.mountpoint).map_err(|error| failed(error.to_string()))?;
+        match stack.iter().rposition(|entry| self.is_ours(entry)) {
+            None => Ok(()),
+            Some(at) => match stack.get(at + 1) {
+                None => unmount(&self.mountpoint, lazily),
+                Some(above) => Err(failed(format!(
+                    "{above} is mounted above it; unmount that first"
+                ))),
+            },
         }
+    }
+
+    fn is_ours(&self, entry: &MountEntry) -> bool {
+        let device = self.device.as_ref();
+        entry.fs_type == FS_TYPE && device.is_none_or(|device| *device == entry.device)
     }
 
     /// The kernel starts every FUSE mount at 128 KiB of read-ahead and lets the filesystem only

@@ -66,8 +66,13 @@ impl Log {
         let filter = std::env::var(FILTER_VARIABLE).unwrap_or_else(|_| DEFAULT_FILTER.to_owned());
         let (subscriber, log) = build(destination, &filter)?;
         subscriber.try_init().map_err(|_| LogError::AlreadySetUp)?;
-        std::panic::set_hook(Box::new(|panic| {
+        let is_stderr = *destination == Destination::Stderr;
+        std::panic::set_hook(Box::new(move |panic| {
             tracing::error!("internal error, please report it: {panic}");
+            if !is_stderr {
+                // While a mount starts, this is what its user sees; later it leads nowhere.
+                let _gone = writeln!(io::stderr(), "internal error, please report it: {panic}");
+            }
         }));
         Ok(log)
     }

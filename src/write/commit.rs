@@ -31,8 +31,12 @@ impl DirtyFile {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
-        let (file, target, meta, condition) =
-            (self.shared(), target.clone(), meta.clone(), condition.clone());
+        let (file, target, meta, condition) = (
+            self.shared(),
+            target.clone(),
+            meta.clone(),
+            condition.clone(),
+        );
         let task = tokio::spawn(async move {
             let _alone = file.gate.write().await;
             file.pause_stream().await;
@@ -40,7 +44,8 @@ impl DirtyFile {
             file.state().paused = false;
             done
         });
-        task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()))
+        task.await
+            .unwrap_or_else(|died| resume_unwind(died.into_panic()))
     }
 
     /// Puts the whole content into a private object and makes that the base: afterwards no
@@ -54,7 +59,8 @@ impl DirtyFile {
             file.state().paused = false;
             done
         });
-        task.await.unwrap_or_else(|died| resume_unwind(died.into_panic()))
+        task.await
+            .unwrap_or_else(|died| resume_unwind(died.into_panic()))
     }
 
     async fn commit_alone(
@@ -72,10 +78,12 @@ impl DirtyFile {
             }
             Plan::Nothing => {
                 let steps = copies(size, self.engine.limits_for(size).copy_bytes_max);
-                self.send(&steps, base.as_ref(), target, meta, condition).await?
+                self.send(&steps, base.as_ref(), target, meta, condition)
+                    .await?
             }
             Plan::Multipart(steps) => {
-                self.send(&steps, base.as_ref(), target, meta, condition).await?
+                self.send(&steps, base.as_ref(), target, meta, condition)
+                    .await?
             }
         };
         let base = Base {
@@ -100,8 +108,7 @@ impl DirtyFile {
             let Some(stream) = state.stream.clone() else {
                 return Ok(());
             };
-            let needed =
-                state.table.has_remote() || state.table.size() > self.engine.stream_after;
+            let needed = state.table.has_remote() || state.table.size() > self.engine.stream_after;
             if !needed {
                 state.stream = None;
                 state.table.forget_uploads();
@@ -121,7 +128,9 @@ impl DirtyFile {
             if state.table.dirty().is_empty() || state.table.size() == 0 {
                 return Ok(());
             }
-            let stream = state.stream.get_or_insert_with(|| Stream::new(&self.engine));
+            let stream = state
+                .stream
+                .get_or_insert_with(|| Stream::new(&self.engine));
             Arc::clone(stream)
         };
         self.checkpoint_to(&stream).await
@@ -136,7 +145,9 @@ impl DirtyFile {
             unreachable!("a file with dirty bytes is a multipart upload when PUT is ruled out")
         };
         let upload = stream.upload(&self.engine).await?;
-        let parts = self.carry_out(&upload, &steps, base.as_ref(), Kind::Private).await?;
+        let parts = self
+            .carry_out(&upload, &steps, base.as_ref(), Kind::Private)
+            .await?;
         let completed = upload.complete(&parts, &Condition::None).await?;
         let base = Base {
             object: ObjectRef::Private(stream.name.clone()),
@@ -175,7 +186,11 @@ impl DirtyFile {
         condition: &Condition,
     ) -> Result<Committed> {
         let body = self.body(ByteRange::new(0, size)).await?;
-        Ok(self.engine.volume.put(target, meta, body, condition).await?)
+        Ok(self
+            .engine
+            .volume
+            .put(target, meta, body, condition)
+            .await?)
     }
 
     async fn send(
@@ -201,10 +216,12 @@ impl DirtyFile {
 
 /// A whole object in part copies of at most `piece` bytes.
 fn copies(size: u64, piece: u64) -> Vec<PartStep> {
-    let steps = (0..size.div_ceil(piece)).zip(1..).map(|(index, number)| PartStep {
-        number: PartNumber::new(number).expect("10,000 copies are more than any object"),
-        range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
-        how: PartSource::Copy,
-    });
+    let steps = (0..size.div_ceil(piece))
+        .zip(1..)
+        .map(|(index, number)| PartStep {
+            number: PartNumber::new(number).expect("10,000 copies are more than any object"),
+            range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
+            how: PartSource::Copy,
+        });
     steps.collect()
 }

@@ -90,7 +90,9 @@ impl WriteEngine {
     ) -> Result<Arc<Self>> {
         let cells = (config.memory_bytes / 4 * 3).max(CELLS_MIN * cell_bytes);
         let bodies = (config.memory_bytes / 4).max(2 * cell_bytes).div_ceil(PAGE);
-        let bodies_pages = u32::try_from(bodies).unwrap_or(u32::MAX >> 3).min(u32::MAX >> 3);
+        let bodies_pages = u32::try_from(bodies)
+            .unwrap_or(u32::MAX >> 3)
+            .min(u32::MAX >> 3);
         Ok(Arc::new(Self {
             volume,
             limits,
@@ -168,7 +170,9 @@ impl WriteEngine {
     pub(super) async fn reserve_body(&self, bytes: u64) -> OwnedSemaphorePermit {
         let pages = u32::try_from(bytes.div_ceil(PAGE)).unwrap_or(u32::MAX);
         let permits = Arc::clone(&self.bodies);
-        let permit = permits.acquire_many_owned(pages.min(self.bodies_pages)).await;
+        let permit = permits
+            .acquire_many_owned(pages.min(self.bodies_pages))
+            .await;
         permit.expect("the semaphore is never closed")
     }
 
@@ -238,7 +242,9 @@ impl WriteEngine {
     ) -> std::result::Result<(), StagingError> {
         let _turn = self.spills.acquire().await;
         let task = tokio::task::spawn_blocking(move || file.stage(id.cell, &buffer));
-        let staged = task.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
+        let staged = task
+            .await
+            .unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
         if staged? {
             self.pool.forget(id);
         }
@@ -255,18 +261,26 @@ impl WriteEngine {
             return Ok(());
         };
         let files: Vec<_> = self.files().values().filter_map(Weak::upgrade).collect();
-        if files.iter().map(|file| file.drop_staged_copies()).sum::<usize>() > 0 {
+        if files
+            .iter()
+            .map(|file| file.drop_staged_copies())
+            .sum::<usize>()
+            > 0
+        {
             return Ok(());
         }
         let largest = files.into_iter().max_by_key(|file| file.local_bytes());
         let Some(largest) = largest.filter(|file| file.local_bytes() > 0) else {
             return Err(full.into());
         };
-        largest.checkpoint().await.map_err(|upload| WriteError::NoSpace {
-            memory: ByteSize(self.pool.limit()),
-            staging: Arc::new(full),
-            upload: Box::new(upload),
-        })
+        largest
+            .checkpoint()
+            .await
+            .map_err(|upload| WriteError::NoSpace {
+                memory: ByteSize(self.pool.limit()),
+                staging: Arc::new(full),
+                upload: Box::new(upload),
+            })
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<u64, Weak<DirtyFile>>> {

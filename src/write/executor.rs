@@ -91,7 +91,9 @@ impl DirtyFile {
             PartSource::Copy => {
                 let base = base.expect("only a file with a base has parts to copy");
                 let (object, version) = (&base.object, &base.version);
-                Ok(upload.copy_part(step.number, object, version, step.range).await?)
+                Ok(upload
+                    .copy_part(step.number, object, version, step.range)
+                    .await?)
             }
             PartSource::Upload if kind == Kind::Direct => {
                 let body = self.body(step.range).await?;
@@ -101,7 +103,10 @@ impl DirtyFile {
                 let part = self.engine.limits.grid.part_at(step.range.start());
                 self.state().table.begin_part(part);
                 let sent = match self.body(step.range).await {
-                    Ok(body) => upload.upload_part(step.number, body).await.map_err(Into::into),
+                    Ok(body) => upload
+                        .upload_part(step.number, body)
+                        .await
+                        .map_err(Into::into),
                     Err(error) => Err(error),
                 };
                 let receipt = sent.as_ref().ok().cloned();

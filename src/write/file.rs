@@ -124,7 +124,10 @@ impl DirtyFile {
             let cell = loop {
                 let mut state = self.state();
                 let piece = state.table.first_piece(rest);
-                match state.table.write(piece.start(), slice(data, offset, piece), &mut supply) {
+                match state
+                    .table
+                    .write(piece.start(), slice(data, offset, piece), &mut supply)
+                {
                     Need::Nothing => {
                         rest = ByteRange::new(piece.end(), rest.end());
                         break state.table.cell_of(piece.start());
@@ -192,7 +195,12 @@ impl DirtyFile {
     /// When the base or staging cannot be read.
     pub async fn read(&self, range: ByteRange, reader: &dyn BaseReader) -> Result<Bytes> {
         loop {
-            let Filled { start, mut out, missing, base } = self.fill(range);
+            let Filled {
+                start,
+                mut out,
+                missing,
+                base,
+            } = self.fill(range);
             if missing.iter().any(|piece| matches!(piece, Missing::Remote)) {
                 self.checkpoint_to_reuse().await?;
                 continue;
@@ -228,8 +236,20 @@ impl DirtyFile {
             return Ok(Shared(buffer).into());
         }
         let permit = self.engine.reserve_body(range.len()).await;
-        let Filled { start, mut out, missing, base } = self.fill(range);
-        fetch(missing, base.as_ref(), &Direct(&self.engine.volume), start, &mut out).await?;
+        let Filled {
+            start,
+            mut out,
+            missing,
+            base,
+        } = self.fill(range);
+        fetch(
+            missing,
+            base.as_ref(),
+            &Direct(&self.engine.volume),
+            start,
+            &mut out,
+        )
+        .await?;
         Ok(Bytes::from_owner(Body {
             bytes: out,
             _permit: permit,
@@ -268,7 +288,10 @@ impl DirtyFile {
 
     pub(super) fn forget(&self, cells: Vec<u64>) {
         for cell in cells {
-            self.engine.pool.forget(CellId { file: self.id, cell });
+            self.engine.pool.forget(CellId {
+                file: self.id,
+                cell,
+            });
         }
     }
 
@@ -288,7 +311,10 @@ impl DirtyFile {
     }
 
     fn touch(&self, cell: u64) {
-        let id = CellId { file: self.id, cell };
+        let id = CellId {
+            file: self.id,
+            cell,
+        };
         self.engine.pool.touch(id, || self.me.clone());
     }
 
@@ -382,7 +408,10 @@ impl AsRef<[u8]> for Body {
 }
 
 fn is_gone(error: &WriteError) -> bool {
-    matches!(error.kind(), Some(ErrorKind::Precondition | ErrorKind::NotFound))
+    matches!(
+        error.kind(),
+        Some(ErrorKind::Precondition | ErrorKind::NotFound)
+    )
 }
 
 /// Brings what is `missing` into `out`, which begins at `start` in the file.
@@ -416,7 +445,9 @@ async fn fetch(
 
 async fn load(slot: Arc<StagedSlot>, range: ByteRange) -> Result<Bytes> {
     let task = tokio::task::spawn_blocking(move || slot.load_range(range));
-    let loaded = task.await.unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
+    let loaded = task
+        .await
+        .unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
     Ok(loaded?.into())
 }
 

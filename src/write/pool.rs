@@ -64,7 +64,10 @@ impl<T: Clone> Pool<T> {
 
     /// A lease of `bytes`, if there is room for it now.
     pub(super) fn try_reserve(&self, bytes: u64) -> Option<Lease> {
-        assert!(bytes <= self.budget.limit, "one lease is longer than the whole budget");
+        assert!(
+            bytes <= self.budget.limit,
+            "one lease is longer than the whole budget"
+        );
         let mut used = lock(&self.budget.used);
         if bytes > self.budget.limit - *used {
             return None;

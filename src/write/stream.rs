@@ -42,7 +42,11 @@ impl Stream {
     pub(super) async fn upload(&self, engine: &WriteEngine) -> Result<Arc<Upload>> {
         let begin = || async {
             let target = UploadTarget::Private(self.name.clone());
-            engine.volume.begin_upload(&target, &private_meta()).await.map(Arc::new)
+            engine
+                .volume
+                .begin_upload(&target, &private_meta())
+                .await
+                .map(Arc::new)
         };
         Ok(Arc::clone(self.upload.get_or_try_init(begin).await?))
     }
@@ -67,7 +71,9 @@ impl DirtyFile {
             let Some((part, range)) = state.table.next_ready() else {
                 return;
             };
-            let stream = state.stream.get_or_insert_with(|| Stream::new(&self.engine));
+            let stream = state
+                .stream
+                .get_or_insert_with(|| Stream::new(&self.engine));
             let stream = Arc::clone(stream);
             state.in_flight += 1;
             drop(state);
@@ -118,7 +124,11 @@ impl DirtyFile {
             let mut state = self.state();
             state.in_flight -= 1;
             // Changes that were discarded meanwhile took their stream with them.
-            if state.stream.as_ref().is_some_and(|now| Arc::ptr_eq(now, &stream)) {
+            if state
+                .stream
+                .as_ref()
+                .is_some_and(|now| Arc::ptr_eq(now, &stream))
+            {
                 if let Err(error) = &sent {
                     state.paused = true;
                     tracing::warn!(
@@ -157,7 +167,10 @@ impl DirtyFile {
         let cell_bytes = self.engine.cell_bytes;
         for cell in range.start() / cell_bytes..range.end().div_ceil(cell_bytes) {
             if matches!(self.evict(cell), Evicted::Dropped) {
-                self.engine.pool.forget(CellId { file: self.id, cell });
+                self.engine.pool.forget(CellId {
+                    file: self.id,
+                    cell,
+                });
             }
         }
     }

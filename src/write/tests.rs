@@ -1,0 +1,6 @@
+//! The engine over a store in memory: small parts, so that every byte can be compared.
+
+mod faults;
+mod fixture;
+mod model;
+mod streaming;

@@ -113,10 +113,11 @@ mod tests {
 
     #[test]
     fn a_layer_that_the_page_ranks_otherwise_is_found() {
-        let mut page: String = RANKS
+        let rows: Vec<String> = RANKS
             .iter()
-            .map(|(module, rank)| format!("| {rank} | `{module}` | what it is |\n"))
+            .map(|(module, rank)| format!("| {rank} | `{module}` | what it is |"))
             .collect();
+        let mut page = rows.join("\n");
         assert_eq!(missing_layers(&page), [""; 0]);
         page = page.replace("| 1 | `cache`", "| 2 | `cache`");
         assert_eq!(

@@ -54,7 +54,7 @@ impl Tree {
     /// The Rust files below `folder`, which ends in `/`.
     pub fn rust(&self, folder: &str) -> impl Iterator<Item = Source<'_>> {
         self.files()
-            .filter(move |(path, _)| path.starts_with(folder) && path.ends_with(".rs"))
+            .filter(move |(path, _)| path.starts_with(folder) && is_rust(path))
             .map(|(path, text)| Source::new(path, text))
     }
 }
@@ -99,6 +99,12 @@ impl<'t> Source<'t> {
     }
 }
 
+pub fn is_rust(path: &str) -> bool {
+    Path::new(path)
+        .extension()
+        .is_some_and(|ending| ending == "rs")
+}
+
 pub fn is_ident(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
@@ -128,16 +134,13 @@ fn code_only(text: &str) -> String {
     while let Some(c) = rest.chars().next() {
         let after_ident = code.chars().next_back().is_some_and(is_ident);
         let blanked = comment_len(rest).or_else(|| literal_len(rest, after_ident));
-        match blanked {
-            Some(len) => {
-                let (gone, left) = rest.split_at(len);
-                code.extend(gone.chars().map(|c| if c == '\n' { c } else { ' ' }));
-                rest = left;
-            }
-            None => {
-                code.push(c);
-                rest = &rest[c.len_utf8()..];
-            }
+        if let Some(len) = blanked {
+            let (gone, left) = rest.split_at(len);
+            code.extend(gone.chars().map(|c| if c == '\n' { c } else { ' ' }));
+            rest = left;
+        } else {
+            code.push(c);
+            rest = &rest[c.len_utf8()..];
         }
     }
     code

@@ -106,7 +106,7 @@ impl Store for MemStore {
         let mut bucket = self.bucket();
         rules::check_condition(operation, key, &options.condition, bucket.etag(key))?;
         let stored = Stored {
-            body,
+            body: Bytes::copy_from_slice(&body),
             etag: self.fresh_etag(),
             last_modified: self.now(),
             attributes: options.attributes,
@@ -152,6 +152,8 @@ impl Store for MemStore {
         )?;
         let mut bucket = self.bucket();
         let upload = bucket.upload(operation, key, upload)?;
+        // A copy: a caller's buffer is the caller's again when the request ends.
+        let body = Bytes::copy_from_slice(&body);
         Ok(self.add_part(upload, number, body))
     }
 

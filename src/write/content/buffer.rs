@@ -51,7 +51,11 @@ impl Shape {
 impl Buffer {
     /// An empty buffer; `lease` pays for exactly the capacity.
     pub(super) fn new(shape: Shape, lease: Lease) -> Self {
-        debug_assert_eq!(lease.bytes(), shape.capacity, "the budget pays for the capacity");
+        debug_assert_eq!(
+            lease.bytes(),
+            shape.capacity,
+            "the budget pays for the capacity"
+        );
         Self {
             start: shape.start,
             bytes: Vec::with_capacity(index(shape.capacity)),
@@ -86,7 +90,10 @@ impl Buffer {
     pub(super) fn put(&mut self, offset: u64, data: &[u8]) {
         let at = index(offset - self.start);
         let end = at + data.len();
-        debug_assert!(end as u64 <= self.lease.bytes(), "unpaid growth of a buffer");
+        debug_assert!(
+            end as u64 <= self.lease.bytes(),
+            "unpaid growth of a buffer"
+        );
         if at >= self.bytes.len() {
             self.bytes.resize(at, 0);
             self.bytes.extend_from_slice(data);

@@ -48,7 +48,10 @@ enum Content<S> {
 enum PartState {
     /// `stale`: written again since the upload began.
     Uploading { stale: bool },
-    Uploaded { receipt: PartReceipt, range: ByteRange },
+    Uploaded {
+        receipt: PartReceipt,
+        range: ByteRange,
+    },
 }
 
 /// What a write must be given before it can be done.
@@ -157,7 +160,9 @@ impl<S> Table<S> {
     }
 
     pub(crate) fn has_remote(&self) -> bool {
-        self.cells.values().any(|content| matches!(content, Content::Remote))
+        self.cells
+            .values()
+            .any(|content| matches!(content, Content::Remote))
     }
 
     /// The same bytes are somewhere else now.
@@ -182,8 +187,12 @@ impl<S> Table<S> {
         let number = self.cell_of(offset);
         let cell = self.cell_range(number);
         debug_assert!(cell.contains_range(piece), "a piece is within one cell");
-        let replaces = !self.dirty.intersects(ByteRange::new(cell.start(), piece.start()))
-            && !self.dirty.intersects(ByteRange::new(piece.end(), cell.end()));
+        let replaces = !self
+            .dirty
+            .intersects(ByteRange::new(cell.start(), piece.start()))
+            && !self
+                .dirty
+                .intersects(ByteRange::new(piece.end(), cell.end()));
         if self.loses_remote(number, replaces) {
             return Need::Checkpoint;
         }
@@ -207,7 +216,11 @@ impl<S> Table<S> {
                 let Some(lease) = take(supply, shape.capacity) else {
                     return Need::Room(shape.capacity);
                 };
-                if replaces { Buffer::new(shape, lease) } else { held.reshaped(shape, lease) }
+                if replaces {
+                    Buffer::new(shape, lease)
+                } else {
+                    held.reshaped(shape, lease)
+                }
             }
             Some(Content::Staged { slot, hull }) if !replaces => {
                 let shape = Shape::of(union(*hull, piece), cell);
@@ -264,8 +277,9 @@ impl<S> Table<S> {
                     *stale = true;
                 }
             }
-            self.parts
-                .retain(|number, state| *number < part || matches!(state, PartState::Uploading { .. }));
+            self.parts.retain(|number, state| {
+                *number < part || matches!(state, PartState::Uploading { .. })
+            });
             self.ready.split_off(&part);
         }
         if size != self.size {
@@ -280,8 +294,17 @@ impl<S> Table<S> {
     pub(crate) fn fill(&self, range: ByteRange, out: &mut [u8]) -> Vec<Missing<S>> {
         let mut missing = Vec::new();
         let mut clean_from = range.start();
-        for gap in self.dirty.gaps(range).chain([ByteRange::new(range.end(), range.end())]) {
-            self.fill_dirty(ByteRange::new(clean_from, gap.start()), range, out, &mut missing);
+        for gap in self
+            .dirty
+            .gaps(range)
+            .chain([ByteRange::new(range.end(), range.end())])
+        {
+            self.fill_dirty(
+                ByteRange::new(clean_from, gap.start()),
+                range,
+                out,
+                &mut missing,
+            );
             if let Some(base) = gap.intersection(ByteRange::new(0, self.base_valid)) {
                 missing.push(Missing::Base(base));
             }
@@ -293,9 +316,7 @@ impl<S> Table<S> {
     /// The buffer that is exactly `range`, all of it dirty.
     pub(crate) fn whole(&self, range: ByteRange) -> Option<Arc<Buffer>> {
         match self.cells.get(&self.cell_of(range.start())) {
-            Some(Content::Memory(buffer))
-                if buffer.hull() == range && self.dirty.covers(range) =>
-            {
+            Some(Content::Memory(buffer)) if buffer.hull() == range && self.dirty.covers(range) => {
                 Some(Arc::clone(buffer))
             }
             _ => None,
@@ -342,9 +363,14 @@ impl<S> Table<S> {
 
     /// Gives up the staged copies of uploaded cells; how many there were.
     pub(crate) fn drop_staged_copies(&mut self) -> usize {
-        let staged = self.cells.iter().filter(|(_, cell)| matches!(cell, Content::Staged { .. }));
+        let staged = self
+            .cells
+            .iter()
+            .filter(|(_, cell)| matches!(cell, Content::Staged { .. }));
         let numbers: Vec<u64> = staged.map(|(number, _)| *number).collect();
-        let uploaded = numbers.into_iter().filter(|number| self.is_uploaded(*number));
+        let uploaded = numbers
+            .into_iter()
+            .filter(|number| self.is_uploaded(*number));
         let uploaded: Vec<u64> = uploaded.collect();
         for number in &uploaded {
             self.cells.insert(*number, Content::Remote);
@@ -361,14 +387,16 @@ impl<S> Table<S> {
         };
         let part = self.ready.iter().find(left).copied()?;
         self.ready.remove(&part);
-        self.parts.insert(part, PartState::Uploading { stale: false });
+        self.parts
+            .insert(part, PartState::Uploading { stale: false });
         Some((part, self.grid.range(part)))
     }
 
     /// A part that the commit uploads.
     pub(crate) fn begin_part(&mut self, part: PartIndex) {
         self.ready.remove(&part);
-        self.parts.insert(part, PartState::Uploading { stale: false });
+        self.parts
+            .insert(part, PartState::Uploading { stale: false });
     }
 
     /// An upload of a part ended; `None` when it failed.
@@ -383,7 +411,8 @@ impl<S> Table<S> {
         };
         match receipt {
             Some(receipt) if !stale => {
-                self.parts.insert(part, PartState::Uploaded { receipt, range });
+                self.parts
+                    .insert(part, PartState::Uploaded { receipt, range });
             }
             None if !stale && range == self.grid.range(part) && self.dirty.covers(range) => {
                 self.ready.insert(part);
@@ -472,8 +501,7 @@ impl<S> Table<S> {
     fn loses_remote(&self, number: u64, replaces: bool) -> bool {
         let part = self.grid.range(self.grid.part_at(number * self.cell_bytes));
         self.cells_of(part).any(|cell| {
-            (cell != number || !replaces)
-                && matches!(self.cells.get(&cell), Some(Content::Remote))
+            (cell != number || !replaces) && matches!(self.cells.get(&cell), Some(Content::Remote))
         })
     }
 
@@ -499,10 +527,7 @@ impl<S> Table<S> {
                 }
                 Some(Content::Staged { slot, hull }) => missing.push(Missing::Staged {
                     slot: Arc::clone(slot),
-                    from: ByteRange::new(
-                        piece.start() - hull.start(),
-                        piece.end() - hull.start(),
-                    ),
+                    from: ByteRange::new(piece.start() - hull.start(), piece.end() - hull.start()),
                     to: piece,
                 }),
                 Some(Content::Remote) => missing.push(Missing::Remote),

@@ -1,0 +1,244 @@
+//! Random changes, commits and failures against a vector.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::fixture::{Fixture, meta, path, pattern};
+use crate::store::ErrorKind;
+use crate::store::fault::{Effect, Rule};
+use crate::volume::{Condition, Version};
+use crate::write::DirtyFile;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Write {
+        file: usize,
+        at: u64,
+        len: usize,
+    },
+    /// Where the last write ended.
+    Append {
+        file: usize,
+        len: usize,
+    },
+    Truncate {
+        file: usize,
+        size: u64,
+    },
+    Read {
+        file: usize,
+        at: u64,
+        len: u64,
+    },
+    Commit {
+        file: usize,
+    },
+    /// A commit during which this share of calls fails.
+    FailingCommit {
+        file: usize,
+        per_million: u32,
+    },
+    /// Uploads fail until the next commit.
+    Outage,
+}
+
+const FILES: usize = 3;
+const SIZE_MAX: u64 = 30 * super::fixture::CELL;
+
+fn step() -> impl Strategy<Value = Step> {
+    let file = 0..FILES;
+    prop_oneof![
+        6 => (file.clone(), 0..SIZE_MAX - 300, 1..300_usize)
+            .prop_map(|(file, at, len)| Step::Write { file, at, len }),
+        6 => (file.clone(), 1..200_usize).prop_map(|(file, len)| Step::Append { file, len }),
+        1 => (file.clone(), 0..SIZE_MAX).prop_map(|(file, size)| Step::Truncate { file, size }),
+        3 => (file.clone(), 0..SIZE_MAX, 1..400_u64)
+            .prop_map(|(file, at, len)| Step::Read { file, at, len }),
+        1 => file.clone().prop_map(|file| Step::Commit { file }),
+        1 => (file, 100_000..900_000_u32)
+            .prop_map(|(file, per_million)| Step::FailingCommit { file, per_million }),
+        1 => Just(Step::Outage),
+    ]
+}
+
+struct Opened {
+    name: String,
+    file: Arc<DirtyFile>,
+    model: Vec<u8>,
+    committed: Vec<u8>,
+    version: Option<Version>,
+}
+
+struct Run {
+    fixture: Fixture,
+    files: Vec<Opened>,
+    stamp: u64,
+}
+
+impl Run {
+    async fn new(staging_bytes: u64) -> Self {
+        let fixture = Fixture::tiny_with(0, staging_bytes).await;
+        let mut files = Vec::new();
+        for index in 0..FILES {
+            let name = format!("file{index}");
+            let content = pattern(99, 0, index * 500);
+            let existing = index > 0;
+            let file = match existing {
+                true => fixture.existing(&name, &content).await,
+                false => fixture.file(),
+            };
+            let version = file.base().map(|base| base.version);
+            let committed = content.clone();
+            files.push(Opened {
+                name,
+                file,
+                model: content,
+                committed,
+                version,
+            });
+        }
+        Self {
+            fixture,
+            files,
+            stamp: 0,
+        }
+    }
+
+    async fn step(&mut self, step: &Step) {
+        match *step {
+            Step::Write { file, at, len } => self.write(file, at, len).await,
+            Step::Append { file, len } => {
+                let at = self.files[file].model.len() as u64;
+                if at + (len as u64) < SIZE_MAX {
+                    self.write(file, at, len).await;
+                }
+            }
+            Step::Truncate { file, size } => {
+                let opened = &mut self.files[file];
+                if opened.file.truncate(size).await.is_err() {
+                    self.fixture.fault.clear();
+                    opened.file.truncate(size).await.unwrap();
+                }
+                opened.model.resize(usize::try_from(size).unwrap(), 0);
+            }
+            Step::Read { file, at, len } => {
+                self.fixture.fault.clear();
+                let opened = &self.files[file];
+                let end = (at + len).min(opened.model.len() as u64);
+                let at = at.min(end);
+                let read = self.fixture.read(&opened.file, at, at + len).await;
+                let index = |offset| usize::try_from(offset).unwrap();
+                assert_eq!(read, opened.model[index(at)..index(end)], "{step:?}");
+            }
+            Step::Commit { file } => {
+                self.fixture.fault.clear();
+                self.commit(file).await.unwrap();
+            }
+            Step::FailingCommit { file, per_million } => {
+                let fails = Effect::FailBefore(ErrorKind::Denied);
+                self.fixture
+                    .fault
+                    .inject(Rule::new(fails).per_million(per_million));
+                let dirty = self.files[file].file.is_dirty();
+                let done = self.commit(file).await;
+                self.fixture.fault.clear();
+                if done.is_err() {
+                    assert_eq!(self.files[file].file.is_dirty(), dirty);
+                    self.assert_stored(file).await;
+                }
+            }
+            Step::Outage => {
+                let fails = Effect::FailBefore(ErrorKind::Unavailable);
+                self.fixture.fault.inject(Rule::new(fails));
+            }
+        }
+        let memory = self.fixture.engine.memory_used_bytes();
+        assert!(memory <= self.fixture.engine.memory_limit_bytes());
+    }
+
+    async fn write(&mut self, file: usize, at: u64, len: usize) {
+        self.stamp += 1;
+        let data = Bytes::from(pattern(self.stamp, at, len));
+        let opened = &mut self.files[file];
+        let written = match opened.file.try_write(at, &data) {
+            Some(written) => written,
+            None => opened.file.write(at, data.clone()).await,
+        };
+        if written.is_err() {
+            // There was no room and no bucket: when there is one again, the write succeeds.
+            self.fixture.fault.clear();
+            opened.file.write(at, data.clone()).await.unwrap();
+        }
+        let at = usize::try_from(at).unwrap();
+        opened.model.resize(opened.model.len().max(at + len), 0);
+        opened.model[at..at + len].copy_from_slice(&data);
+    }
+
+    async fn commit(&mut self, file: usize) -> crate::write::Result<()> {
+        let opened = &mut self.files[file];
+        let condition = match &opened.version {
+            Some(version) => Condition::IfVersion(version.clone()),
+            None => Condition::IfAbsent,
+        };
+        let committed = opened
+            .file
+            .commit(&path(&opened.name), &meta(), &condition)
+            .await?;
+        opened.version = Some(committed.version.clone());
+        opened.committed.clone_from(&opened.model);
+        assert!(!opened.file.is_dirty());
+        assert_eq!(opened.file.dirty_bytes(), 0);
+        assert_eq!(
+            opened.file.base().map(|base| base.version),
+            Some(committed.version)
+        );
+        self.assert_stored(file).await;
+        Ok(())
+    }
+
+    /// The bucket shows what was committed last, whole.
+    async fn assert_stored(&self, file: usize) {
+        let opened = &self.files[file];
+        if opened.version.is_some() {
+            let stored = self.fixture.stored(&opened.name).await;
+            assert_eq!(stored, opened.committed, "{}", opened.name);
+        }
+    }
+
+    async fn finish(mut self) {
+        self.fixture.fault.clear();
+        for file in 0..FILES {
+            let opened = &self.files[file];
+            assert_eq!(self.fixture.read_all(&opened.file).await, opened.model);
+            self.commit(file).await.unwrap();
+        }
+        assert_eq!(self.fixture.engine.memory_used_bytes(), 0);
+        self.files.clear();
+        self.fixture.assert_clean().await;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+
+    #[test]
+    fn files_hold_what_was_written(
+        staging in prop::sample::select(vec![0, 16 << 10, 1 << 20]),
+        steps in prop::collection::vec(step(), 1..60),
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let mut run = Run::new(staging).await;
+            for step in &steps {
+                run.step(step).await;
+            }
+            run.finish().await;
+        });
+    }
+}

@@ -1,0 +1,299 @@
+//! Large files: uploads before the commit, bounded memory, checkpoints.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::fixture::{CELL, Fixture, eventually, meta, path, pattern};
+use crate::base::range::ByteRange;
+use crate::store::fault::{Effect, Rule};
+use crate::store::{ErrorKind, Operation};
+use crate::volume::Condition;
+use crate::write::WriteConfig;
+
+const MIB: u64 = 1 << 20;
+
+fn content(seed: u64, cells: u64) -> Bytes {
+    pattern(seed, 0, usize::try_from(cells * CELL).unwrap()).into()
+}
+
+#[tokio::test]
+async fn a_small_file_is_one_put_and_a_medium_one_uploads_at_its_key() {
+    let fixture = Fixture::roomy().await;
+    let file = fixture.file();
+    file.write(0, content(1, 1)).await.unwrap();
+    let before = fixture.fault.calls();
+    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    let small = fixture.fault.calls().since(&before);
+    assert_eq!(
+        (small.total(), small.of(Operation::PutObject)),
+        (1, 1),
+        "{small}"
+    );
+    file.write(CELL, content(2, 1)).await.unwrap();
+    let before = fixture.fault.calls();
+    file.commit(&path("a"), &meta(), &Condition::None)
+        .await
+        .unwrap();
+    let medium = fixture.fault.calls().since(&before);
+    assert_eq!(
+        medium.of(Operation::UploadPartCopy),
+        1,
+        "the first part is clean: {medium}"
+    );
+    assert_eq!(medium.of(Operation::UploadPart), 1, "{medium}");
+    assert_eq!(medium.of(Operation::CompleteMultipartUpload), 1, "{medium}");
+    assert_eq!(medium.bytes_up, CELL, "{medium}");
+    assert_eq!(
+        fixture.stored("a").await,
+        [content(1, 1), content(2, 1)].concat()
+    );
+}
+
+#[tokio::test]
+async fn clean_gaps_of_a_changed_part_are_read_in_one_request() {
+    let fixture = Fixture::roomy().await;
+    let old = content(1, 3);
+    let file = fixture.existing("a", &old).await;
+    let mut model = old.to_vec();
+    for at in (0..CELL).step_by(4) {
+        file.write(at, Bytes::from_static(b"!!")).await.unwrap();
+        let at = usize::try_from(at).unwrap();
+        model[at..at + 2].copy_from_slice(b"!!");
+    }
+    let before = fixture.fault.calls();
+    file.commit(&path("a"), &meta(), &Condition::None)
+        .await
+        .unwrap();
+    let calls = fixture.fault.calls().since(&before);
+    assert_eq!(calls.of(Operation::GetObject), 1, "{calls}");
+    assert_eq!(calls.bytes_up, CELL, "{calls}");
+    assert_eq!(fixture.stored("a").await, model);
+}
+
+#[tokio::test]
+async fn a_large_file_goes_up_while_it_is_written() {
+    let fixture = Fixture::tiny().await;
+    let file = fixture.file();
+    let data = content(1, 20);
+    let uploads = || fixture.fault.calls().of(Operation::UploadPart);
+    for (at, piece) in (0..).step_by(16).zip(data.chunks(16)) {
+        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    // Parts of the grid: 3 of one cell, 3 of two, and two of four with the last still open.
+    eventually("uploads before the commit", || uploads() >= 8).await;
+    assert_eq!(
+        fixture.mem.keys(),
+        Vec::<String>::new(),
+        "nothing is visible"
+    );
+    let before = fixture.fault.calls();
+    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    let calls = fixture.fault.calls().since(&before);
+    assert!(calls.bytes_up <= 4 * CELL, "what was up stays up: {calls}");
+    assert_eq!(fixture.stored("a").await, data);
+    let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
+    assert_eq!(
+        stat.meta.attributes.uid, 7,
+        "with the attributes of the commit"
+    );
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn memory_and_staging_stay_bounded_whatever_the_length() {
+    let fixture = Fixture::tiny_with(0, 0).await;
+    let file = fixture.file();
+    let data = content(1, 40);
+    for (at, piece) in (0..).step_by(48).zip(data.chunks(48)) {
+        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+        assert!(fixture.engine.memory_used_bytes() <= 4 * CELL);
+    }
+    // Uploaded bytes are not here any more: reading or changing them checkpoints.
+    assert_eq!(fixture.read(&file, 0, CELL).await, data[..64]);
+    file.write(5, Bytes::from_static(b"changed")).await.unwrap();
+    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    let mut expected = data.to_vec();
+    expected[5..12].copy_from_slice(b"changed");
+    assert_eq!(fixture.stored("a").await, expected);
+    drop(file);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_part_that_is_rewritten_after_its_upload_goes_up_again() {
+    let fixture = Fixture::tiny().await;
+    let file = fixture.file();
+    file.write(0, content(1, 4)).await.unwrap();
+    file.write(4 * CELL, Bytes::from_static(b"tail"))
+        .await
+        .unwrap();
+    eventually("streaming", || {
+        fixture.fault.calls().of(Operation::UploadPart) >= 3
+    })
+    .await;
+    file.write(10, Bytes::from_static(b"patched"))
+        .await
+        .unwrap();
+    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    let mut expected = [content(1, 4), Bytes::from_static(b"tail")].concat();
+    expected[10..17].copy_from_slice(b"patched");
+    assert_eq!(fixture.stored("a").await, expected);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_failed_stream_is_finished_by_the_commit() {
+    let fixture = Fixture::tiny().await;
+    let file = fixture.file();
+    let fails = Rule::new(Effect::FailBefore(ErrorKind::Throttled)).on(Operation::UploadPart);
+    fixture.fault.inject(fails.after(1).times(1));
+    let data = content(1, 12);
+    for (at, piece) in (0..).step_by(16).zip(data.chunks(16)) {
+        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored("a").await, data);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn what_is_discarded_leaves_nothing_behind() {
+    for checkpointed in [false, true] {
+        let fixture = Fixture::tiny_with(0, 0).await;
+        let file = fixture.file();
+        file.write(0, content(1, 20)).await.unwrap();
+        if checkpointed {
+            fixture.read(&file, 0, CELL).await;
+        }
+        eventually("the stream pauses", || file.state().in_flight == 0).await;
+        file.discard();
+        assert_eq!(fixture.engine.memory_used_bytes(), 0);
+        fixture.assert_clean().await;
+    }
+}
+
+#[tokio::test]
+async fn a_base_that_moved_is_read_where_it_is_now() {
+    let fixture = Fixture::tiny().await;
+    let old = content(1, 6);
+    let file = fixture.existing("a", &old).await;
+    file.write(0, Bytes::from_static(b"new")).await.unwrap();
+    let moved = fixture.existing("b", &old).await.base().unwrap();
+    fixture.volume.delete(&path("a")).await.unwrap();
+    file.set_base(moved);
+    let mut expected = old.to_vec();
+    expected[..3].copy_from_slice(b"new");
+    assert_eq!(fixture.read_all(&file).await, expected);
+    file.commit(&path("b"), &meta(), &Condition::None)
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored("b").await, expected);
+}
+
+#[tokio::test]
+async fn two_writers_and_a_committer_share_a_file() {
+    let fixture = Fixture::tiny().await;
+    let file = fixture.file();
+    let halves: Vec<_> = [0, 16 * CELL]
+        .map(|start| {
+            let file = Arc::clone(&file);
+            tokio::spawn(async move {
+                for at in (start..start + 16 * CELL).step_by(24) {
+                    let len = 24.min(start + 16 * CELL - at);
+                    let data = pattern(3, at, usize::try_from(len).unwrap());
+                    file.write(at, data.into()).await.unwrap();
+                }
+            })
+        })
+        .into();
+    for _ in 0..5 {
+        file.commit(&path("a"), &meta(), &Condition::None)
+            .await
+            .unwrap();
+    }
+    for half in halves {
+        half.await.unwrap();
+    }
+    file.commit(&path("a"), &meta(), &Condition::None)
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored("a").await, pattern(3, 0, 32 * 64));
+    drop(file);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn appends_never_overlap() {
+    let fixture = Fixture::tiny().await;
+    let file = fixture.file();
+    let writers = (b'a'..=b'h').map(|letter| {
+        let file = Arc::clone(&file);
+        tokio::spawn(async move {
+            for _ in 0..20 {
+                file.append(Bytes::from(vec![letter; 7])).await.unwrap();
+            }
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
+        writer.await.unwrap();
+    }
+    let written = fixture.read_all(&file).await;
+    assert_eq!(written.len(), 8 * 20 * 7);
+    assert!(
+        written
+            .chunks(7)
+            .all(|record| record.iter().all(|byte| *byte == record[0]))
+    );
+}
+
+/// Memory as a mount would have it, and a file several times as long.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_larger_than_memory_and_staging_goes_through() {
+    let config = WriteConfig {
+        memory_bytes: 48 * MIB,
+        staging_bytes: 0,
+        ..WriteConfig::default()
+    };
+    let fixture = Fixture::real(config).await;
+    let file = fixture.file();
+    let block = Bytes::from(pattern(1, 0, 1 << 20));
+    let blocks = 256;
+    for at in 0..blocks {
+        let offset = at * MIB;
+        let at_once = file.try_write(offset, &block);
+        if at_once.is_none() {
+            file.write(offset, block.clone()).await.unwrap();
+        }
+        assert!(fixture.engine.memory_used_bytes() <= 48 * MIB);
+    }
+    file.commit(&path("large"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    let base = file.base().unwrap();
+    for at in (0..blocks).step_by(17) {
+        let range = ByteRange::new(at * MIB, (at + 1) * MIB);
+        let stored = fixture
+            .volume
+            .read(&base.object, &base.version, range)
+            .await
+            .unwrap();
+        assert_eq!(stored, block);
+    }
+    let calls = fixture.fault.calls();
+    assert!(
+        calls.of(Operation::UploadPart) == 32,
+        "each part went up once: {calls}"
+    );
+    fixture.assert_clean().await;
+}
