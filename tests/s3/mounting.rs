@@ -1,8 +1,6 @@
 //! The sentences for what is wrong when a bucket is mounted, from real servers.
 
-use cloakfs::store::s3::{
-    BucketFacts, ConnectError, RequestedEncryption, S3Config, S3Store, Versioning,
-};
+use cloakfs::store::s3::{BucketFacts, ConnectError, RequestedEncryption, S3Config, S3Store};
 use cloakfs::store::{ErrorKind, ObjectKey, PutOptions, Store};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -256,20 +254,5 @@ async fn a_bucket_that_can_be_used_is_described() {
             .unwrap();
         assert!(store.check("p/").await.unwrap().holds_objects);
         assert_eq!(store.check("q/").await.unwrap(), empty);
-
-        assert_eq!(store.versioning().await.unwrap(), Versioning::Off);
-        server
-            .raw_client()
-            .put_bucket_versioning()
-            .bucket(&bucket)
-            .versioning_configuration(
-                aws_sdk_s3::types::VersioningConfiguration::builder()
-                    .status(aws_sdk_s3::types::BucketVersioningStatus::Enabled)
-                    .build(),
-            )
-            .send()
-            .await
-            .unwrap();
-        assert_eq!(store.versioning().await.unwrap(), Versioning::On);
     }
 }
