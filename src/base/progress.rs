@@ -12,6 +12,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// See [`moves`].
+static MOVES: AtomicU64 = AtomicU64::new(0);
+
+/// How often anything moved in this process, whatever it was for: while it grows, something of a
+/// work that is spread over many requests and tasks is getting on.
+#[must_use]
+pub fn moves() -> u64 {
+    MOVES.load(Ordering::Relaxed)
+}
+
 tokio::task_local! {
     static CURRENT: Progress;
 }
@@ -35,6 +45,7 @@ impl Progress {
 
     /// Something moved now.
     pub fn touch(&self) {
+        MOVES.fetch_add(1, Ordering::Relaxed);
         let nanos = u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX);
         self.last_nanos.fetch_max(nanos, Ordering::Relaxed);
     }

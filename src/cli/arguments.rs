@@ -247,7 +247,7 @@ mod tests {
             "cloakfs mount dir:/s /m -o ro,noatime,timeout=5,allow_other,_netdev --timeout 2m -o memory=64M",
         )
         .unwrap();
-        assert_eq!(mount.timeout, Duration::from_secs(120));
+        assert_eq!(mount.timeout, Duration::from_mins(2));
         assert_eq!(mount.memory, ByteSize(64 << 20));
         assert!(mount.allow_other);
         assert_eq!(mount.options, ["ro", "noatime"]);
@@ -255,9 +255,9 @@ mod tests {
 
     #[test]
     fn durations_and_masks_are_read() {
-        assert_eq!(parse_duration("60"), Ok(Duration::from_secs(60)));
-        assert_eq!(parse_duration("60s"), Ok(Duration::from_secs(60)));
-        assert_eq!(parse_duration("2m"), Ok(Duration::from_secs(120)));
+        assert_eq!(parse_duration("60"), Ok(Duration::from_mins(1)));
+        assert_eq!(parse_duration("60s"), Ok(Duration::from_mins(1)));
+        assert_eq!(parse_duration("2m"), Ok(Duration::from_mins(2)));
         for wrong in ["", "0", "s", "-1", "1.5", "1d", "99999999999h"] {
             assert!(parse_duration(wrong).is_err(), "{wrong}");
         }

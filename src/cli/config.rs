@@ -94,9 +94,9 @@ pub(super) enum ConfigError {
 }
 
 impl MountConfig {
-    pub(super) fn from_arguments(arguments: Box<MountArguments>) -> Result<Self, ConfigError> {
+    pub(super) fn from_arguments(arguments: &MountArguments) -> Result<Self, ConfigError> {
         let source = Source::parse(&arguments.source)?;
-        let store = StoreConfig::new(source, &arguments)?;
+        let store = StoreConfig::new(source, arguments)?;
         at_least("--memory", arguments.memory, MEMORY_MIN)?;
         at_least("--staging-size", arguments.staging_size, STAGING_MIN)?;
         let mut flags = MountFlags::DEFAULT;
@@ -235,7 +235,7 @@ mod tests {
             .collect();
         match Arguments::read(&typed).unwrap().command {
             Command::Mount(arguments) => {
-                MountConfig::from_arguments(arguments).map_err(|error| error.to_string())
+                MountConfig::from_arguments(&arguments).map_err(|error| error.to_string())
             }
             other => panic!("{other:?}"),
         }

@@ -31,7 +31,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Arguments::read(&arguments).map(perform) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            output::complain(&format!("{error:#}"));
+            output::complain(&output::sentence(&error));
             let is_usage = error.downcast_ref::<config::ConfigError>().is_some();
             ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILED })
         }
@@ -48,7 +48,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 fn perform(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
-        Command::Mount(arguments) => mount::mount(config::MountConfig::from_arguments(arguments)?),
+        Command::Mount(arguments) => {
+            mount::mount(&config::MountConfig::from_arguments(&arguments)?)
+        }
         Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
         Command::Sync(arguments) => ask::sync(&arguments.mountpoint),
         Command::Status(arguments) => ask::status(&arguments.mountpoint, arguments.json),

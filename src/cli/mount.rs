@@ -33,13 +33,13 @@ const PATH_VARIABLES: [&str; 4] = [
 ];
 
 /// Mounts, in the background unless told otherwise.
-pub(super) fn mount(config: MountConfig) -> anyhow::Result<()> {
+pub(super) fn mount(config: &MountConfig) -> anyhow::Result<()> {
     if config.foreground {
-        return serve(&config, None);
+        return serve(config, None);
     }
     match daemon::fork()? {
         Forked::Parent(starting) => Ok(starting.wait(output::note)?),
-        Forked::Child(report) => serve(&config, Some(report)),
+        Forked::Child(report) => serve(config, Some(report)),
     }
 }
 
@@ -67,7 +67,7 @@ fn fail(error: anyhow::Error, report: Option<Report>) -> anyhow::Result<()> {
     let Some(report) = report else {
         return Err(error);
     };
-    report.failed(&format!("{error:#}"));
+    report.failed(&output::sentence(&error));
     std::process::exit(1);
 }
 
@@ -202,10 +202,12 @@ fn refuse_overlaps(
             path,
         }),
         StoreConfig::S3(settings) => {
-            own.extend(settings.ca_bundle.as_deref().map(|path| OwnPath {
-                what: "the CA bundle",
-                path,
-            }))
+            if let Some(path) = &settings.ca_bundle {
+                own.push(OwnPath {
+                    what: "the CA bundle",
+                    path,
+                });
+            }
         }
     }
     overlap::refuse_overlaps(mountpoint.path(), &own).map_err(|error| anyhow!(error))

@@ -17,6 +17,19 @@ pub(super) fn complain(text: &str) {
     let _gone = writeln!(io::stderr().lock(), "cloakfs: {text}");
 }
 
+/// An error and its causes in one line. Many errors already tell their cause: what was said is
+/// not said again.
+pub(super) fn sentence(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
 /// One line on a terminal that is overwritten by the next; nothing elsewhere.
 #[derive(Debug)]
 pub(super) struct ProgressLine {
@@ -42,5 +55,30 @@ impl Drop for ProgressLine {
         if self.shown {
             let _gone = write!(io::stderr().lock(), "\r\x1b[K");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context as _;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("a is shut ({source}); open it")]
+        struct Shut {
+            source: std::fmt::Error,
+        }
+        let told = Shut {
+            source: std::fmt::Error,
+        };
+        let told_text = told.to_string();
+        assert_eq!(sentence(&told.into()), told_text);
+        let untold = Err::<(), _>(std::fmt::Error)
+            .context("b is shut")
+            .unwrap_err();
+        assert_eq!(sentence(&untold), format!("b is shut: {}", std::fmt::Error));
     }
 }

@@ -142,19 +142,19 @@ mod tests {
         Source::parse(OsStr::new(text))
     }
 
-    fn s3(bucket: &str, prefix: &str) -> Result<Source, SourceError> {
-        Ok(Source::S3(S3Location {
+    fn s3(bucket: &str, prefix: &str) -> Source {
+        Source::S3(S3Location {
             bucket: bucket.to_owned(),
             prefix: prefix.to_owned(),
-        }))
+        })
     }
 
     #[test]
     fn sources_are_read() {
-        assert_eq!(parse("s3://bucket"), s3("bucket", ""));
-        assert_eq!(parse("s3://bucket/"), s3("bucket", ""));
-        assert_eq!(parse("s3://bucket/a/b"), s3("bucket", "a/b/"));
-        assert_eq!(parse("s3://bucket/a b/"), s3("bucket", "a b/"));
+        assert_eq!(parse("s3://bucket"), Ok(s3("bucket", "")));
+        assert_eq!(parse("s3://bucket/"), Ok(s3("bucket", "")));
+        assert_eq!(parse("s3://bucket/a/b"), Ok(s3("bucket", "a/b/")));
+        assert_eq!(parse("s3://bucket/a b/"), Ok(s3("bucket", "a b/")));
         assert_eq!(parse("dir:/srv/x"), Ok(Source::Dir("/srv/x".into())));
         assert_eq!(parse("dir:x"), Ok(Source::Dir("x".into())));
         assert_eq!(

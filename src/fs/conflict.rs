@@ -33,6 +33,18 @@ impl FileSystem {
                 Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
                     attempt += 1;
                 }
+                Err(error) if error.kind() == Some(ErrorKind::NotFound) => {
+                    // What was not written here was only in the object that is gone.
+                    return Err(FsError::refused(
+                        libc::ESTALE,
+                        format!(
+                            "ESTALE: {:?} was deleted by somebody else while parts of it were \
+                             changed here: what was not changed is gone, so the file cannot be \
+                             made whole; the changed parts stay with the mount until it ends",
+                            path.as_str()
+                        ),
+                    ));
+                }
                 Err(error) => return Err(error.into()),
             }
         };

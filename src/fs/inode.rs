@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::flux::Flux;
 use super::types::{Attr, FileKind, Ino, ROOT};
 use crate::base::time::Timestamp;
 use crate::cache::FileTag;
@@ -69,6 +70,8 @@ pub(super) struct Content {
     /// Unique in this mount.
     pub id: u64,
     inner: Mutex<ContentState>,
+    /// Changes under way of where the stored bytes are, or of their version.
+    pub flux: Flux,
 }
 
 #[derive(Debug)]
@@ -288,6 +291,7 @@ impl Content {
                 dirty: None,
                 stale: false,
             }),
+            flux: Flux::new(),
         }
     }
 

@@ -13,13 +13,15 @@
 //! 4. **Order of locks**: name stripes, then the tree gate, then an inode's operation lock, then
 //!    a `std` mutex for a few instructions. Nothing takes an earlier one while it holds a later
 //!    one, and no `std` mutex is held across an await. The gate is not taken twice by one
-//!    operation: a waiting directory rename between the two would block it for good.
+//!    operation: a waiting directory rename between the two would block it for good. Reads take
+//!    none of these; they look again after a change ([`flux`]).
 
 mod attr;
 mod commit;
 mod conflict;
 mod create;
 mod error;
+mod flux;
 mod inode;
 mod lookup;
 mod namespace;
@@ -51,6 +53,7 @@ use crate::cache::BlockCache;
 use crate::volume::{Volume, VolumeError};
 use crate::write::{WriteConfig, WriteEngine};
 
+use flux::Flux;
 use inode::Inode;
 use open::FileHandle;
 use readdir::DirHandle;
@@ -82,6 +85,8 @@ pub struct FileSystem {
     names: NameLocks,
     /// Held shared by whatever uses a path, exclusively by a directory rename.
     gate: RwLock<()>,
+    /// A directory rename is changing keys.
+    moving: Flux,
     stats: StatCache,
     cache: BlockCache<Arc<VolumeError>>,
     engine: Arc<WriteEngine>,
@@ -119,6 +124,7 @@ impl FileSystem {
             table: InodeTable::new(Inode::root(root)),
             names: NameLocks::new(),
             gate: RwLock::new(()),
+            moving: Flux::new(),
             stats: StatCache::new(config.ttl),
             cache: BlockCache::new(half),
             engine,

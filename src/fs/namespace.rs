@@ -42,7 +42,9 @@ impl FileSystem {
         self.keep_directory(parent).await?;
         {
             let _operation = inode.operation.lock().await;
-            let stored = inode.content().snapshot().version.is_some();
+            let content = inode.content();
+            let _flux = content.flux.begin();
+            let stored = content.snapshot().version.is_some();
             if stored {
                 self.preserve_if_open(&inode, &path).await?;
                 self.volume.delete(&path).await?;

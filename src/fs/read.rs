@@ -1,21 +1,27 @@
 //! read: from what was written here, the block cache, or the bucket.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::{Arc, PoisonError, Weak};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::inode::{Content, Inode};
+use super::inode::{Content, Inode, Snapshot};
 use super::open::FileHandle;
 use super::types::HandleId;
 use super::{FileSystem, FsError, Result};
 use crate::base::range::ByteRange;
-use crate::cache::BlockSource;
+use crate::cache::{BlockSource, FileTag};
 use crate::store::ErrorKind;
 use crate::volume::{ObjectRef, VolumeError};
-use crate::write::{Base, BaseReader};
+use crate::write::{Base, BaseReader, WriteError};
+
+/// How often a read looks again after a change of this mount's own.
+const ATTEMPTS: u32 = 5;
 
 impl FileSystem {
     /// Reads up to `size` bytes; fewer only at the end of the file.
@@ -27,43 +33,81 @@ impl FileSystem {
         let Some(range) = wanted else {
             return Ok(Bytes::new());
         };
-        let source = self.source(&file.inode, &file.content);
-        let read = match file.content.dirty() {
-            Some(dirty) => dirty.read(range, &source).await.map_err(FsError::from),
-            None => self.read_stored(&file, &source, range).await,
-        };
-        read
+        // Again when the version that was read is, by a commit of this mount, of the past.
+        for _ in 0..ATTEMPTS {
+            let snapshot = file.content.snapshot();
+            let source = self.source(&file.inode, &file.content, snapshot.tag);
+            let dirty = file.content.dirty();
+            let was_clean = dirty.is_none();
+            let read = match dirty {
+                Some(dirty) => dirty
+                    .read(range, &source)
+                    .await
+                    .map_err(|error| match error {
+                        WriteError::Volume(error) => error,
+                        other => Arc::new(VolumeError::written(&other)),
+                    }),
+                None => self.read_stored(&file, &snapshot, source, range).await,
+            };
+            let error = match read {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => error,
+            };
+            let overtaken = file.content.snapshot().tag != snapshot.tag
+                || (was_clean && file.content.dirty().is_some());
+            if !overtaken {
+                return Err(FsError::reading(&error));
+            }
+        }
+        Err(FsError::refused(
+            libc::EIO,
+            format!(
+                "inode {} is changed faster than it can be read",
+                file.inode.ino
+            ),
+        ))
     }
 
     async fn read_stored(
         self: &Arc<Self>,
         file: &FileHandle,
-        source: &Source,
+        snapshot: &Snapshot,
+        source: Source,
         range: ByteRange,
-    ) -> Result<Bytes> {
-        let snapshot = file.content.snapshot();
-        let shared: Arc<dyn BlockSource<Error = Arc<VolumeError>>> = Arc::new(source.clone());
+    ) -> std::result::Result<Bytes, Arc<VolumeError>> {
+        let (tag, size) = (snapshot.tag, snapshot.size);
+        let source: Arc<dyn BlockSource<Error = Arc<VolumeError>>> = Arc::new(source);
         let ahead = file
             .readahead
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .on_read(range.start(), range.len(), snapshot.size);
-        if let Some(ahead) = ahead {
-            self.cache
-                .prefetch(snapshot.tag, snapshot.size, ahead, Arc::clone(&shared));
+            .on_read(range.start(), range.len(), size);
+        let mut read = pin!(self.cache.read(tag, size, range, Arc::clone(&source)));
+        // The bytes that are waited for are asked for before those ahead.
+        let first = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+        if let Poll::Ready(read) = first {
+            if let Some(ahead) = ahead {
+                self.cache.prefetch(tag, size, ahead, source);
+            }
+            return read;
         }
-        let read = self
-            .cache
-            .read(snapshot.tag, snapshot.size, range, shared)
-            .await;
-        read.map_err(|error| FsError::reading(&error))
+        if let Some(ahead) = ahead {
+            self.cache.prefetch(tag, size, ahead, source);
+        }
+        read.await
     }
 
-    pub(super) fn source(self: &Arc<Self>, inode: &Arc<Inode>, content: &Arc<Content>) -> Source {
+    pub(super) fn source(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Arc<Content>,
+        tag: FileTag,
+    ) -> Source {
         Source {
             fs: Arc::downgrade(self),
             inode: Arc::clone(inode),
             content: Arc::clone(content),
+            tag,
         }
     }
 
@@ -82,6 +126,8 @@ pub(super) struct Source {
     fs: Weak<FileSystem>,
     inode: Arc<Inode>,
     content: Arc<Content>,
+    /// The bytes that are wanted: others come under another tag.
+    tag: FileTag,
 }
 
 impl fmt::Debug for Source {
@@ -99,14 +145,33 @@ impl BlockSource for Source {
         Box::pin(async move {
             let gone = || Arc::new(VolumeError::gone(self.inode.ino));
             let fs = self.fs.upgrade().ok_or_else(gone)?;
-            let _gate = fs.gate.read().await;
-            let snapshot = self.content.snapshot();
-            let version = snapshot.version.ok_or_else(gone)?;
-            let object = fs.location(&self.inode, &self.content).ok_or_else(gone)?;
-            fs.volume
-                .read(&object, &version, range)
-                .await
-                .map_err(Arc::new)
+            let mut attempt = 0;
+            loop {
+                let snapshot = self.content.snapshot();
+                if snapshot.tag != self.tag {
+                    return Err(gone());
+                }
+                let version = snapshot.version.ok_or_else(gone)?;
+                let object = fs.location(&self.inode, &self.content).ok_or_else(gone)?;
+                let error = match fs.volume.read(&object, &version, range).await {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) => error,
+                };
+                attempt += 1;
+                let replaced =
+                    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Precondition);
+                if !replaced || attempt == ATTEMPTS {
+                    return Err(Arc::new(error));
+                }
+                // This mount itself may have moved it.
+                let waited = fs.moving.settled().await | self.content.flux.settled().await;
+                let now = self.content.snapshot();
+                let same = now.version.as_ref() == Some(&version)
+                    && fs.location(&self.inode, &self.content).as_ref() == Some(&object);
+                if same && !waited {
+                    return Err(Arc::new(error));
+                }
+            }
         })
     }
 }
@@ -123,7 +188,7 @@ impl BaseReader for Source {
             .upgrade()
             .ok_or_else(|| Arc::new(VolumeError::gone(self.inode.ino)))?;
         let snapshot = self.content.snapshot();
-        if snapshot.version.as_ref() == Some(&base.version) {
+        if snapshot.tag == self.tag && snapshot.version.as_ref() == Some(&base.version) {
             let shared: Arc<dyn BlockSource<Error = Arc<VolumeError>>> = Arc::new(self.clone());
             return fs
                 .cache

@@ -126,10 +126,14 @@ impl FileSystem {
         names: &Move<'_>,
     ) -> Result<()> {
         let _operation = inode.operation.lock().await;
+        let content = inode.content();
+        let _flux = content.flux.begin();
         let replaced = match target {
             Some(target) => {
                 // Nobody commits to the name that is being taken.
                 let _operation = target.operation.lock().await;
+                let replaced = target.content();
+                let _flux = replaced.flux.begin();
                 self.preserve_if_open(target, names.to).await?;
                 let version = target.content().snapshot().version;
                 if version.is_some() && inode.content().snapshot().version.is_none() {
@@ -142,7 +146,6 @@ impl FileSystem {
             }
             None => false,
         };
-        let content = inode.content();
         let snapshot = content.snapshot();
         let now = Timestamp::now();
         if let Some(version) = snapshot.version {
@@ -189,6 +192,7 @@ impl FileSystem {
         names: &Move<'_>,
     ) -> Result<()> {
         let (from, to) = (names.from, names.to);
+        let _moving = self.moving.begin();
         let objects = self.everything_below(from, to).await?;
         let copies = stream::iter(
             objects

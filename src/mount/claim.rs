@@ -26,7 +26,7 @@ pub enum ClaimError {
     )]
     Mounted {
         mountpoint: PathBuf,
-        entry: MountEntry,
+        entry: Box<MountEntry>,
     },
     #[error(
         "another cloakfs is just mounting on {mountpoint}, or is still storing what was written to an earlier mount of it; see: cloakfs status {mountpoint}"
@@ -65,9 +65,10 @@ impl Claim {
 
 fn why_held(mountpoint: PathBuf) -> ClaimError {
     match mountinfo::mounted_at(&mountpoint) {
-        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => {
-            ClaimError::Mounted { mountpoint, entry }
-        }
+        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => ClaimError::Mounted {
+            mountpoint,
+            entry: Box::new(entry),
+        },
         _ => ClaimError::Busy { mountpoint },
     }
 }

@@ -18,7 +18,6 @@
 mod adapter;
 pub mod claim;
 pub mod control;
-mod convert;
 pub mod daemon;
 mod dispatch;
 mod fusermount;

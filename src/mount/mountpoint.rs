@@ -37,11 +37,17 @@ pub enum MountpointError {
     )]
     NotEmpty { path: PathBuf },
     #[error("{path} is already mounted: {entry}; unmount it first with: cloakfs umount {path}")]
-    AlreadyMounted { path: PathBuf, entry: MountEntry },
+    AlreadyMounted {
+        path: PathBuf,
+        entry: Box<MountEntry>,
+    },
     #[error(
         "at {path} there is a dead mount of another program: {entry}; remove it with: umount --lazy {path}"
     )]
-    DeadForeign { path: PathBuf, entry: MountEntry },
+    DeadForeign {
+        path: PathBuf,
+        entry: Box<MountEntry>,
+    },
     #[error("the mountpoint {path} cannot be used: {source}")]
     Unusable {
         path: PathBuf,
@@ -106,16 +112,19 @@ impl Mountpoint {
             let dead = metadata
                 .as_ref()
                 .is_err_and(|error| error.raw_os_error() == Some(libc::ENOTCONN));
-            return match (dead, entry.fs_type == mountinfo::FS_TYPE) {
-                (true, true) => Ok(Found::Dead(entry)),
-                (true, false) => Err(MountpointError::DeadForeign {
+            if !dead {
+                return Err(MountpointError::AlreadyMounted {
                     path: path(),
-                    entry,
-                }),
-                (false, _) => Err(MountpointError::AlreadyMounted {
+                    entry: Box::new(entry),
+                });
+            }
+            return if entry.fs_type == mountinfo::FS_TYPE {
+                Ok(Found::Dead(entry))
+            } else {
+                Err(MountpointError::DeadForeign {
                     path: path(),
-                    entry,
-                }),
+                    entry: Box::new(entry),
+                })
             };
         }
         if !metadata.map_err(|source| failed(&self.0, source))?.is_dir() {

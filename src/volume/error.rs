@@ -68,6 +68,12 @@ impl VolumeError {
         )
     }
 
+    /// Changed data that could not be read back from this machine's memory or disk.
+    #[must_use]
+    pub fn written(error: &dyn Error) -> Self {
+        Self::other("", ErrorKind::Corrupt, &error.to_string())
+    }
+
     /// What a caller can do about it.
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {

@@ -6,8 +6,11 @@ use crate::harness::{Bucket, errno};
 
 /// The key of the only conflict copy.
 fn conflict_copy(bucket: &Bucket) -> String {
-    let copies: Vec<_> =
-        bucket.keys().into_iter().filter(|key| key.contains(".conflict-testhost-")).collect();
+    let copies: Vec<_> = bucket
+        .keys()
+        .into_iter()
+        .filter(|key| key.contains(".conflict-testhost-"))
+        .collect();
     assert_eq!(copies.len(), 1, "{:?}", bucket.keys());
     copies.into_iter().next().unwrap()
 }
@@ -25,12 +28,18 @@ async fn an_overwrite_that_lost_keeps_both_versions() {
     let copy = conflict_copy(&bucket);
     assert_eq!(bucket.body(&copy).await.unwrap(), b"ours");
     let status = mount.fs.status();
-    assert_eq!((status.conflicts_total, status.conflicts[0].path.as_str()), (1, "f"));
+    assert_eq!(
+        (status.conflicts_total, status.conflicts[0].path.as_str()),
+        (1, "f")
+    );
     assert_eq!(status.conflicts[0].kept_as, copy);
     assert_eq!(status.uncommitted_files, 0);
     // The handle still reads what was written through it, and takes no more.
     assert_eq!(mount.read_all(handle).await.unwrap(), b"ours");
-    assert_eq!(errno(mount.write_at(handle, 0, b"more").await), libc::ESTALE);
+    assert_eq!(
+        errno(mount.write_at(handle, 0, b"more").await),
+        libc::ESTALE
+    );
     mount.fs.release(handle).await;
     assert_eq!(mount.read_file("f").await.unwrap(), b"theirs");
     mount.write_file("f", b"after").await.unwrap();
@@ -52,17 +61,34 @@ async fn a_file_that_two_create_is_kept_twice() {
 }
 
 #[tokio::test]
-async fn a_file_deleted_by_another_while_it_is_written_is_kept_beside() {
+async fn a_whole_file_written_over_one_that_another_deleted_is_kept_beside() {
+    let bucket = Bucket::new();
+    let mount = bucket.mount().await;
+    mount.write_file("f", b"base").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR | libc::O_TRUNC).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    bucket.delete("f").await;
+    assert_eq!(errno(mount.close(handle).await), libc::ESTALE);
+    assert_eq!(bucket.body("f").await, None, "a delete is not undone");
+    assert_eq!(bucket.body(&conflict_copy(&bucket)).await.unwrap(), b"ours");
+}
+
+#[tokio::test]
+async fn parts_changed_in_a_file_that_another_deleted_are_reported_not_dropped() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
     mount.write_at(handle, 4, b" and ours").await.unwrap();
     bucket.delete("f").await;
-    // What of the base is not in memory is gone with the object; here all of it was read.
-    let closed = mount.close(handle).await;
-    assert_eq!(errno(closed), libc::ESTALE);
+    assert_eq!(errno(mount.close(handle).await), libc::ESTALE);
     assert_eq!(bucket.body("f").await, None, "a delete is not undone");
+    let status = mount.fs.status();
+    assert_eq!(status.uncommitted_files, 1);
+    assert!(
+        status.failed["f"].contains("was deleted by somebody else"),
+        "{status:?}"
+    );
 }
 
 #[tokio::test]
@@ -93,7 +119,11 @@ async fn a_reader_never_sees_a_mixture_of_versions() {
         Err(error) => assert_eq!(error.errno(), libc::ESTALE),
         Ok(bytes) => assert!(bytes.iter().all(|byte| *byte == b'o')),
     }
-    assert_eq!(mount.read_file("f").await.unwrap(), new, "a new open reads the new version");
+    assert_eq!(
+        mount.read_file("f").await.unwrap(),
+        new,
+        "a new open reads the new version"
+    );
     mount.fs.release(handle).await;
 }
 
@@ -104,7 +134,10 @@ async fn a_chmod_of_another_mount_survives_our_overwrite() {
     one.write_file("f", b"base").await.unwrap();
     let (_, handle) = one.open("f", libc::O_RDWR).await.unwrap();
     one.write_at(handle, 0, b"ours").await.unwrap();
-    let set = SetAttr { mode: Some(0o600), ..SetAttr::default() };
+    let set = SetAttr {
+        mode: Some(0o600),
+        ..SetAttr::default()
+    };
     two.set("f", set).await.unwrap();
     // On a store that keeps the ETag in a metadata copy this is no conflict; on one that does
     // not, both versions are kept. Either way nothing is lost.
@@ -123,9 +156,23 @@ async fn a_chmod_is_made_to_the_newest_attributes() {
     let (one, two) = (bucket.mount().await, bucket.mount().await);
     one.write_file("f", b"x").await.unwrap();
     let ino = two.walk("f").await.unwrap().attr.ino;
-    one.set("f", SetAttr { uid: Some(5), ..SetAttr::default() }).await.unwrap();
-    let set = SetAttr { mode: Some(0o640), ..SetAttr::default() };
-    two.fs.setattr(crate::harness::me(), ino, set, None).await.unwrap();
+    one.set(
+        "f",
+        SetAttr {
+            uid: Some(5),
+            ..SetAttr::default()
+        },
+    )
+    .await
+    .unwrap();
+    let set = SetAttr {
+        mode: Some(0o640),
+        ..SetAttr::default()
+    };
+    two.fs
+        .setattr(crate::harness::me(), ino, set, None)
+        .await
+        .unwrap();
     let attr = one.attr("f").await.unwrap();
     assert_eq!((attr.uid, attr.perm), (5, 0o640));
 }
@@ -137,7 +184,9 @@ async fn a_lost_answer_is_not_taken_for_a_conflict() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
     bucket.fault.inject(
-        Rule::new(Effect::FailAfter(ErrorKind::TimedOut)).times(1).on(Operation::PutObject),
+        Rule::new(Effect::FailAfter(ErrorKind::TimedOut))
+            .times(1)
+            .on(Operation::PutObject),
     );
     mount.write_file("f", b"data").await.unwrap();
     assert_eq!(bucket.keys(), ["f"]);

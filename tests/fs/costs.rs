@@ -18,11 +18,22 @@ async fn a_new_file_with_attributes_is_one_put() {
     let flags = libc::O_WRONLY | libc::O_CREAT;
     let ((), calls) = bucket
         .calls(async {
-            let (entry, opened) =
-                mount.fs.create(me(), ROOT, "f".as_ref(), 0o644, flags).await.unwrap();
+            let (entry, opened) = mount
+                .fs
+                .create(me(), ROOT, "f".as_ref(), 0o644, flags)
+                .await
+                .unwrap();
             mount.write_at(opened.handle, 0, &[7; 4096]).await.unwrap();
-            let set = SetAttr { mode: Some(0o600), uid: Some(1), ..SetAttr::default() };
-            mount.fs.setattr(me(), entry.attr.ino, set, Some(opened.handle)).await.unwrap();
+            let set = SetAttr {
+                mode: Some(0o600),
+                uid: Some(1),
+                ..SetAttr::default()
+            };
+            mount
+                .fs
+                .setattr(me(), entry.attr.ino, set, Some(opened.handle))
+                .await
+                .unwrap();
             mount.close(opened.handle).await.unwrap();
         })
         .await;
@@ -35,7 +46,10 @@ async fn a_lookup_is_a_head_and_a_listing_of_one_key() {
     bucket.put("f", b"x").await;
     let mount = bucket.mount_with(LONG).await;
     let (_, calls) = bucket.calls(mount.fs.lookup(ROOT, "f".as_ref())).await;
-    assert_eq!((calls.of(HeadObject), calls.of(ListObjects), calls.total()), (1, 1, 2));
+    assert_eq!(
+        (calls.of(HeadObject), calls.of(ListObjects), calls.total()),
+        (1, 1, 2)
+    );
     let (_, calls) = bucket.calls(mount.fs.lookup(ROOT, "f".as_ref())).await;
     assert_eq!(calls.total(), 0, "within the time to live memory answers");
 }
@@ -48,7 +62,11 @@ async fn a_small_file_is_read_with_one_get_after_its_lookup() {
     let entry = mount.fs.lookup(ROOT, "f".as_ref()).await.unwrap();
     let (_, calls) = bucket
         .calls(async {
-            let opened = mount.fs.open(me(), entry.attr.ino, libc::O_RDONLY).await.unwrap();
+            let opened = mount
+                .fs
+                .open(me(), entry.attr.ino, libc::O_RDONLY)
+                .await
+                .unwrap();
             mount.read_all(opened.handle).await.unwrap();
             mount.read_all(opened.handle).await.unwrap();
             mount.close(opened.handle).await.unwrap();
@@ -63,11 +81,15 @@ async fn chmod_is_one_copy_and_rename_a_copy_and_a_delete() {
     let mount = bucket.mount_with(LONG).await;
     mount.write_file("f", &[1; 100_000]).await.unwrap();
     let ino = mount.walk("f").await.unwrap().attr.ino;
-    let set = SetAttr { mode: Some(0o600), ..SetAttr::default() };
+    let set = SetAttr {
+        mode: Some(0o600),
+        ..SetAttr::default()
+    };
     let (_, calls) = bucket.calls(mount.fs.setattr(me(), ino, set, None)).await;
     assert_eq!((calls.of(CopyObject), calls.total()), (1, 1), "{calls:?}");
-    let (renamed, calls) =
-        bucket.calls(mount.fs.rename(ROOT, "f".as_ref(), ROOT, "g".as_ref(), 0)).await;
+    let (renamed, calls) = bucket
+        .calls(mount.fs.rename(ROOT, "f".as_ref(), ROOT, "g".as_ref(), 0))
+        .await;
     renamed.unwrap();
     assert_eq!((calls.of(CopyObject), calls.of(DeleteObject)), (1, 1));
     // The target must be looked for; the server in memory has conditional delete.
@@ -86,7 +108,10 @@ async fn listing_with_attributes_is_a_list_and_a_head_for_each_object_once() {
     let ino = mount.walk("d").await.unwrap().attr.ino;
     let (items, calls) = bucket.calls(mount.list_items(ino, true)).await;
     assert_eq!(items.unwrap().len(), 52);
-    assert_eq!((calls.of(ListObjects), calls.of(HeadObject), calls.total()), (1, 50, 51));
+    assert_eq!(
+        (calls.of(ListObjects), calls.of(HeadObject), calls.total()),
+        (1, 50, 51)
+    );
     let (items, calls) = bucket.calls(mount.list_items(ino, true)).await;
     assert_eq!(items.unwrap().len(), 52);
     assert_eq!((calls.of(ListObjects), calls.total()), (1, 1), "{calls:?}");
@@ -110,11 +135,18 @@ async fn a_directory_of_files_is_renamed_with_a_copy_and_a_delete_each() {
     let mount = bucket.mount_with(LONG).await;
     mount.mkdir("d").await.unwrap();
     for index in 0..30 {
-        mount.write_file(&format!("d/{index}"), b"content").await.unwrap();
+        mount
+            .write_file(&format!("d/{index}"), b"content")
+            .await
+            .unwrap();
     }
     let (renamed, calls) = bucket.calls(mount.rename("d", "e")).await;
     renamed.unwrap();
-    assert_eq!((calls.of(CopyObject), calls.of(DeleteObject)), (31, 31), "{calls:?}");
+    assert_eq!(
+        (calls.of(CopyObject), calls.of(DeleteObject)),
+        (31, 31),
+        "{calls:?}"
+    );
     assert_eq!(calls.bytes_up, 0, "no content goes through the client");
     assert_eq!(calls.bytes_down, 0);
 }

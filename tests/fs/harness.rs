@@ -23,7 +23,11 @@ pub type Result<T> = std::result::Result<T, FsError>;
 
 /// The process that makes the calls.
 pub fn me() -> Caller {
-    Caller { uid: 1000, gid: 1000, pid: std::process::id() }
+    Caller {
+        uid: 1000,
+        gid: 1000,
+        pid: std::process::id(),
+    }
 }
 
 /// One bucket, to be mounted as often as a test likes.
@@ -37,7 +41,11 @@ impl Bucket {
     pub fn new() -> Self {
         let mem = Arc::new(MemStore::new());
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
-        Self { mem, fault, state: tempfile::tempdir().unwrap() }
+        Self {
+            mem,
+            fault,
+            state: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// A mount that asks the bucket anew at every operation.
@@ -49,12 +57,17 @@ impl Bucket {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
         let options = VolumeOptions {
             read_only: false,
-            defaults: Defaults { uid: 1000, gid: 1000, umask: 0o022 },
+            defaults: Defaults {
+                uid: 1000,
+                gid: 1000,
+                umask: 0o022,
+            },
             trust_listing: false,
             journal_dir: state.path().join("journal"),
         };
-        let volume =
-            Volume::open(Arc::clone(&self.fault) as Arc<dyn Store>, "", options).await.unwrap();
+        let volume = Volume::open(Arc::clone(&self.fault) as Arc<dyn Store>, "", options)
+            .await
+            .unwrap();
         let config = FsConfig {
             read_only: false,
             memory_bytes: 128 << 20,
@@ -63,7 +76,10 @@ impl Bucket {
             ttl,
             host: "testhost".to_owned(),
         };
-        Mount { fs: FileSystem::new(volume, config).await.unwrap(), _state: state }
+        Mount {
+            fs: FileSystem::new(volume, config).await.unwrap(),
+            _state: state,
+        }
     }
 
     /// The calls that `work` makes.
@@ -90,22 +106,36 @@ impl Bucket {
     pub async fn put(&self, key: &str, body: &[u8]) {
         let key = ObjectKey::new(key).unwrap();
         let body = Bytes::copy_from_slice(body);
-        self.mem.put(&key, body, PutOptions::default()).await.unwrap();
+        self.mem
+            .put(&key, body, PutOptions::default())
+            .await
+            .unwrap();
     }
 
     pub async fn delete(&self, key: &str) {
         let key = ObjectKey::new(key).unwrap();
-        self.mem.delete(&key, cloakfs::store::DeleteOptions::default()).await.unwrap();
+        self.mem
+            .delete(&key, cloakfs::store::DeleteOptions::default())
+            .await
+            .unwrap();
     }
 
     /// All keys but cloakfs's own.
     pub fn keys(&self) -> Vec<String> {
-        self.mem.keys().into_iter().filter(|key| !key.starts_with(RESERVED_PREFIX)).collect()
+        self.mem
+            .keys()
+            .into_iter()
+            .filter(|key| !key.starts_with(RESERVED_PREFIX))
+            .collect()
     }
 
     /// Cloakfs's own keys.
     pub fn private_keys(&self) -> Vec<String> {
-        self.mem.keys().into_iter().filter(|key| key.starts_with(RESERVED_PREFIX)).collect()
+        self.mem
+            .keys()
+            .into_iter()
+            .filter(|key| key.starts_with(RESERVED_PREFIX))
+            .collect()
     }
 }
 
@@ -151,15 +181,19 @@ impl Mount {
         match self.fs.lookup(parent, name).await {
             Ok(_) if flags & libc::O_EXCL != 0 => {
                 // The kernel answers this itself.
-                Err(self.fs.create(who, parent, name, 0o644, flags).await.err().unwrap())
+                Err(self
+                    .fs
+                    .create(who, parent, name, 0o644, flags)
+                    .await
+                    .err()
+                    .unwrap())
             }
             Ok(entry) => {
                 let opened = self.fs.open(who, entry.attr.ino, flags).await?;
                 Ok((entry.attr.ino, opened.handle))
             }
             Err(error) if error.errno() == libc::ENOENT && flags & libc::O_CREAT != 0 => {
-                let (entry, opened) =
-                    self.fs.create(who, parent, name, 0o644, flags).await?;
+                let (entry, opened) = self.fs.create(who, parent, name, 0o644, flags).await?;
                 Ok((entry.attr.ino, opened.handle))
             }
             Err(error) => Err(error),
@@ -169,7 +203,10 @@ impl Mount {
     pub async fn write_at(&self, handle: HandleId, offset: u64, data: &[u8]) -> Result<()> {
         let data = Bytes::copy_from_slice(data);
         let length = data.len();
-        let written = self.fs.write(me(), handle, offset, data, libc::O_WRONLY, false).await?;
+        let written = self
+            .fs
+            .write(me(), handle, offset, data, libc::O_WRONLY, false)
+            .await?;
         assert_eq!(written as usize, length);
         Ok(())
     }
@@ -230,7 +267,9 @@ impl Mount {
     pub async fn rename_with(&self, from: &str, to: &str, flags: u32) -> Result<()> {
         let (parent, name) = self.parent(from).await?;
         let (new_parent, new_name) = self.parent(to).await?;
-        self.fs.rename(parent, name, new_parent, new_name, flags).await
+        self.fs
+            .rename(parent, name, new_parent, new_name, flags)
+            .await
     }
 
     pub async fn set(&self, path: &str, set: SetAttr) -> Result<Attr> {
@@ -240,7 +279,11 @@ impl Mount {
 
     /// The names in a directory but for the dots, sorted, with their types.
     pub async fn list(&self, path: &str) -> Result<Vec<(String, FileKind)>> {
-        let ino = if path.is_empty() { ROOT } else { self.walk(path).await?.attr.ino };
+        let ino = if path.is_empty() {
+            ROOT
+        } else {
+            self.walk(path).await?.attr.ino
+        };
         let mut names: Vec<_> = self
             .list_items(ino, false)
             .await?

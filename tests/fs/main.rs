@@ -5,4 +5,5 @@ mod conflicts;
 mod costs;
 mod harness;
 mod names;
+mod namespace;
 mod semantics;

@@ -19,8 +19,14 @@ async fn a_file_is_one_object_with_its_content_and_attributes() {
     assert_eq!(bucket.metadata("dir/file", "uid").await.unwrap(), "1000");
     let again = bucket.mount().await;
     assert_eq!(again.read_file("dir/file").await.unwrap(), b"hello");
-    let (before, after) = (mount.attr("dir/file").await.unwrap(), again.attr("dir/file").await.unwrap());
-    assert_eq!(before, after, "a remount shows the same attributes, inode number included");
+    let (before, after) = (
+        mount.attr("dir/file").await.unwrap(),
+        again.attr("dir/file").await.unwrap(),
+    );
+    assert_eq!(
+        before, after,
+        "a remount shows the same attributes, inode number included"
+    );
 }
 
 #[tokio::test]
@@ -31,7 +37,10 @@ async fn what_was_written_is_seen_before_it_is_committed() {
     mount.write_at(writer, 3, b"abc").await.unwrap();
     assert!(bucket.keys().is_empty());
     assert_eq!(mount.attr("f").await.unwrap().size, 6);
-    assert_eq!(mount.list("").await.unwrap(), [("f".to_owned(), FileKind::File)]);
+    assert_eq!(
+        mount.list("").await.unwrap(),
+        [("f".to_owned(), FileKind::File)]
+    );
     assert_eq!(mount.read_file("f").await.unwrap(), b"\0\0\0abc");
     assert_eq!(errno(mount.rmdir("f").await), libc::ENOTDIR);
     mount.close(writer).await.unwrap();
@@ -50,24 +59,37 @@ async fn a_created_file_is_committed_by_its_opener_even_if_never_written() {
 async fn only_the_close_of_a_process_that_wrote_commits() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
-    let (_, handle) = mount.open("f", libc::O_WRONLY | libc::O_CREAT).await.unwrap();
+    let (_, handle) = mount
+        .open("f", libc::O_WRONLY | libc::O_CREAT)
+        .await
+        .unwrap();
     mount.write_at(handle, 0, b"one").await.unwrap();
     // Another living process closes the descriptor that it inherited.
     let parent = Caller { pid: 1, ..me() };
     mount.fs.flush(parent, handle).await.unwrap();
-    assert!(bucket.keys().is_empty(), "somebody else's close does not commit");
+    assert!(
+        bucket.keys().is_empty(),
+        "somebody else's close does not commit"
+    );
     mount.fs.flush(me(), handle).await.unwrap();
     assert_eq!(bucket.body("f").await.unwrap(), b"one");
     mount.write_at(handle, 3, b" two").await.unwrap();
     mount.fs.release(handle).await;
-    assert_eq!(bucket.body("f").await.unwrap(), b"one two", "the last release commits the rest");
+    assert_eq!(
+        bucket.body("f").await.unwrap(),
+        b"one two",
+        "the last release commits the rest"
+    );
 }
 
 #[tokio::test]
 async fn attributes_set_before_close_go_with_the_content() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
-    let (ino, handle) = mount.open("f", libc::O_WRONLY | libc::O_CREAT).await.unwrap();
+    let (ino, handle) = mount
+        .open("f", libc::O_WRONLY | libc::O_CREAT)
+        .await
+        .unwrap();
     mount.write_at(handle, 0, b"x").await.unwrap();
     let then = Timestamp::new(1_000_000_000, 5).unwrap();
     let set = SetAttr {
@@ -75,9 +97,16 @@ async fn attributes_set_before_close_go_with_the_content() {
         mtime: Some(SetTime::At(then)),
         ..SetAttr::default()
     };
-    mount.fs.setattr(me(), ino, set, Some(handle)).await.unwrap();
+    mount
+        .fs
+        .setattr(me(), ino, set, Some(handle))
+        .await
+        .unwrap();
     mount.close(handle).await.unwrap();
-    assert_eq!(bucket.metadata("f", "mtime").await.unwrap(), "1000000000.000000005");
+    assert_eq!(
+        bucket.metadata("f", "mtime").await.unwrap(),
+        "1000000000.000000005"
+    );
     assert_eq!(bucket.metadata("f", "mode").await.unwrap(), "33152");
     let attr = bucket.mount().await.attr("f").await.unwrap();
     assert_eq!((attr.perm, attr.mtime), (0o600, then));
@@ -88,7 +117,10 @@ async fn truncating_up_and_down_leaves_zeros_between() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
     mount.write_file("f", b"0123456789").await.unwrap();
-    let size = |size| SetAttr { size: Some(size), ..SetAttr::default() };
+    let size = |size| SetAttr {
+        size: Some(size),
+        ..SetAttr::default()
+    };
     mount.set("f", size(4)).await.unwrap();
     assert_eq!(bucket.body("f").await.unwrap(), b"0123");
     mount.set("f", size(8)).await.unwrap();
@@ -104,7 +136,11 @@ async fn appending_goes_to_the_end_wherever_the_kernel_thinks_it_is() {
     let flags = libc::O_WRONLY | libc::O_APPEND;
     let (_, handle) = mount.open("f", flags).await.unwrap();
     let data = bytes::Bytes::from_static(b"def");
-    mount.fs.write(me(), handle, 0, data, flags, false).await.unwrap();
+    mount
+        .fs
+        .write(me(), handle, 0, data, flags, false)
+        .await
+        .unwrap();
     mount.close(handle).await.unwrap();
     assert_eq!(bucket.body("f").await.unwrap(), b"abcdef");
 }
@@ -118,7 +154,10 @@ async fn an_unlinked_file_lives_until_it_is_closed() {
     mount.unlink("f").await.unwrap();
     assert!(bucket.keys().is_empty());
     assert_eq!(errno(mount.attr("f").await), libc::ENOENT);
-    assert_eq!(mount.fs.getattr(ino, Some(handle)).await.unwrap().0.nlink, 0);
+    assert_eq!(
+        mount.fs.getattr(ino, Some(handle)).await.unwrap().0.nlink,
+        0
+    );
     assert_eq!(mount.read_all(handle).await.unwrap(), b"still here");
     mount.write_at(handle, 0, b"STILL").await.unwrap();
     assert_eq!(mount.read_all(handle).await.unwrap(), b"STILL here");
@@ -126,146 +165,33 @@ async fn an_unlinked_file_lives_until_it_is_closed() {
     mount.write_file("f", b"new").await.unwrap();
     mount.close(handle).await.unwrap();
     assert_eq!(bucket.body("f").await.unwrap(), b"new");
-    assert!(bucket.private_keys().is_empty(), "its content is gone with the last handle");
-}
-
-#[tokio::test]
-async fn a_file_replaced_by_a_rename_lives_until_it_is_closed() {
-    let bucket = Bucket::new();
-    let mount = bucket.mount().await;
-    mount.write_file("old", b"old content").await.unwrap();
-    mount.write_file("new", b"new content").await.unwrap();
-    let (_, handle) = mount.open("old", libc::O_RDONLY).await.unwrap();
-    mount.rename("new", "old").await.unwrap();
-    assert_eq!(mount.read_file("old").await.unwrap(), b"new content");
-    assert_eq!(mount.read_all(handle).await.unwrap(), b"old content");
-    mount.fs.release(handle).await;
-    assert_eq!(bucket.keys(), ["old"]);
-    assert!(bucket.private_keys().is_empty());
-}
-
-#[tokio::test]
-async fn a_file_can_be_renamed_while_it_is_written() {
-    let bucket = Bucket::new();
-    let mount = bucket.mount().await;
-    let (_, handle) = mount.open("a", libc::O_RDWR | libc::O_CREAT).await.unwrap();
-    mount.write_at(handle, 0, b"first").await.unwrap();
-    mount.rename("a", "b").await.unwrap();
-    mount.write_at(handle, 5, b" second").await.unwrap();
-    mount.close(handle).await.unwrap();
-    assert_eq!(bucket.keys(), ["b"]);
-    assert_eq!(bucket.body("b").await.unwrap(), b"first second");
-    // And once more with a file that the bucket has.
-    let (_, handle) = mount.open("b", libc::O_RDWR).await.unwrap();
-    mount.write_at(handle, 0, b"FIRST").await.unwrap();
-    mount.rename("b", "c").await.unwrap();
-    assert_eq!(mount.read_all(handle).await.unwrap(), b"FIRST second");
-    mount.close(handle).await.unwrap();
-    assert_eq!(bucket.keys(), ["c"]);
-    assert_eq!(bucket.body("c").await.unwrap(), b"FIRST second");
-}
-
-#[tokio::test]
-async fn a_new_file_renamed_over_another_replaces_it_when_it_is_committed() {
-    let bucket = Bucket::new();
-    let mount = bucket.mount().await;
-    mount.write_file("target", b"old").await.unwrap();
-    let (_, handle) = mount.open("temp", libc::O_WRONLY | libc::O_CREAT).await.unwrap();
-    mount.write_at(handle, 0, b"new").await.unwrap();
-    mount.rename("temp", "target").await.unwrap();
-    mount.close(handle).await.unwrap();
-    assert_eq!(bucket.body("target").await.unwrap(), b"new");
-    assert_eq!(bucket.keys(), ["target"]);
-}
-
-#[tokio::test]
-async fn a_directory_moves_with_all_below_it_and_with_open_files() {
-    let bucket = Bucket::new();
-    let mount = bucket.mount().await;
-    mount.mkdir("a").await.unwrap();
-    mount.mkdir("a/b").await.unwrap();
-    mount.write_file("a/b/one", b"1").await.unwrap();
-    mount.write_file("a/two", b"2").await.unwrap();
-    let (_, reader) = mount.open("a/b/one", libc::O_RDONLY).await.unwrap();
-    let (_, writer) = mount.open("a/two", libc::O_RDWR).await.unwrap();
-    mount.write_at(writer, 1, b"+").await.unwrap();
-    let (_, fresh) = mount.open("a/three", libc::O_RDWR | libc::O_CREAT).await.unwrap();
-    mount.write_at(fresh, 0, b"3").await.unwrap();
-    mount.rename("a", "z").await.unwrap();
-    assert_eq!(mount.read_all(reader).await.unwrap(), b"1");
-    mount.close(writer).await.unwrap();
-    mount.close(fresh).await.unwrap();
-    mount.fs.release(reader).await;
-    assert_eq!(bucket.keys(), ["z/", "z/b/", "z/b/one", "z/three", "z/two"]);
-    assert_eq!(bucket.body("z/two").await.unwrap(), b"2+");
-    assert_eq!(bucket.body("z/three").await.unwrap(), b"3");
-    assert_eq!(errno(mount.attr("a").await), libc::ENOENT);
-}
-
-#[tokio::test]
-async fn renames_keep_posix_rules() {
-    let bucket = Bucket::new();
-    let mount = bucket.mount().await;
-    mount.mkdir("d").await.unwrap();
-    mount.mkdir("full").await.unwrap();
-    mount.mkdir("empty").await.unwrap();
-    mount.write_file("full/x", b"x").await.unwrap();
-    mount.write_file("f", b"f").await.unwrap();
-    mount.write_file("g", b"g").await.unwrap();
-    assert_eq!(errno(mount.rename("d", "f").await), libc::ENOTDIR);
-    assert_eq!(errno(mount.rename("f", "d").await), libc::EISDIR);
-    assert_eq!(errno(mount.rename("d", "full").await), libc::ENOTEMPTY);
-    assert_eq!(errno(mount.rename("d", "d/e").await), libc::EINVAL);
-    assert_eq!(errno(mount.rename("nothing", "e").await), libc::ENOENT);
-    assert_eq!(
-        errno(mount.rename_with("f", "g", libc::RENAME_NOREPLACE).await),
-        libc::EEXIST
+    assert!(
+        bucket.private_keys().is_empty(),
+        "its content is gone with the last handle"
     );
-    assert_eq!(
-        errno(mount.rename_with("f", "g", libc::RENAME_EXCHANGE).await),
-        libc::EINVAL
-    );
-    mount.rename("full", "empty").await.unwrap();
-    assert_eq!(bucket.keys(), ["d/", "empty/", "empty/x", "f", "g"]);
-}
-
-#[tokio::test]
-async fn a_directory_is_removed_only_when_it_is_empty() {
-    let bucket = Bucket::new();
-    let mount = bucket.mount().await;
-    mount.mkdir("d").await.unwrap();
-    let (_, handle) = mount.open("d/f", libc::O_WRONLY | libc::O_CREAT).await.unwrap();
-    assert_eq!(errno(mount.rmdir("d").await), libc::ENOTEMPTY, "an open new file is in it");
-    mount.close(handle).await.unwrap();
-    assert_eq!(errno(mount.rmdir("d").await), libc::ENOTEMPTY);
-    assert_eq!(errno(mount.unlink("d").await), libc::EISDIR);
-    mount.unlink("d/f").await.unwrap();
-    mount.rmdir("d").await.unwrap();
-    assert!(bucket.keys().is_empty());
-}
-
-#[tokio::test]
-async fn an_implicit_directory_outlives_its_last_entry() {
-    let bucket = Bucket::new();
-    bucket.put("made/by/others", b"x").await;
-    let mount = bucket.mount().await;
-    assert_eq!(mount.attr("made/by").await.unwrap().kind, FileKind::Directory);
-    mount.unlink("made/by/others").await.unwrap();
-    assert_eq!(mount.list("made/by").await.unwrap(), []);
-    assert_eq!(mount.attr("made/by").await.unwrap().kind, FileKind::Directory);
-    mount.rmdir("made/by").await.unwrap();
-    assert_eq!(mount.list("").await.unwrap(), [("made".to_owned(), FileKind::Directory)]);
 }
 
 #[tokio::test]
 async fn symlinks_fifos_and_xattrs_come_back() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
-    mount.fs.symlink(me(), 1, "link".as_ref(), "to/there".as_ref()).await.unwrap();
-    mount.fs.mknod(me(), 1, "pipe".as_ref(), libc::S_IFIFO | 0o600, 0).await.unwrap();
+    mount
+        .fs
+        .symlink(me(), 1, "link".as_ref(), "to/there".as_ref())
+        .await
+        .unwrap();
+    mount
+        .fs
+        .mknod(me(), 1, "pipe".as_ref(), libc::S_IFIFO | 0o600, 0)
+        .await
+        .unwrap();
     mount.write_file("f", b"x").await.unwrap();
     let ino = mount.walk("f").await.unwrap().attr.ino;
-    mount.fs.setxattr(ino, "user.colour".as_ref(), b"\0blue\xff", 0).await.unwrap();
+    mount
+        .fs
+        .setxattr(ino, "user.colour".as_ref(), b"\0blue\xff", 0)
+        .await
+        .unwrap();
     let again = bucket.mount().await;
     assert_eq!(
         again.list("").await.unwrap(),
@@ -279,7 +205,11 @@ async fn symlinks_fifos_and_xattrs_come_back() {
     assert_eq!((link.size, link.perm), (8, 0o777));
     assert_eq!(&again.fs.readlink(link.ino).await.unwrap()[..], b"to/there");
     let ino = again.walk("f").await.unwrap().attr.ino;
-    let colour = again.fs.getxattr(ino, "user.colour".as_ref()).await.unwrap();
+    let colour = again
+        .fs
+        .getxattr(ino, "user.colour".as_ref())
+        .await
+        .unwrap();
     assert_eq!(colour, b"\0blue\xff");
     assert_eq!(again.fs.listxattr(ino).await.unwrap(), b"user.colour\0");
     let huge = vec![b'x'; 4000];
@@ -287,7 +217,10 @@ async fn symlinks_fifos_and_xattrs_come_back() {
     assert_eq!(errno(full), libc::ENOSPC);
     let none = again.fs.getxattr(ino, "user.none".as_ref()).await;
     assert_eq!(errno(none), libc::ENODATA);
-    let acl = again.fs.setxattr(ino, "system.posix_acl_access".as_ref(), b"x", 0).await;
+    let acl = again
+        .fs
+        .setxattr(ino, "system.posix_acl_access".as_ref(), b"x", 0)
+        .await;
     assert_eq!(errno(acl), libc::EOPNOTSUPP);
 }
 
@@ -300,14 +233,18 @@ async fn a_failed_upload_is_told_at_close_and_leaves_the_old_object() {
     mount.write_file("f", b"old").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
     mount.write_at(handle, 0, b"new").await.unwrap();
-    let rule = bucket.fault.inject(
-        Rule::new(Effect::FailBefore(ErrorKind::Denied)).on(Operation::PutObject),
-    );
+    let rule = bucket
+        .fault
+        .inject(Rule::new(Effect::FailBefore(ErrorKind::Denied)).on(Operation::PutObject));
     assert_eq!(errno(mount.fs.fsync(handle, false).await), libc::EACCES);
     assert_eq!(errno(mount.fs.flush(me(), handle).await), libc::EACCES);
     assert_eq!(bucket.body("f").await.unwrap(), b"old");
     assert!(mount.fs.status().failed.contains_key("f"));
-    assert_eq!(mount.read_all(handle).await.unwrap(), b"new", "the data is kept");
+    assert_eq!(
+        mount.read_all(handle).await.unwrap(),
+        b"new",
+        "the data is kept"
+    );
     bucket.fault.remove(rule);
     mount.close(handle).await.unwrap();
     assert_eq!(bucket.body("f").await.unwrap(), b"new");
@@ -320,9 +257,9 @@ async fn sync_commits_what_a_failed_close_left() {
     use cloakfs::store::{ErrorKind, Operation};
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
-    let rule = bucket.fault.inject(
-        Rule::new(Effect::FailBefore(ErrorKind::Unavailable)).on(Operation::PutObject),
-    );
+    let rule = bucket
+        .fault
+        .inject(Rule::new(Effect::FailBefore(ErrorKind::Unavailable)).on(Operation::PutObject));
     assert_eq!(errno(mount.write_file("f", b"data").await), libc::EIO);
     assert_eq!(mount.fs.status().uncommitted_files, 1);
     bucket.fault.remove(rule);
@@ -336,7 +273,11 @@ async fn set_group_id_directories_hand_on_their_group() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
-    let set = SetAttr { mode: Some(0o2775), gid: Some(77), ..SetAttr::default() };
+    let set = SetAttr {
+        mode: Some(0o2775),
+        gid: Some(77),
+        ..SetAttr::default()
+    };
     mount.set("d", set).await.unwrap();
     mount.mkdir("d/e").await.unwrap();
     mount.write_file("d/f", b"").await.unwrap();

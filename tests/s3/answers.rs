@@ -1,21 +1,14 @@
 //! Answers that cannot be right, and what is sent.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
-use cloakfs::base::progress::Progress;
 use cloakfs::base::range::ByteRange;
 use cloakfs::store::s3::RequestedEncryption;
 use cloakfs::store::{
     CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, HeadOptions, ListOptions,
     ObjectAttributes, ObjectKey, PutOptions, Store, StoreError,
 };
-use tokio::io::AsyncReadExt;
 
 use crate::fake::{DATE, ETAG, Fake, error, ok};
-use crate::servers::Server;
 
 fn key() -> ObjectKey {
     ObjectKey::new("a key").unwrap()
@@ -224,29 +217,6 @@ async fn a_copy_keeps_what_s3_would_forget() {
 }
 
 #[tokio::test]
-async fn over_http_the_payload_is_signed_and_has_its_checksum() {
-    let fake = Fake::start(|_| ok(&[ETAG], "")).await;
-    let store = fake.store(RequestedEncryption::None).await;
-    store
-        .put(
-            &key(),
-            Bytes::from_static(b"123456789"),
-            PutOptions::default(),
-        )
-        .await
-        .unwrap();
-    let put = fake.requests().remove(0);
-    // SHA-256 and the check value of CRC-32C (e3069283) of the nine digits.
-    assert_eq!(
-        put.header("x-amz-content-sha256"),
-        Some("15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225")
-    );
-    assert_eq!(put.header("x-amz-checksum-crc32c"), Some("4waSgw=="));
-    assert_eq!(put.header("x-amz-trailer"), None);
-    assert_eq!(put.body, b"123456789");
-}
-
-#[tokio::test]
 async fn metadata_that_no_header_carries_is_refused_before_it_is_sent() {
     let fake = Fake::start(|_| ok(&[ETAG], "")).await;
     let store = fake.store(RequestedEncryption::None).await;
@@ -260,31 +230,6 @@ async fn metadata_that_no_header_carries_is_refused_before_it_is_sent() {
     let failed = store.put(&key(), Bytes::new(), options).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Invalid);
     assert!(fake.requests().is_empty());
-}
-
-#[tokio::test]
-async fn metadata_in_latin_1_does_not_hide_an_object() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = Server {
-        name: "fake",
-        endpoint: format!("http://{}", listener.local_addr().unwrap()),
-        ca: None,
-        access_key: "fake".to_owned(),
-        secret_key: "fake".to_owned(),
-    };
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        let mut request = [0; 4096];
-        let _head = stream.read(&mut request).await.unwrap();
-        let mut answer = format!("HTTP/1.1 200 OK\r\n{ETAG}\r\n{DATE}\r\n").into_bytes();
-        answer.extend(b"content-length: 0\r\nx-amz-meta-name: gr\xfcn\r\n\r\n");
-        tokio::io::AsyncWriteExt::write_all(&mut stream, &answer)
-            .await
-            .unwrap();
-    });
-    let store = server.store("bucket", RequestedEncryption::None).await;
-    let info = store.head(&key(), HeadOptions::default()).await.unwrap();
-    assert_eq!(info.attributes.metadata["name"], "gr\u{fffd}n");
 }
 
 /// The region comes in a header or in the words.
@@ -344,81 +289,4 @@ async fn a_listing_without_end_is_corrupt() {
     let store = fake.store(RequestedEncryption::None).await;
     let failed = store.list(ListOptions::default()).await.unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Corrupt);
-}
-
-/// No request waits for another: each has a connection of its own.
-#[tokio::test(flavor = "multi_thread")]
-async fn thirty_two_requests_are_on_the_wire_at_once() {
-    const TOGETHER: usize = 32;
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = Server {
-        name: "fake",
-        endpoint: format!("http://{}", listener.local_addr().unwrap()),
-        ca: None,
-        access_key: "fake".to_owned(),
-        secret_key: "fake".to_owned(),
-    };
-    let arrived = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&arrived);
-    tokio::spawn(async move {
-        let mut held = Vec::new();
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut first = [0];
-            stream.read_exact(&mut first).await.unwrap();
-            held.push(stream);
-            count.fetch_add(1, Ordering::SeqCst);
-        }
-    });
-    let store = Arc::new(server.store("bucket", RequestedEncryption::None).await);
-    let requests: Vec<_> = (0..TOGETHER)
-        .map(|_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { store.head(&key(), HeadOptions::default()).await })
-        })
-        .collect();
-    eventually(|| arrived.load(Ordering::SeqCst) == TOGETHER).await;
-    for request in requests {
-        request.abort();
-    }
-}
-
-/// A transfer that moves is not idle, however slowly; one that is stuck is.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_upload_reports_progress_as_the_server_takes_it() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let server = Server {
-        name: "fake",
-        endpoint: format!("http://{}", listener.local_addr().unwrap()),
-        ca: None,
-        access_key: "fake".to_owned(),
-        secret_key: "fake".to_owned(),
-    };
-    let store = server.store("bucket", RequestedEncryption::None).await;
-    let progress = Progress::start();
-    let watched = progress.clone();
-    let upload = tokio::spawn(async move {
-        let body = Bytes::from(vec![0; 64 << 20]);
-        watched
-            .scope(store.put(&key(), body, PutOptions::default()))
-            .await
-    });
-    let (mut stream, _) = listener.accept().await.unwrap();
-    let mut buffer = vec![0; 1 << 20];
-    stream.read_exact(&mut buffer).await.unwrap();
-    // The socket's buffers fill, and then nothing moves.
-    eventually(|| progress.idle() > Duration::from_millis(300)).await;
-    let stuck = progress.last();
-    for _ in 0..16 {
-        stream.read_exact(&mut buffer).await.unwrap();
-    }
-    eventually(|| progress.last() > stuck).await;
-    upload.abort();
-}
-
-async fn eventually(mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "it never came about");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

@@ -144,7 +144,7 @@ async fn sse_s3_is_on_every_object_of_minio() {
 #[tokio::test]
 async fn sse_s3_is_on_every_object_of_localstack() {
     sse_s3_is_on_every_object(servers::localstack()).await;
-    sse_s3_is_on_every_object(servers::localstack_tls()).await;
+    sse_s3_is_on_every_object(crate::localstack_tls()).await;
 }
 
 /// MinIO says nothing about the encryption of an object that nobody asked to encrypt, which is

@@ -8,3 +8,14 @@ mod fake;
 mod mounting;
 #[path = "../support/servers.rs"]
 mod servers;
+mod transport;
+
+/// LocalStack over https: it serves both on one port.
+fn localstack_tls() -> servers::Server {
+    let server = servers::localstack();
+    servers::Server {
+        name: "LocalStack (https)",
+        endpoint: server.endpoint.replacen("http://", "https://", 1),
+        ..server
+    }
+}

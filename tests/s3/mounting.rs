@@ -195,7 +195,7 @@ async fn the_ca_bundle_is_no_use() {
 async fn a_bundle_of_several_certificates_is_read_whole() {
     let server = servers::minio();
     let own = std::fs::read_to_string(server.ca.as_ref().unwrap()).unwrap();
-    let other = servers::localstack_tls();
+    let other = crate::localstack_tls();
     let other = std::fs::read_to_string(other.ca.as_ref().unwrap()).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let bundle = directory.path().join("bundle.pem");

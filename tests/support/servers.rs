@@ -42,16 +42,6 @@ pub fn localstack() -> Server {
     }
 }
 
-/// LocalStack over https: it serves both on one port.
-pub fn localstack_tls() -> Server {
-    let server = localstack();
-    Server {
-        name: "LocalStack (https)",
-        endpoint: server.endpoint.replacen("http://", "https://", 1),
-        ..server
-    }
-}
-
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| {
         panic!("{name} is not set, so the test server cannot be found: run the tests with scripts/test, which starts the servers")

@@ -4,8 +4,20 @@ use super::source::{Tree, is_rust};
 
 const LINES_MAX: usize = 400;
 
-/// Files that may be longer, and how long: lower the number when one gets shorter.
-pub const LONG_FILES: &[(&str, usize)] = &[];
+/// How much shorter than allowed a file may be before the number has to follow.
+const SLACK_LINES: usize = 40;
+
+/// Files that may be longer, and how long. Nothing is added here: new files are split.
+pub const LONG_FILES: &[(&str, usize)] = &[
+    ("src/mount/adapter/mod.rs", 690),
+    ("src/store/dir/disk.rs", 410),
+    ("src/store/dir/tests.rs", 505),
+    ("src/store/dir/uploads.rs", 430),
+    ("src/write/content/table.rs", 550),
+    ("src/write/file.rs", 470),
+    ("tests/e2e/files.rs", 440),
+    ("tests/e2e/mounting.rs", 410),
+];
 
 pub fn violations(tree: &Tree, long_files: &[(&str, usize)]) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -21,14 +33,18 @@ pub fn violations(tree: &Tree, long_files: &[(&str, usize)]) -> Vec<String> {
             Some((_, allowed)) if lines > *allowed => wrong.push(format!(
                 "{path}: {lines} lines, and the list of long files allows {allowed}: split it"
             )),
-            Some((_, allowed)) if lines < *allowed => wrong.push(format!(
+            Some((_, allowed)) if lines + SLACK_LINES < *allowed => wrong.push(format!(
                 "{path}: {lines} lines, and the list of long files allows {allowed}: lower it"
             )),
             _ => {}
         }
     }
-    for (long, allowed) in long_files {
-        if *allowed <= LINES_MAX || tree.files().all(|(path, _)| path != *long) {
+    for (long, _) in long_files {
+        let lines = tree
+            .files()
+            .find(|(path, _)| path == long)
+            .map(|(_, text)| text.lines().count());
+        if lines.is_none_or(|lines| lines <= LINES_MAX) {
             wrong.push(format!("{long}: take it off the list of long files"));
         }
     }
@@ -52,19 +68,25 @@ mod tests {
             violations(&tree, &[("tests/c/d.rs", 401)]),
             ["src/b.rs: 401 lines, more than 400: split it by what it does"]
         );
-        let grown = violations(&tree, &[("src/b.rs", 401), ("tests/c/d.rs", 402)]);
         assert_eq!(
-            grown,
-            ["tests/c/d.rs: 401 lines, and the list of long files allows 402: lower it"]
+            violations(&tree, &[("src/b.rs", 399), ("tests/c/d.rs", 442)]),
+            [
+                "src/b.rs: 401 lines, and the list of long files allows 399: split it",
+                "tests/c/d.rs: 401 lines, and the list of long files allows 442: lower it",
+            ]
         );
         let stale = [
+            ("src/a.rs", 410),
             ("src/b.rs", 401),
             ("tests/c/d.rs", 401),
             ("src/gone.rs", 500),
         ];
         assert_eq!(
             violations(&tree, &stale),
-            ["src/gone.rs: take it off the list of long files"]
+            [
+                "src/a.rs: take it off the list of long files",
+                "src/gone.rs: take it off the list of long files",
+            ]
         );
     }
 }

@@ -17,7 +17,11 @@ const FORBIDDEN: [(&str, &str); 7] = [
 ];
 
 /// File, word and reason of the uses that are right.
-pub const JUSTIFIED: &[(&str, &str, &str)] = &[];
+pub const JUSTIFIED: &[(&str, &str, &str)] = &[(
+    "tests/support/wait.rs",
+    "thread::sleep",
+    "polls a condition with a deadline",
+)];
 
 pub fn violations(tree: &Tree, justified: &[(&str, &str, &str)]) -> Vec<String> {
     let mut wrong = Vec::new();

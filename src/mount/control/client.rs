@@ -24,7 +24,7 @@ pub enum ControlError {
     )]
     Elsewhere {
         mountpoint: PathBuf,
-        entry: MountEntry,
+        entry: Box<MountEntry>,
     },
     #[error(
         "the daemon of {mountpoint} has died; `cloakfs umount {mountpoint}` removes what is left, and mounting again takes it over"
@@ -150,7 +150,7 @@ fn why_unreachable(mountpoint: &Mountpoint) -> ControlError {
             } else {
                 ControlError::Elsewhere {
                     mountpoint: path,
-                    entry,
+                    entry: Box::new(entry),
                 }
             }
         }

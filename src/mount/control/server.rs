@@ -31,14 +31,14 @@ pub trait Controlled: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// Uploads everything; reports to `progress`.
     fn sync(
-        &self,
+        self: Arc<Self>,
         progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static;
+    ) -> impl Future<Output = Result<(), String>> + Send;
     /// Uploads everything, unmounts, and resolves when nothing of the mount is left.
     fn unmount(
-        &self,
+        self: Arc<Self>,
         progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static;
+    ) -> impl Future<Output = Result<(), String>> + Send;
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -88,7 +88,7 @@ impl ControlSocket {
                         Ok((stream, _)) => {
                             let (controlled, open) = (Arc::clone(&controlled), open.clone());
                             tokio::spawn(async move {
-                                if let Err(error) = converse(stream, &*controlled).await {
+                                if let Err(error) = converse(stream, controlled).await {
                                     tracing::debug!("a control connection ended: {error}");
                                 }
                                 drop(open);
@@ -142,7 +142,7 @@ impl ControlServer {
     }
 }
 
-async fn converse<C: Controlled>(stream: UnixStream, controlled: &C) -> io::Result<()> {
+async fn converse<C: Controlled>(stream: UnixStream, controlled: Arc<C>) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
     let mut line = Vec::new();
     let mut reader = BufReader::new(reader.take(REQUEST_BYTES_MAX));

@@ -39,28 +39,20 @@ impl Controlled for Fake {
         }
     }
 
-    fn sync(
-        &self,
-        progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        async move {
-            for files_done in 1..=3 {
-                progress.send_replace(Progress {
-                    files_done,
-                    files: 3,
-                    ..Progress::default()
-                });
-                tokio::task::yield_now().await;
-            }
-            Ok(())
+    async fn sync(self: Arc<Self>, progress: watch::Sender<Progress>) -> Result<(), String> {
+        for files_done in 1..=3 {
+            progress.send_replace(Progress {
+                files_done,
+                files: 3,
+                ..Progress::default()
+            });
+            tokio::task::yield_now().await;
         }
+        Ok(())
     }
 
-    fn unmount(
-        &self,
-        _progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        async { Err("busy".to_owned()) }
+    async fn unmount(self: Arc<Self>, _progress: watch::Sender<Progress>) -> Result<(), String> {
+        Err("busy".to_owned())
     }
 }
 

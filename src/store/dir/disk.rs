@@ -1,30 +1,28 @@
 //! The store's directory: its private part, atomic replacement, locks and durability.
 //!
 //! The private directory `.%cloakfs-dir` (no key has such a path) holds `locks/`, one lock
-//! file for each of [`SHARDS`] shares of the keys, and `sessions/`, one directory for each
-//! process that has the store open, with everything that is unfinished. A session's `alive`
-//! file is locked as long as its process lives; whoever opens the store removes the sessions
-//! of the dead.
+//! file for each of [`SHARDS`] shares of the keys, and everything that is unfinished (see
+//! [`super::session`]).
 //!
 //! A write prepares a file in its session, saves it with fsync, and then, holding the lock of
 //! the key's share, checks the condition and renames it to its place. Readers take no lock:
 //! a file once in place is never changed, only replaced. The directory is saved with fsync
 //! before the write is acknowledged, and so are directories above that may be new.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use lru::LruCache;
 
 use super::error::{DirError, Request};
-use super::header::{CONTENT_OFFSET, Header};
+use super::file::{Draft, ObjectFile, is_missing, lock_file, make_directories, open_object};
+use super::header::CONTENT_OFFSET;
+use super::session::Session;
 use super::{io as bytes, names};
-use crate::base::id::CommitId;
 use crate::base::progress::Progress;
 use crate::store::{ObjectKey, Result, WriteCondition, rules};
 
@@ -39,56 +37,11 @@ pub(super) const ROUNDS_MAX: u32 = 100;
 #[derive(Debug)]
 pub(super) struct Disk {
     root: PathBuf,
-    session: PathBuf,
-    /// Locked while this store is open.
-    _alive: File,
-    next_file: AtomicU64,
+    session: Session,
     /// Directories, by their path and inode number, that were saved with all those above.
     saved: Mutex<LruCache<PathBuf, u64>>,
     /// Files of others that were reported.
     foreign: Mutex<LruCache<PathBuf, ()>>,
-}
-
-/// An object's file, open: a version that does not change while it is read.
-#[derive(Debug)]
-pub(super) struct ObjectFile {
-    pub file: File,
-    pub header: Header,
-}
-
-/// A file that is being prepared; removed unless it is put in place.
-#[derive(Debug)]
-pub(super) struct Draft {
-    pub file: File,
-    path: PathBuf,
-}
-
-impl Drop for Draft {
-    fn drop(&mut self) {
-        // Gone when it was put in place; what cannot be removed goes with the session.
-        drop(fs::remove_file(&self.path));
-    }
-}
-
-impl Draft {
-    pub(super) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Writes the head and saves the file.
-    pub(super) fn seal(&self, header: &Header) -> io::Result<()> {
-        seal(&self.file, header)
-    }
-}
-
-/// Writes the head of an object's file, whose content is there already, and saves all of it.
-pub(super) fn seal(file: &File, header: &Header) -> io::Result<()> {
-    let head = header.encode().ok_or(io::ErrorKind::InvalidInput)?;
-    bytes::write_at(file, &head, 0, None)?;
-    if header.size == 0 {
-        file.set_len(CONTENT_OFFSET)?;
-    }
-    file.sync_all()
 }
 
 impl Disk {
@@ -99,21 +52,11 @@ impl Disk {
             return Err(DirError::NotADirectory(path.to_owned()));
         }
         let private = root.join(PRIVATE);
-        let sessions = private.join("sessions");
-        for directory in [private.join("locks"), sessions.clone()] {
-            make_directories(&directory).map_err(fail)?;
-        }
-        let opening = lock_file(&private.join("opening")).map_err(fail)?;
-        remove_dead(&sessions).map_err(fail)?;
-        let session = sessions.join(CommitId::random().to_string());
-        make_directories(&session.join("uploads")).map_err(fail)?;
-        let alive = lock_file(&session.join("alive")).map_err(fail)?;
-        drop(opening);
+        make_directories(&private.join("locks")).map_err(fail)?;
+        let session = Session::begin(&private).map_err(fail)?;
         Ok(Self {
             root,
             session,
-            _alive: alive,
-            next_file: AtomicU64::new(0),
             saved: Mutex::new(LruCache::new(REMEMBERED_MAX)),
             foreign: Mutex::new(LruCache::new(REMEMBERED_MAX)),
         })
@@ -123,17 +66,8 @@ impl Disk {
         &self.root
     }
 
-    /// The uploads of this process.
-    pub(super) fn uploads(&self) -> PathBuf {
-        self.session.join("uploads")
-    }
-
-    /// The uploads of every process that has the store open.
-    pub(super) fn all_uploads(&self) -> io::Result<Vec<PathBuf>> {
-        let sessions = fs::read_dir(self.root.join(PRIVATE).join("sessions"))?;
-        sessions
-            .map(|session| Ok(session?.path().join("uploads")))
-            .collect()
+    pub(super) const fn session(&self) -> &Session {
+        &self.session
     }
 
     /// Says once that a file has no place in the store.
@@ -168,17 +102,9 @@ impl Disk {
 
     /// A store whose disk is gone is not an empty one.
     pub(super) fn check_present(&self, request: Request<'_>) -> Result<()> {
-        fs::metadata(&self.session)
+        fs::metadata(self.session.path())
             .map(drop)
             .map_err(|error| request.io(&self.root, error))
-    }
-
-    /// A new file to prepare an object in.
-    pub(super) fn draft(&self) -> io::Result<Draft> {
-        let number = self.next_file.fetch_add(1, Ordering::Relaxed);
-        let path = self.session.join(format!("draft-{number}"));
-        let file = new_file(&path)?;
-        Ok(Draft { file, path })
     }
 
     /// A new object's file with this content, not yet saved.
@@ -187,7 +113,7 @@ impl Disk {
         content: &[u8],
         progress: Option<&Progress>,
     ) -> io::Result<Draft> {
-        let draft = self.draft()?;
+        let draft = self.session.draft()?;
         bytes::write_at(&draft.file, content, CONTENT_OFFSET, progress)?;
         Ok(draft)
     }
@@ -200,7 +126,7 @@ impl Disk {
         draft: &Draft,
         condition: &WriteCondition,
     ) -> Result<()> {
-        self.publish_file(request, key, &draft.path, condition)
+        self.publish_file(request, key, draft.path(), condition)
     }
 
     /// The same with any sealed file of this session.
@@ -326,76 +252,8 @@ impl Disk {
     }
 }
 
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // What cannot be removed is removed by whoever opens the store next.
-        drop(fs::remove_dir_all(&self.session));
-    }
-}
-
-/// Opens an object's file and reads its head.
-pub(super) fn open_object(
-    path: &Path,
-) -> io::Result<std::result::Result<ObjectFile, super::header::HeaderError>> {
-    let file = File::open(path)?;
-    let len = file.metadata()?.len();
-    let head = bytes::read_at(&file, 0, CONTENT_OFFSET, None)?;
-    Ok(Header::decode(&head, len).map(|header| ObjectFile { file, header }))
-}
-
-/// Only the owner may read it: an object's own permissions are in its metadata, and would not
-/// be asked.
-pub(super) fn new_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-}
-
-fn make_directories(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
-}
-
-/// Nothing is there, or something on the way is not a directory.
-pub(super) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ENOTDIR))
-}
-
 fn parent(path: &Path) -> &Path {
     path.parent().unwrap_or(path)
-}
-
-fn lock_file(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)?;
-    bytes::lock(&file, true)?;
-    Ok(file)
-}
-
-/// Removes the sessions whose process is gone. The caller holds the `opening` lock, so that
-/// no session is between its making and its lock.
-fn remove_dead(sessions: &Path) -> io::Result<()> {
-    for session in fs::read_dir(sessions)? {
-        let session = session?.path();
-        let dead = match File::open(session.join("alive")) {
-            Ok(alive) => bytes::lock(&alive, false).is_ok(),
-            Err(error) => is_missing(&error),
-        };
-        if dead {
-            tracing::debug!("removing what a dead process left in {session:?}");
-            match fs::remove_dir_all(&session) {
-                Err(error) if !is_missing(&error) => return Err(error),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The same in every process, unlike the standard library's hashes.

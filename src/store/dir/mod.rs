@@ -21,10 +21,13 @@
 
 mod disk;
 mod error;
+mod file;
 mod header;
 mod io;
 mod names;
 mod objects;
+mod parts;
+mod session;
 #[cfg(test)]
 mod tests;
 mod uploads;

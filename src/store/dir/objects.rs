@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::disk::{Disk, ROUNDS_MAX};
 use super::error::Request;
+use super::file::ObjectFile;
 use super::header::{CONTENT_OFFSET, Header};
 use super::io::{self, At};
 use super::{fresh_etag, now};
@@ -13,8 +14,6 @@ use crate::store::{
     ObjectInfo, ObjectKey, Operation, PutOptions, Result, StoreError, WriteCondition, Written,
     rules,
 };
-
-use super::disk::ObjectFile;
 
 /// Where a blocking request is run.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +136,7 @@ impl Context<'_> {
             },
         };
         let draft = || {
-            let draft = self.disk.draft()?;
+            let draft = self.disk.session().draft()?;
             let at = |file| At {
                 file,
                 offset: CONTENT_OFFSET,

@@ -13,7 +13,8 @@ use std::io;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::disk::{self, Disk, is_missing};
+use super::disk::Disk;
+use super::file::{is_missing, open_object};
 use super::header::HeaderError;
 use super::names::{self, Name};
 use crate::base::progress::Progress;
@@ -103,7 +104,7 @@ impl Walk<'_> {
             return Ok(ControlFlow::Break(()));
         }
         let path = self.disk.root().join(names::file_path(&key));
-        match disk::open_object(&path) {
+        match open_object(&path) {
             Ok(Ok(found)) => self.page.push_object(ListedObject {
                 key,
                 size: found.header.size,

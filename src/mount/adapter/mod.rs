@@ -5,6 +5,10 @@
 //! blocks. References (`nlookup`) are counted by the filesystem before it answers; those of
 //! directory entries that no longer fit into the reply are given back here.
 
+mod answer;
+mod capabilities;
+mod convert;
+
 use std::ffi::OsStr;
 use std::io;
 use std::path::Path;
@@ -14,26 +18,20 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use fuser::{
     AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
-    Generation, INodeNo, InitFlags, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents,
-    PollFlags, PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData,
-    ReplyDirectory, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek,
-    ReplyOpen, ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    Generation, INodeNo, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags,
+    PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory,
+    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen,
+    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use tokio::runtime::Handle;
 
-use super::convert::{attributes, caller, file_type, open_answer, time_to_set};
-use super::dispatch::{self, Operation, OperationCounts};
-use crate::fs::{DirItem, Entry, FileSystem, FsError, HandleId, Ino, SetAttr};
+pub(super) use capabilities::REQUEST_BYTES_MAX;
 
-/// Largest write request, and the read-ahead that is asked for, in bytes: the kernel's own
-/// maximum of 256 pages.
-pub(super) const REQUEST_BYTES_MAX: u32 = 1 << 20;
-/// Reads ahead and direct I/O that may wait at the same time.
-const BACKGROUND_REQUESTS_MAX: u16 = 64;
-/// Names asked of the filesystem at a time; a reply takes as many as fit.
-const NAMES_AT_ONCE: usize = 256;
-/// The same with attributes, where each may cost a request to the store.
-const ENTRIES_AT_ONCE: usize = 64;
+use super::dispatch::{self, Operation, OperationCounts};
+use crate::fs::{FileSystem, FsError, SetAttr};
+
+use answer::{Listed, add_entry, answer_empty, answer_entry, answer_xattr, fill};
+use convert::{attributes, caller, file_type, open_answer, time_to_set};
 
 /// The kernel's view of a [`FileSystem`].
 #[derive(Debug)]
@@ -65,106 +63,9 @@ impl Adapter {
     }
 }
 
-fn answer_entry(reply: ReplyEntry) -> impl FnOnce(Result<Entry, Errno>) + Send + 'static {
-    move |outcome| match outcome {
-        Ok(entry) => reply.entry_with_ttls(
-            &entry.attr_ttl,
-            &entry.entry_ttl,
-            &attributes(&entry.attr),
-            Generation(entry.generation),
-        ),
-        Err(errno) => reply.error(errno),
-    }
-}
-
-fn answer_empty(reply: ReplyEmpty) -> impl FnOnce(Result<(), Errno>) + Send + 'static {
-    move |outcome| match outcome {
-        Ok(()) => reply.ok(),
-        Err(errno) => reply.error(errno),
-    }
-}
-
-/// getxattr(2) and listxattr(2): a size of 0 asks how long the value is.
-fn answer_xattr(
-    reply: ReplyXattr,
-    room_bytes: u32,
-) -> impl FnOnce(Result<Vec<u8>, Errno>) + Send + 'static {
-    move |outcome| match outcome {
-        Ok(value) => match u32::try_from(value.len()) {
-            Ok(len) if room_bytes == 0 => reply.size(len),
-            Ok(len) if len <= room_bytes => reply.data(&value),
-            _ => reply.error(Errno::ERANGE),
-        },
-        Err(errno) => reply.error(errno),
-    }
-}
-
-/// Asks for names until `add` says that the reply is full, or there are no more. An error after
-/// the first names is left for the next request to meet, because the names that were added carry
-/// references.
-async fn fill(
-    fs: &Arc<FileSystem>,
-    handle: HandleId,
-    mut offset: u64,
-    at_once: Option<usize>,
-    mut add: impl FnMut(&DirItem) -> bool + Send,
-) -> Result<(), FsError> {
-    let with_entries = at_once.is_some();
-    let at_once = at_once.unwrap_or(NAMES_AT_ONCE);
-    let mut added_any = false;
-    loop {
-        let items = match fs.readdir(handle, offset, with_entries, at_once).await {
-            Ok(items) => items,
-            Err(_) if added_any => return Ok(()),
-            Err(error) => return Err(error),
-        };
-        let Some(last) = items.last() else {
-            return Ok(());
-        };
-        offset = last.next_offset;
-        added_any = true;
-        let mut items = items.into_iter();
-        while let Some(item) = items.next() {
-            if add(&item) {
-                for unused in std::iter::once(item).chain(items) {
-                    if let Some(entry) = unused.entry {
-                        fs.forget(entry.attr.ino, 1);
-                    }
-                }
-                return Ok(());
-            }
-        }
-    }
-}
-
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // What is left out on purpose: WRITEBACK_CACHE (other machines write the same bucket),
-        // HANDLE_KILLPRIV (so that the kernel itself clears set-user-id bits, with a setattr),
-        // POSIX_ACL, and the lock flags (locks are the kernel's own, local to this machine).
-        for wanted in [
-            InitFlags::FUSE_ASYNC_READ,
-            InitFlags::FUSE_BIG_WRITES,
-            InitFlags::FUSE_PARALLEL_DIROPS,
-            InitFlags::FUSE_DO_READDIRPLUS,
-            InitFlags::FUSE_READDIRPLUS_AUTO,
-            InitFlags::FUSE_ASYNC_DIO,
-            InitFlags::FUSE_ATOMIC_O_TRUNC,
-        ] {
-            if let Err(missing) = config.add_capabilities(wanted) {
-                tracing::debug!("the kernel does not offer {missing:?}");
-            }
-        }
-        // Each of these answers with the nearest value that is allowed.
-        if let Err(allowed) = config.set_max_write(REQUEST_BYTES_MAX) {
-            let _previous = config.set_max_write(allowed);
-        }
-        if let Err(allowed) = config.set_max_readahead(REQUEST_BYTES_MAX) {
-            let _previous = config.set_max_readahead(allowed);
-        }
-        if let Err(allowed) = config.set_max_background(BACKGROUND_REQUESTS_MAX) {
-            let _previous = config.set_max_background(allowed);
-        }
+        capabilities::choose(config);
         Ok(())
     }
 
@@ -486,7 +387,7 @@ impl Filesystem for Adapter {
         self.run(
             Operation::ReadDir,
             |fs| async move {
-                let filled = fill(&fs, handle.0, offset, None, |item| {
+                let filled = fill(&fs, handle.0, offset, Listed::Names, |item| {
                     reply.add(
                         INodeNo(item.ino),
                         item.next_offset,
@@ -517,7 +418,7 @@ impl Filesystem for Adapter {
         self.run(
             Operation::ReadDirPlus,
             |fs| async move {
-                let filled = fill(&fs, handle.0, offset, Some(ENTRIES_AT_ONCE), |item| {
+                let filled = fill(&fs, handle.0, offset, Listed::WithEntries, |item| {
                     add_entry(&mut reply, item)
                 })
                 .await;
@@ -782,30 +683,5 @@ impl Filesystem for Adapter {
         reply: ReplyWrite,
     ) {
         reply.error(Errno::ENOSYS);
-    }
-}
-
-/// Adds one name with its attributes; `true` when there is no more room.
-///
-/// `.` and `..` carry no reference; the kernel takes only number and type of them.
-fn add_entry(reply: &mut ReplyDirectoryPlus, item: &DirItem) -> bool {
-    let ino: Ino = item.ino;
-    match &item.entry {
-        Some(entry) => reply.add(
-            INodeNo(ino),
-            item.next_offset,
-            &item.name,
-            &entry.attr_ttl.min(entry.entry_ttl),
-            &attributes(&entry.attr),
-            Generation(entry.generation),
-        ),
-        None => reply.add(
-            INodeNo(ino),
-            item.next_offset,
-            &item.name,
-            &std::time::Duration::ZERO,
-            &super::convert::dot_attributes(ino, item.kind),
-            Generation(0),
-        ),
     }
 }

@@ -9,28 +9,33 @@
 //! An upload that fails, or makes no progress for the mount's timeout, is logged with what was
 //! lost, and the daemon then exits with an error.
 
+mod connection;
+mod flush;
+mod shared;
+mod signals;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use fuser::SessionACL;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot, watch};
+
+pub use flush::FlushError;
 
 use super::adapter::Adapter;
 use super::claim::Claim;
-use super::control::protocol::{OperationCount, Progress, Status};
-use super::control::server::{BindError, ControlServer, ControlSocket, Controlled};
+use super::control::protocol::Progress;
+use super::control::server::{BindError, ControlServer, ControlSocket};
 use super::dispatch::OperationCounts;
-use super::mounting::{self, KernelOptions, MountError, Mounted, UnmountError};
+use super::mounting::{KernelOptions, MountError, Mounted, UnmountError};
 use super::mountpoint::Mountpoint;
-use crate::base::progress;
-use crate::fs::{FileSystem, FsError, SyncProgress};
+use crate::fs::FileSystem;
 use crate::telemetry::log::Log;
 
-/// Threads that read requests: more than this many do not help, since they never wait.
-const THREADS_MAX: usize = 8;
+use connection::mount_and_answer;
+use shared::{Shared, UnmountRequest};
+use signals::{Signals, Wake};
 
 /// What a mount is, for the kernel and for `cloakfs status`.
 pub struct Setup {
@@ -78,17 +83,6 @@ pub enum SessionError {
     Interrupted,
 }
 
-/// Why not everything could be uploaded.
-#[derive(Debug, thiserror::Error)]
-pub enum FlushError {
-    #[error("not everything could be uploaded: {0}")]
-    Failed(#[from] FsError),
-    #[error(
-        "uploading made no progress for {} s and was given up", .0.as_secs()
-    )]
-    Stuck(Duration),
-}
-
 /// A live mount.
 #[derive(Debug)]
 pub struct Session {
@@ -99,30 +93,6 @@ pub struct Session {
     unmount_requests: mpsc::Receiver<UnmountRequest>,
     ended: oneshot::Receiver<io::Result<()>>,
     _claim: Claim,
-}
-
-/// What the control socket answers from.
-#[derive(Debug)]
-struct Shared {
-    fs: Arc<FileSystem>,
-    setup: Setup,
-    counts: Arc<OperationCounts>,
-    log: Log,
-    since: Instant,
-    unmount: mpsc::Sender<UnmountRequest>,
-}
-
-#[derive(Debug)]
-struct UnmountRequest {
-    progress: watch::Sender<Progress>,
-    done: oneshot::Sender<Result<(), String>>,
-}
-
-#[derive(Debug)]
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
 }
 
 /// Mounts `fs` and begins to answer the kernel. `socket` is where control is listened for.
@@ -164,60 +134,6 @@ pub async fn start(
     })
 }
 
-/// Mounts, shakes hands with the kernel and starts the threads that answer it. The receiver
-/// hears when they have ended.
-async fn mount_and_answer(
-    adapter: Adapter,
-    setup: &Setup,
-) -> Result<(Mounted, oneshot::Receiver<io::Result<()>>), SessionError> {
-    let (source, mountpoint) = (setup.source.clone(), setup.mountpoint.clone());
-    let kernel = setup.kernel.clone();
-    let mount = move || {
-        let (mounted, descriptor) = mounting::mount(&source, &mountpoint, &kernel)?;
-        let connection = |source| SessionError::Connection {
-            mountpoint: mountpoint.path().to_owned(),
-            source,
-        };
-        // The kernel enforces allow_other itself; fuser's own check would drop FLUSH and SETATTR
-        // of other users.
-        let session =
-            fuser::Session::from_fd(adapter, descriptor, SessionACL::All, session_config())
-                .map_err(connection);
-        let (send, ended) = oneshot::channel();
-        let answering = session.and_then(|session| {
-            std::thread::Builder::new()
-                .name("fuse".to_owned())
-                .spawn(move || send.send(session.run()))
-                .map_err(connection)
-        });
-        match answering {
-            Ok(_detached) => Ok((mounted, ended)),
-            Err(error) => {
-                let _first_error_counts = mounted.unmount(true);
-                Err(error)
-            }
-        }
-    };
-    // It waits for the helper and the kernel, which a task may not.
-    match tokio::task::spawn_blocking(mount).await {
-        Ok(outcome) => outcome,
-        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
-    }
-}
-
-fn session_config() -> fuser::Config {
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    let mut config = fuser::Config::default();
-    config.n_threads = Some(processors.clamp(2, THREADS_MAX));
-    // Each thread gets a queue of its own, where the device may be opened once more.
-    config.clone_fd = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/fuse")
-        .is_ok();
-    config
-}
-
 impl Session {
     /// Serves until the mount is gone and everything is stored. Unmounts first when
     /// `is_wanted` is false: nobody waits for the mount any more.
@@ -238,8 +154,7 @@ impl Session {
             error => error,
         };
         for done in waiting {
-            let _client_left =
-                done.send(outcome.as_ref().map(|()| ()).map_err(ToString::to_string));
+            let _client_left = done.send(outcome.as_ref().copied().map_err(ToString::to_string));
         }
         self.control.drain().await;
         tracing::info!(
@@ -409,175 +324,4 @@ enum Refusal {
     /// A signal came first.
     Stopped,
     Failed(String),
-}
-
-impl Shared {
-    /// Uploads everything, as long as something moves.
-    async fn flush(
-        &self,
-        on_progress: impl Fn(SyncProgress) + Send + Sync,
-    ) -> Result<(), FlushError> {
-        flush(&self.fs, self.setup.timeout, on_progress).await
-    }
-
-    fn filesystem_status(&self) -> serde_json::Value {
-        serde_json::to_value(self.fs.status())
-            .unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
-    }
-}
-
-/// Uploads everything, unless nothing moves for `timeout`.
-async fn flush(
-    fs: &Arc<FileSystem>,
-    timeout: Duration,
-    on_progress: impl Fn(SyncProgress) + Send + Sync,
-) -> Result<(), FlushError> {
-    let moving = progress::Progress::start();
-    let work = fs.sync_all(|done| {
-        moving.touch();
-        on_progress(done);
-    });
-    match while_moving(&moving, timeout, moving.scope(work)).await {
-        Some(outcome) => Ok(outcome?),
-        None => Err(FlushError::Stuck(timeout)),
-    }
-}
-
-/// Runs `work`, unless nothing moves for `limit`: then `None`.
-async fn while_moving<T>(
-    moving: &progress::Progress,
-    limit: Duration,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    loop {
-        let deadline = moving.last() + limit;
-        tokio::select! {
-            done = &mut work => return Some(done),
-            () = tokio::time::sleep_until(deadline) => {
-                if moving.idle() >= limit {
-                    return None;
-                }
-            }
-        }
-    }
-}
-
-impl Controlled for Shared {
-    fn mountpoint(&self) -> &Path {
-        self.setup.mountpoint.path()
-    }
-
-    fn status(&self) -> Status {
-        let operations = self.counts.snapshot().into_iter();
-        Status {
-            release: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            source: self.setup.source.clone(),
-            mode: self.setup.mode.clone(),
-            mountpoint: self.setup.mountpoint.path().to_owned(),
-            read_only: self.setup.kernel.flags.is_read_only(),
-            uptime_secs: self.since.elapsed().as_secs(),
-            notes: self.setup.notes.clone(),
-            operations: operations
-                .map(|(name, (all, waited))| (name.to_owned(), OperationCount { all, waited }))
-                .collect(),
-            filesystem: self.filesystem_status(),
-            store: (self.setup.store_status)(),
-            errors: self.log.recent().total(),
-            last_errors: self.log.recent().last(),
-        }
-    }
-
-    fn sync(
-        &self,
-        progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let fs = Arc::clone(&self.fs);
-        let timeout = self.setup.timeout;
-        async move {
-            let report = |done: SyncProgress| {
-                progress.send_replace(done.into());
-            };
-            flush(&fs, timeout, report)
-                .await
-                .map_err(|error| error.to_string())
-        }
-    }
-
-    fn unmount(
-        &self,
-        progress: watch::Sender<Progress>,
-    ) -> impl Future<Output = Result<(), String>> + Send + 'static {
-        let requests = self.unmount.clone();
-        async move {
-            let (done, outcome) = oneshot::channel();
-            let ending = || "the mount is ending already".to_owned();
-            requests
-                .send(UnmountRequest { progress, done })
-                .await
-                .map_err(|_| ending())?;
-            outcome.await.unwrap_or_else(|_| Err(ending()))
-        }
-    }
-}
-
-impl From<SyncProgress> for Progress {
-    fn from(done: SyncProgress) -> Self {
-        Self {
-            files_done: done.files_done,
-            files: done.files,
-            bytes_done: done.bytes_done,
-            bytes: done.bytes,
-        }
-    }
-}
-
-enum Wake {
-    Stop,
-    Hangup,
-}
-
-impl Signals {
-    fn install() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Wake {
-        tokio::select! {
-            _ = self.terminate.recv() => Wake::Stop,
-            _ = self.interrupt.recv() => Wake::Stop,
-            _ = self.hangup.recv() => Wake::Hangup,
-        }
-    }
-
-    async fn stop(&mut self) {
-        while !matches!(self.next().await, Wake::Stop) {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn what_moves_may_take_long_and_what_does_not_is_given_up() {
-        let limit = Duration::from_secs(60);
-        let moving = progress::Progress::start();
-        let slow = async {
-            for _ in 0..100 {
-                tokio::time::sleep(Duration::from_secs(50)).await;
-                moving.touch();
-            }
-        };
-        assert_eq!(while_moving(&moving, limit, slow).await, Some(()));
-        let began = tokio::time::Instant::now();
-        let stuck = std::future::pending::<()>();
-        assert_eq!(while_moving(&moving, limit, stuck).await, None);
-        assert!(began.elapsed() <= Duration::from_secs(61));
-    }
 }

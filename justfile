@@ -1,0 +1,26 @@
+# The commands of a working day. `just` without arguments lists them.
+
+# Lists the commands.
+default:
+    @just --list --unsorted
+
+# What a change must pass, as CI runs it.
+check:
+    .ci/run
+
+# Every test, on servers that are started for it; arguments go to `cargo test`.
+test *ARGS:
+    scripts/test {{ARGS}}
+
+# Formats the code and shows what the linter says.
+fmt:
+    cargo fmt --all
+    cargo clippy --locked --all-targets -- -D warnings
+
+# Throughput beside the SDK alone and s3fs; the figures are for docs/BENCHMARKS.md.
+bench *ARGS:
+    scripts/bench {{ARGS}}
+
+# The long tests, with the daemon's memory watched.
+soak *ARGS:
+    scripts/soak {{ARGS}}

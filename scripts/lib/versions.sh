@@ -1,0 +1,12 @@
+# shellcheck shell=bash
+# The pinned versions of everything that the tests and benchmarks drive. Sourced, not run.
+#
+# A version is raised here and nowhere else; scripts/setup-test-tools then rebuilds what changed.
+# shellcheck disable=SC2034 # read by the scripts that source this file
+
+MINIO_MODULE=github.com/minio/minio
+MINIO_VERSION=v0.0.0-20260212201848-7aac2a2c5b7c
+LOCALSTACK_VERSION=4.10.0
+PJDFSTEST_VERSION=0.2.2
+FSX_VERSION=0.3.2
+CARGO_DENY_VERSION=0.20.2

@@ -1,0 +1,40 @@
+//! What is asked of the kernel at the start.
+
+use fuser::{InitFlags, KernelConfig};
+
+/// Largest write request, and the read-ahead that is asked for, in bytes: the kernel's own
+/// maximum of 256 pages.
+pub(in super::super) const REQUEST_BYTES_MAX: u32 = 1 << 20;
+/// Reads ahead and direct I/O that may wait at the same time.
+const BACKGROUND_REQUESTS_MAX: u16 = 64;
+
+/// Asks for what this kernel offers of what we want.
+///
+/// What is left out on purpose: `WRITEBACK_CACHE` (other machines write the same bucket),
+/// `HANDLE_KILLPRIV` (so that the kernel itself clears set-user-id bits, with a setattr),
+/// `POSIX_ACL`, and the lock flags (locks are the kernel's own, local to this machine).
+pub(super) fn choose(config: &mut KernelConfig) {
+    for wanted in [
+        InitFlags::FUSE_ASYNC_READ,
+        InitFlags::FUSE_BIG_WRITES,
+        InitFlags::FUSE_PARALLEL_DIROPS,
+        InitFlags::FUSE_DO_READDIRPLUS,
+        InitFlags::FUSE_READDIRPLUS_AUTO,
+        InitFlags::FUSE_ASYNC_DIO,
+        InitFlags::FUSE_ATOMIC_O_TRUNC,
+    ] {
+        if let Err(missing) = config.add_capabilities(wanted) {
+            tracing::debug!("the kernel does not offer {missing:?}");
+        }
+    }
+    // Each of these answers with the nearest value that is allowed.
+    if let Err(allowed) = config.set_max_write(REQUEST_BYTES_MAX) {
+        let _previous = config.set_max_write(allowed);
+    }
+    if let Err(allowed) = config.set_max_readahead(REQUEST_BYTES_MAX) {
+        let _previous = config.set_max_readahead(allowed);
+    }
+    if let Err(allowed) = config.set_max_background(BACKGROUND_REQUESTS_MAX) {
+        let _previous = config.set_max_background(allowed);
+    }
+}

@@ -1,0 +1,103 @@
+//! What the session and its control socket share.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::Setup;
+use super::flush::{FlushError, flush};
+use crate::fs::{FileSystem, SyncProgress};
+use crate::mount::control::protocol::{OperationCount, Progress, Status};
+use crate::mount::control::server::Controlled;
+use crate::mount::dispatch::OperationCounts;
+use crate::telemetry::log::Log;
+
+/// What the control socket answers from.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub fs: Arc<FileSystem>,
+    pub setup: Setup,
+    pub counts: Arc<OperationCounts>,
+    pub log: Log,
+    pub since: Instant,
+    pub unmount: mpsc::Sender<UnmountRequest>,
+}
+
+#[derive(Debug)]
+pub(super) struct UnmountRequest {
+    pub progress: watch::Sender<Progress>,
+    pub done: oneshot::Sender<Result<(), String>>,
+}
+
+impl Shared {
+    /// Uploads everything, as long as something moves.
+    pub(super) async fn flush(
+        &self,
+        on_progress: impl Fn(SyncProgress) + Send + Sync,
+    ) -> Result<(), FlushError> {
+        flush(&self.fs, self.setup.timeout, on_progress).await
+    }
+
+    pub(super) fn filesystem_status(&self) -> serde_json::Value {
+        serde_json::to_value(self.fs.status())
+            .unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
+    }
+}
+
+impl Controlled for Shared {
+    fn mountpoint(&self) -> &Path {
+        self.setup.mountpoint.path()
+    }
+
+    fn status(&self) -> Status {
+        let operations = self.counts.snapshot().into_iter();
+        Status {
+            release: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            source: self.setup.source.clone(),
+            mode: self.setup.mode.clone(),
+            mountpoint: self.setup.mountpoint.path().to_owned(),
+            read_only: self.setup.kernel.flags.is_read_only(),
+            uptime_secs: self.since.elapsed().as_secs(),
+            notes: self.setup.notes.clone(),
+            operations: operations
+                .map(|(name, (all, waited))| (name.to_owned(), OperationCount { all, waited }))
+                .collect(),
+            filesystem: self.filesystem_status(),
+            store: (self.setup.store_status)(),
+            errors: self.log.recent().total(),
+            last_errors: self.log.recent().last(),
+        }
+    }
+
+    async fn sync(self: Arc<Self>, progress: watch::Sender<Progress>) -> Result<(), String> {
+        self.flush(|done| {
+            progress.send_replace(done.into());
+        })
+        .await
+        .map_err(|error| error.to_string())
+    }
+
+    async fn unmount(self: Arc<Self>, progress: watch::Sender<Progress>) -> Result<(), String> {
+        let (done, outcome) = oneshot::channel();
+        let ending = || "the mount is ending already".to_owned();
+        self.unmount
+            .send(UnmountRequest { progress, done })
+            .await
+            .map_err(|_| ending())?;
+        outcome.await.unwrap_or_else(|_| Err(ending()))
+    }
+}
+
+impl From<SyncProgress> for Progress {
+    fn from(done: SyncProgress) -> Self {
+        Self {
+            files_done: done.files_done,
+            files: done.files,
+            bytes_done: done.bytes_done,
+            bytes: done.bytes,
+        }
+    }
+}

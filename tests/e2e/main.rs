@@ -1,0 +1,27 @@
+//! What a person does with a mounted directory, on real mounts by the built program: of a bucket
+//! on MinIO (https), and of a local directory.
+//!
+//! A test that finds no server fails. Tests in modules named `as_root` switch users or mount for
+//! others, and so need root; `scripts/test` says so when it leaves them out for an ordinary user.
+
+#[path = "../support/minio.rs"]
+mod minio;
+#[path = "../support/mount.rs"]
+mod mount;
+#[path = "../support/other_client.rs"]
+mod other_client;
+#[path = "../pjdfstest/mod.rs"]
+mod pjdfstest;
+#[path = "../support/process.rs"]
+mod process;
+#[path = "../support/wait.rs"]
+mod wait;
+
+mod files;
+mod memory;
+mod mounting;
+mod outage;
+mod programs;
+mod sharing;
+mod stage;
+mod tree;
