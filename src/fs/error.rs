@@ -87,6 +87,7 @@ impl From<WriteError> for FsError {
             WriteError::Volume(error) => return Self::of(error),
             WriteError::NoSpace { .. } => libc::ENOSPC,
             WriteError::TooLarge(_) => libc::EFBIG,
+            WriteError::BaseLost(_) => libc::ESTALE,
             WriteError::Staging(_) => libc::EIO,
         };
         let message = error.to_string();

@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::{Base, Result};
 use crate::base::range::ByteRange;
 use crate::layout::path::VolumePath;
-use crate::store::PartNumber;
+use crate::store::{ErrorKind, PartNumber};
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, UploadTarget};
 
 impl DirtyFile {
@@ -41,7 +41,7 @@ impl DirtyFile {
             let _alone = file.gate.write().await;
             file.pause_stream().await;
             let done = file.commit_alone(&target, &meta, &condition).await;
-            file.state().paused = false;
+            file.resume();
             done
         });
         task.await
@@ -56,11 +56,17 @@ impl DirtyFile {
             let _alone = file.gate.write().await;
             file.pause_stream().await;
             let done = file.checkpoint_alone().await;
-            file.state().paused = false;
+            file.resume();
             done
         });
         task.await
             .unwrap_or_else(|died| resume_unwind(died.into_panic()))
+    }
+
+    /// Uploads may start again, and cells that a failed commit was sending are evictable.
+    fn resume(&self) {
+        self.state().paused = false;
+        self.engine.pool.notify();
     }
 
     async fn commit_alone(
@@ -116,7 +122,7 @@ impl DirtyFile {
             (stream, needed)
         };
         if needed {
-            return self.checkpoint_to(&stream).await;
+            return self.checkpoint_through(stream).await;
         }
         self.clear_away(Some(stream), None);
         Ok(())
@@ -133,7 +139,28 @@ impl DirtyFile {
                 .get_or_insert_with(|| Stream::new(&self.engine));
             Arc::clone(stream)
         };
-        self.checkpoint_to(&stream).await
+        self.checkpoint_through(stream).await
+    }
+
+    /// A checkpoint; through a new upload when the stream's is gone from the bucket (lifecycle
+    /// rules and people abort old ones) and all of its bytes are here still.
+    async fn checkpoint_through(self: &Arc<Self>, stream: Arc<Stream>) -> Result<()> {
+        let failed = match self.checkpoint_to(&stream).await {
+            Err(error) if error.kind() == Some(ErrorKind::NotFound) => error,
+            done => return done,
+        };
+        let fresh = {
+            let mut state = self.state();
+            if state.table.has_remote() {
+                return Err(failed);
+            }
+            state.table.forget_uploads();
+            let fresh = Stream::new(&self.engine);
+            state.stream = Some(Arc::clone(&fresh));
+            fresh
+        };
+        self.clear_away(Some(stream), None);
+        self.checkpoint_to(&fresh).await
     }
 
     async fn checkpoint_to(self: &Arc<Self>, stream: &Arc<Stream>) -> Result<()> {

@@ -18,8 +18,10 @@ use crate::base::limits;
 use crate::base::size::ByteSize;
 use crate::volume::Volume;
 
-/// Below this the memory share of cells holds too few of them to work with.
+/// Fewer cells in memory are too few to work with.
 const CELLS_MIN: u64 = 4;
+/// Bodies of one cell that can be put together at once, at the least.
+const BODIES_MIN: u64 = 2;
 /// How many cells are looked at first for one to evict.
 const CANDIDATES: usize = 64;
 /// How long a writer waits for an upload to free memory before it spills to the local disk:
@@ -88,11 +90,13 @@ impl WriteEngine {
         limits: PlanLimits,
         cell_bytes: u64,
     ) -> Result<Arc<Self>> {
-        let cells = (config.memory_bytes / 4 * 3).max(CELLS_MIN * cell_bytes);
-        let bodies = (config.memory_bytes / 4).max(2 * cell_bytes).div_ceil(PAGE);
-        let bodies_pages = u32::try_from(bodies)
-            .unwrap_or(u32::MAX >> 3)
-            .min(u32::MAX >> 3);
+        let memory = config
+            .memory_bytes
+            .max((CELLS_MIN + BODIES_MIN) * cell_bytes);
+        let bodies = (memory / 4).max(BODIES_MIN * cell_bytes);
+        let cells = memory - bodies;
+        let bodies_pages = u32::try_from(bodies.div_ceil(PAGE)).unwrap_or(u32::MAX);
+        let bodies_pages = bodies_pages.min(u32::MAX >> 3);
         Ok(Arc::new(Self {
             volume,
             limits,
@@ -187,7 +191,10 @@ impl WriteEngine {
             }
             match self.room() {
                 Room::Freed => {}
-                Room::Busy => changed.await,
+                Room::Busy => {
+                    // Whatever ends an upload or a spill says so; looking again costs nothing.
+                    let _looked = tokio::time::timeout(SPILL_AFTER, changed).await;
+                }
                 Room::Spill(file, id, buffer) => {
                     let uploading = self.streaming.load(Ordering::Acquire) > 0;
                     if uploading && tokio::time::timeout(SPILL_AFTER, changed).await.is_ok() {

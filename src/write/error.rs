@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::planner::PlanError;
 use super::staging::StagingError;
 use crate::base::size::ByteSize;
-use crate::store::ErrorKind;
+use crate::store::{ErrorKind, StoreError};
 use crate::volume::VolumeError;
 
 /// See the module's text. Cheap to clone: one failed upload can fail several writers.
@@ -28,6 +28,13 @@ pub enum WriteError {
     /// The local disk failed, or gave back other bytes than were written.
     #[error(transparent)]
     Staging(#[from] Arc<StagingError>),
+    /// The rest of the file's content is gone: nobody can put it together any more.
+    #[error(
+        "what was not rewritten of the file is gone, because the object was replaced or deleted \
+         in the bucket meanwhile, so the changes cannot be saved: {0}; open the file again to see \
+         what is there now"
+    )]
+    BaseLost(Arc<VolumeError>),
     #[error("the file cannot become so long: {0}")]
     TooLarge(#[from] PlanError),
 }
@@ -38,11 +45,21 @@ impl WriteError {
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Volume(error) => Some(error.kind()),
-            Self::NoSpace { .. } | Self::Staging(_) | Self::TooLarge(_) => None,
+            Self::NoSpace { .. } | Self::Staging(_) | Self::BaseLost(_) | Self::TooLarge(_) => None,
         }
     }
 
-    /// Somebody else changed the object since.
+    /// For an upload that needed bytes of the base.
+    pub(super) fn of_base(error: Arc<VolumeError>) -> Self {
+        let upload_gone = error.store_error().and_then(StoreError::code) == Some("NoSuchUpload");
+        match error.kind() {
+            ErrorKind::Precondition => Self::BaseLost(error),
+            ErrorKind::NotFound if !upload_gone => Self::BaseLost(error),
+            _ => Self::Volume(error),
+        }
+    }
+
+    /// Somebody else changed the object since, and nothing was written.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         self.kind() == Some(ErrorKind::Precondition)

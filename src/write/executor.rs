@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::file::DirtyFile;
 use super::planner::{PartSource, PartStep};
-use super::{Base, Result};
+use super::{Base, Result, WriteError};
 use crate::store::PartReceipt;
 use crate::volume::Upload;
 
@@ -91,9 +91,10 @@ impl DirtyFile {
             PartSource::Copy => {
                 let base = base.expect("only a file with a base has parts to copy");
                 let (object, version) = (&base.object, &base.version);
-                Ok(upload
+                let copied = upload
                     .copy_part(step.number, object, version, step.range)
-                    .await?)
+                    .await;
+                copied.map_err(|error| WriteError::of_base(Arc::new(error)))
             }
             PartSource::Upload if kind == Kind::Direct => {
                 let body = self.body(step.range).await?;

@@ -242,14 +242,12 @@ impl DirtyFile {
             missing,
             base,
         } = self.fill(range);
-        fetch(
-            missing,
-            base.as_ref(),
-            &Direct(&self.engine.volume),
-            start,
-            &mut out,
-        )
-        .await?;
+        let direct = Direct(&self.engine.volume);
+        let fetched = fetch(missing, base.as_ref(), &direct, start, &mut out).await;
+        fetched.map_err(|error| match error {
+            WriteError::Volume(error) => WriteError::of_base(error),
+            other => other,
+        })?;
         Ok(Bytes::from_owner(Body {
             bytes: out,
             _permit: permit,
@@ -368,6 +366,9 @@ impl DirtyFile {
 impl Drop for DirtyFile {
     fn drop(&mut self) {
         self.engine.unregister(self.id);
+        if self.is_dirty() {
+            tracing::warn!("a changed file was let go before its changes were saved");
+        }
         self.discard();
     }
 }

@@ -21,7 +21,7 @@
 //! - up to 8 MiB: one PUT;
 //! - up to [`WriteConfig::stream_after_bytes`] dirty: a multipart upload at the target's key,
 //!   parts in parallel, what the base still holds copied on the server;
-//! - above that the file *streams*: full parts that the writer has left go up while it still
+//! - above that, if it is mostly new, the file *streams*: full parts that the writer has left go up while it still
 //!   writes, as parts of a multipart upload of a private object (see
 //!   docs/decisions/0001-streaming-through-a-private-key.md for why not the target's). At the
 //!   commit that upload is completed, which makes the private object the base (a *checkpoint*),

@@ -64,7 +64,9 @@ impl DirtyFile {
     pub(super) fn stream_ready_parts(&self) {
         loop {
             let mut state = self.state();
-            let large = state.table.dirty().total_bytes() > self.engine.stream_after;
+            let (dirty, size) = (state.table.dirty().total_bytes(), state.table.size());
+            // A checkpoint copies what is clean, so a change of a small share does not stream.
+            let large = dirty > self.engine.stream_after && dirty >= size / 2;
             if !large || state.paused || state.in_flight >= 2 * self.engine.parallel {
                 return;
             }

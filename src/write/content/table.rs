@@ -272,6 +272,11 @@ impl<S> Table<S> {
             gone.extend(cells.into_keys());
             self.dirty.truncate(size);
             self.base_valid = self.base_valid.min(size);
+            // What is left of the last cell may be nothing.
+            let last = self.cell_of(size);
+            if !self.dirty.intersects(self.cell_range(last)) {
+                gone.extend(self.cells.remove(&last).map(|_| last));
+            }
             for (_, state) in self.parts.range_mut(part..) {
                 if let PartState::Uploading { stale } = state {
                     *stale = true;

@@ -144,6 +144,47 @@ async fn without_room_and_without_a_bucket_a_write_says_so() {
 }
 
 #[tokio::test]
+async fn a_base_that_somebody_replaced_is_a_loss_that_is_told() {
+    let fixture = Fixture::roomy().await;
+    let file = fixture.existing("a", &content(1)).await;
+    let condition = Condition::IfVersion(file.base().unwrap().version);
+    file.write(70, Bytes::from_static(b"a few bytes"))
+        .await
+        .unwrap();
+    let theirs = Bytes::from_static(b"theirs");
+    fixture
+        .volume
+        .put(&path("a"), &meta(), theirs, &Condition::None)
+        .await
+        .unwrap();
+    let error = file
+        .commit(&path("a"), &meta(), &condition)
+        .await
+        .unwrap_err();
+    assert!(matches!(error, WriteError::BaseLost(_)), "{error:?}");
+    assert!(!error.is_conflict(), "another name would not help");
+    let words = error.to_string();
+    let told = "what was not rewritten of the file is gone, because the object was replaced or \
+                deleted in the bucket meanwhile, so the changes cannot be saved: ";
+    assert!(
+        words.starts_with(told) && words.contains("PreconditionFailed"),
+        "{words}"
+    );
+    assert_eq!(fixture.stored("a").await, b"theirs"[..]);
+    assert!(file.is_dirty());
+}
+
+#[tokio::test]
+async fn a_cut_off_cell_holds_no_memory() {
+    let fixture = Fixture::tiny_with(0, 0).await;
+    let file = fixture.file();
+    file.write(32, Bytes::from_static(&[1; 32])).await.unwrap();
+    file.truncate(10).await.unwrap();
+    assert_eq!(fixture.engine.memory_used_bytes(), 0);
+    assert_eq!(fixture.read_all(&file).await, [0; 10][..]);
+}
+
+#[tokio::test]
 async fn a_file_longer_than_an_object_can_be_is_refused() {
     let fixture = Fixture::tiny().await;
     let file = fixture.file();
@@ -180,7 +221,8 @@ async fn what_memory_has_no_room_for_comes_back_from_staging() {
     let mut expected = two_cells(0).to_vec();
     expected[3..10].copy_from_slice(b"changed");
     assert_eq!(fixture.read_all(&files[0]).await, expected);
-    assert_eq!(fixture.fault.calls().bytes_up, 0, "staging had room");
+    let uploads = fixture.fault.calls().of(Operation::UploadPart);
+    assert_eq!(uploads, 0, "staging had room");
 }
 
 #[tokio::test]
@@ -202,5 +244,6 @@ async fn many_half_written_files_do_not_block_each_other() {
         assert_eq!(fixture.read_all(file).await, two_cells(seed));
     }
     assert!(fixture.engine.memory_used_bytes() <= 4 * CELL);
-    assert_eq!(fixture.fault.calls().bytes_up, 0, "staging had room");
+    let uploads = fixture.fault.calls().of(Operation::UploadPart);
+    assert_eq!(uploads, 0, "staging had room");
 }

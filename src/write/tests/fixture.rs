@@ -54,6 +54,10 @@ impl Fixture {
     }
 
     pub async fn tiny_with(memory_bytes: u64, staging_bytes: u64) -> Self {
+        Self::tiny_streaming(memory_bytes, staging_bytes, u64::MAX).await
+    }
+
+    pub async fn tiny_streaming(memory_bytes: u64, staging_bytes: u64, after_bytes: u64) -> Self {
         let limits = Limits {
             part_bytes_min: CELL,
             ..Limits::S3
@@ -61,6 +65,7 @@ impl Fixture {
         let config = WriteConfig {
             memory_bytes,
             staging_bytes,
+            stream_after_bytes: after_bytes,
             parallel_uploads: 3,
             ..WriteConfig::default()
         };

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::fixture::{CELL, Fixture, eventually, meta, path, pattern};
 use crate::base::range::ByteRange;
 use crate::store::fault::{Effect, Rule};
-use crate::store::{ErrorKind, Operation};
+use crate::store::{ErrorKind, ObjectKey, Operation, Store};
 use crate::volume::Condition;
 use crate::write::WriteConfig;
 
@@ -165,6 +165,54 @@ async fn a_failed_stream_is_finished_by_the_commit() {
         .unwrap();
     assert_eq!(fixture.stored("a").await, data);
     fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn an_upload_that_the_bucket_dropped_is_made_again() {
+    let fixture = Fixture::tiny_streaming(256 * CELL, 0, 2 * CELL).await;
+    let file = fixture.file();
+    let data = content(1, 30);
+    for (at, piece) in (0..).step_by(16).zip(data.chunks(16)) {
+        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    eventually("streaming", || {
+        fixture.fault.calls().of(Operation::UploadPart) > 0 && file.state().in_flight == 0
+    })
+    .await;
+    for pending in fixture.mem.list_multipart("").await.unwrap() {
+        let key = ObjectKey::new(pending.key).unwrap();
+        fixture
+            .mem
+            .abort_multipart(&key, &pending.upload)
+            .await
+            .unwrap();
+    }
+    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored("a").await, data);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_change_of_a_small_share_does_not_stream() {
+    let fixture = Fixture::tiny().await;
+    let old = content(1, 30);
+    let file = fixture.existing("a", &old).await;
+    let new = content(2, 4);
+    file.write(20 * CELL, new.clone()).await.unwrap();
+    let before = fixture.fault.calls();
+    file.commit(&path("a"), &meta(), &Condition::None)
+        .await
+        .unwrap();
+    let calls = fixture.fault.calls().since(&before);
+    assert_eq!(calls.of(Operation::CreateMultipartUpload), 1, "{calls}");
+    assert!(
+        calls.bytes_up <= 12 * CELL,
+        "the parts that changed: {calls}"
+    );
+    let expected = [&old[..20 * 64], &new[..], &old[24 * 64..]].concat();
+    assert_eq!(fixture.stored("a").await, expected);
 }
 
 #[tokio::test]
