@@ -1,9 +1,9 @@
 # shellcheck shell=bash
 # Mounting cloakfs from a script. Sourced after report.sh, servers.sh and sandbox.sh.
 
-# build_release [CARGO ARGUMENTS]: sets CLOAKFS to the release binary.
+# build_release: sets CLOAKFS to the release binary.
 build_release() {
-    cargo build --locked --release --bin cloakfs "$@"
+    cargo build --locked --release --bin cloakfs
     CLOAKFS=$(cd "${CARGO_TARGET_DIR:-target}/release" && pwd -P)/cloakfs
     export CLOAKFS_STATE_DIR=$SANDBOX/state
 }
