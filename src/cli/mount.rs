@@ -163,6 +163,7 @@ async fn start(
             staging_bytes: config.staging.0,
             staging_dir: state.staging_dir(&mountpoint),
             ttl: TTL,
+            timeout: config.timeout,
             host: host_name(),
         },
     )

@@ -72,6 +72,8 @@ pub struct FsConfig {
     pub staging_dir: PathBuf,
     /// How long the kernel and this process trust names and attributes.
     pub ttl: Duration,
+    /// The longest wait without progress.
+    pub timeout: Duration,
     /// This machine's name, for conflict copies.
     pub host: String,
 }

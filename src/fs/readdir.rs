@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -121,41 +122,79 @@ impl FileSystem {
         let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
         let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;
         let _gate = self.gate.read().await;
-        let path = self
-            .table
-            .path(&dir.inode)
-            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let Some(path) = self.table.path(&dir.inode) else {
+            // It was removed while it was open: there is nothing in it.
+            return Ok(Vec::new());
+        };
         let mut listing = dir.listing.lock().await;
         if offset == 0 {
             *listing = Listing::default();
         }
         let mut items = self.dots(&dir.inode, offset);
-        let from = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
-        let wanted = max_items.saturating_sub(items.len()).max(1);
-        while listing.entries.len() < from.saturating_add(wanted) {
-            if !self.list_more(&dir.inode, &path, &mut listing).await? {
-                break;
+        let mut from = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
+        // An answer without names means the end: what has gone since it was listed is no end.
+        loop {
+            let wanted = max_items.saturating_sub(items.len()).max(1);
+            let mut more = true;
+            while more && listing.entries.len() < from.saturating_add(wanted) {
+                more = self.list_more(&dir.inode, &path, &mut listing).await?;
             }
+            let end = listing.entries.len().min(from.saturating_add(wanted));
+            from = from.min(end);
+            self.add_items(&dir.inode, &path, &mut listing, from..end, plus, &mut items)
+                .await?;
+            if !items.is_empty() || end == listing.entries.len() && !more {
+                return Ok(items);
+            }
+            from = end;
         }
-        let end = listing.entries.len().min(from.saturating_add(wanted));
+    }
+
+    /// Adds the entries of a range that are there still.
+    async fn add_items(
+        &self,
+        dir: &Arc<Inode>,
+        path: &VolumePath,
+        listing: &mut Listing,
+        range: Range<usize>,
+        plus: bool,
+        items: &mut Vec<DirItem>,
+    ) -> Result<()> {
         let ahead = listing
             .entries
             .len()
-            .min(from.saturating_add(wanted.max(LOOK_AHEAD)));
-        let from = from.min(end);
-        let until = if plus { ahead } else { end };
-        let mut looked = self
-            .look_at(&dir.inode, &path, &mut listing.entries[from..until], plus)
-            .await?;
-        for index in from..end {
+            .min(range.start + range.len().max(LOOK_AHEAD));
+        let until = if plus { ahead } else { range.end };
+        let entries = &mut listing.entries[range.start..until];
+        let mut looked = self.look_at(dir, path, entries, plus).await?;
+        for index in range.clone() {
             let listed = &listing.entries[index];
             let next_offset = index as u64 + 3;
-            let looked = looked.remove(&(index - from));
-            if let Some(item) = self.item(&dir.inode, &path, listed, looked, next_offset, plus) {
-                items.push(item);
+            let was_looked_at = looked.remove(&(index - range.start));
+            let there = was_looked_at.is_some();
+            let item = self.item(dir, path, listed, was_looked_at, next_offset, plus);
+            match item {
+                Some(item) => items.push(item),
+                None if plus && there => {
+                    // The kernel forgot it between being found and being counted.
+                    let Ok(inode) = self.find(dir.ino, &listed.name).await else {
+                        continue;
+                    };
+                    let Ok(entry) = self.entry(&inode) else {
+                        continue;
+                    };
+                    items.push(DirItem {
+                        ino: inode.ino,
+                        next_offset,
+                        kind: inode.kind,
+                        name: listed.name.as_os_str().to_owned(),
+                        entry: Some(entry),
+                    });
+                }
+                None => {}
             }
         }
-        Ok(items)
+        Ok(())
     }
 
     /// `.` and `..`, which have the first two offsets.

@@ -3,20 +3,24 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, StreamExt};
+use tokio::sync::RwLockWriteGuard;
 
-use super::inode::Inode;
+use super::inode::{Content, Inode};
 use super::types::{FileKind, Ino};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
-use crate::store::ListedObject;
-use crate::volume::{Condition, ObjectRef, Stat, Version, VolumeError};
+use crate::store::{ErrorKind, ListedObject};
+use crate::volume::{Condition, Moved, ObjectRef, Stat, Version, VolumeError};
 
 /// Objects of a directory that are copied or deleted at once.
 const PARALLEL_OBJECTS: usize = 32;
+
+/// Between two tries for the tree.
+const GATE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The two names of a rename.
 struct Move<'a> {
@@ -55,7 +59,7 @@ impl FileSystem {
             self.find(parent, &name).await?.kind == FileKind::Directory
         };
         let (_shared, _exclusive) = if is_directory {
-            (None, Some(self.gate.write().await))
+            (None, Some(self.gate_alone().await?))
         } else {
             (Some(self.gate.read().await), None)
         };
@@ -95,6 +99,26 @@ impl FileSystem {
         }
     }
 
+    /// The tree for one operation alone. It does not queue for it: behind a waiting writer every
+    /// other operation of the mount would wait for the slowest upload.
+    async fn gate_alone(&self) -> Result<RwLockWriteGuard<'_, ()>> {
+        let deadline = Instant::now() + self.config.timeout;
+        loop {
+            if let Ok(gate) = self.gate.try_write() {
+                return Ok(gate);
+            }
+            if Instant::now() >= deadline {
+                return Err(FsError::refused(
+                    libc::EBUSY,
+                    "EBUSY: a directory cannot be renamed while files are being uploaded; try \
+                     again when they are done"
+                        .to_owned(),
+                ));
+            }
+            tokio::time::sleep(GATE_PAUSE).await;
+        }
+    }
+
     fn new_path(&self, parent: Ino, name: &PlainName) -> Result<VolumePath> {
         match self.child_path(parent, name) {
             Err(error) if error.errno() == libc::ENOENT && self.inode(parent).is_ok() => {
@@ -128,58 +152,86 @@ impl FileSystem {
         let _operation = inode.operation.lock().await;
         let content = inode.content();
         let _flux = content.flux.begin();
-        let replaced = match target {
-            Some(target) => {
-                // Nobody commits to the name that is being taken.
-                let _operation = target.operation.lock().await;
-                let replaced = target.content();
-                let _flux = replaced.flux.begin();
-                self.preserve_if_open(target, names.to).await?;
-                let version = target.content().snapshot().version;
-                if version.is_some() && inode.content().snapshot().version.is_none() {
-                    // Ours is not in the bucket yet; its commit will replace this version.
-                    inode
-                        .content()
-                        .update(|snapshot| snapshot.replaces = version);
-                }
-                true
-            }
-            None => false,
+        let target_operation = match target {
+            // Nobody commits to the name that is being taken.
+            Some(target) => Some(target.operation.lock().await),
+            None => None,
         };
-        let snapshot = content.snapshot();
-        let now = Timestamp::now();
-        if let Some(version) = snapshot.version {
-            let mut meta = inode.state().meta.clone();
-            meta.attributes.ctime = now;
-            let stat = Stat {
-                meta: meta.clone(),
-                size: snapshot.size,
-                version: Some(version),
-                commit: snapshot.commit,
-                last_modified: now,
-                encryption: inode.state().encryption.clone(),
-                hides_object: false,
-            };
-            let done = self
-                .volume
-                .rename(names.from, &stat, names.to, &meta)
-                .await?;
-            self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
-            content.update(|snapshot| snapshot.commit = Some(done.commit));
+        let target_content = target.map(Inode::content);
+        let _target_flux = target_content.as_ref().map(|content| content.flux.begin());
+        // Before it is preserved: what the bucket has at the name now.
+        let taken = target_content.as_ref().and_then(|content| {
+            let snapshot = content.snapshot();
+            snapshot.version.or(snapshot.replaces)
+        });
+        let preserved = match target {
+            Some(target) => self.preserve_if_open(target, names.to).await?,
+            None => None,
+        };
+        let moved = self.move_object(inode, &content, taken, names).await;
+        self.stats.changed(names.from);
+        self.stats.changed(names.to);
+        if let Err(error) = moved {
+            self.drop_preserved(preserved).await;
+            return Err(error);
         }
-        let pending = content.snapshot().version.is_none();
-        if replaced && let Some(target) = target {
+        if let Some(target) = target {
+            self.use_preserved(target, preserved);
             self.gone(target, names.to_parent, names.to);
+            drop(target_operation);
             self.table.drop_unused(target.ino);
         }
         self.forget_pending(inode);
         self.moved(inode, names);
-        if pending && let Some(parent) = self.table.inode(names.to_parent) {
+        if content.snapshot().version.is_none()
+            && let Some(parent) = self.table.inode(names.to_parent)
+        {
             parent
                 .state()
                 .pending
                 .insert(names.to_name.clone(), inode.ino);
         }
+        Ok(())
+    }
+
+    /// The bucket's side of a file's rename. A file that the bucket does not have yet takes its
+    /// new name at its commit, which then replaces the version `taken`.
+    async fn move_object(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Content,
+        taken: Option<Version>,
+        names: &Move<'_>,
+    ) -> Result<()> {
+        let snapshot = content.snapshot();
+        let now = Timestamp::now();
+        let Some(version) = snapshot.version else {
+            if let Some(replaced) = snapshot.replaces {
+                // It was renamed over this object before; with its name the object goes too.
+                self.volume
+                    .delete_version(names.from, &replaced, None)
+                    .await?;
+            }
+            content.update(|snapshot| snapshot.replaces = taken);
+            return Ok(());
+        };
+        let mut meta = inode.state().meta.clone();
+        meta.attributes.ctime = now;
+        let stat = Stat {
+            meta: meta.clone(),
+            size: snapshot.size,
+            version: Some(version),
+            commit: snapshot.commit,
+            last_modified: now,
+            encryption: inode.state().encryption.clone(),
+            hides_object: false,
+        };
+        let done = self
+            .volume
+            .rename(names.from, &stat, names.to, &meta)
+            .await?;
+        self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
+        content.update(|snapshot| snapshot.commit = Some(done.commit));
         Ok(())
     }
 
@@ -194,47 +246,48 @@ impl FileSystem {
         let (from, to) = (names.from, names.to);
         let _moving = self.moving.begin();
         let objects = self.everything_below(from, to).await?;
-        let copies = stream::iter(
-            objects
-                .clone()
-                .into_iter()
-                .map(|(rest, listed)| async move {
-                    let version = self.volume.copy_below(from, to, &rest, &listed).await?;
-                    Ok::<_, VolumeError>((rest, version))
-                }),
-        )
+        // All of them are waited for, also after a failure: a copy that came later would stay.
+        let copies = stream::iter(objects.into_iter().map(|(rest, listed)| async move {
+            let copied = self.volume.copy_below(from, to, &rest, &listed).await;
+            copied.map(|copied| (rest, copied))
+        }))
         .buffer_unordered(PARALLEL_OBJECTS)
-        .try_collect::<HashMap<String, Version>>()
-        .await;
-        let copies = match copies {
-            Ok(copies) => copies,
-            Err(error) => {
-                self.undo_copies(to, objects).await;
-                return Err(error.into());
-            }
-        };
-        let mut meta = inode.state().meta.clone();
-        meta.attributes.ctime = Timestamp::now();
-        // Last, and with its new time: where the old one was implicit it gets a marker now.
-        self.volume.put_marker(to, &meta, &Condition::None).await?;
-        let below: Vec<_> = objects.into_iter().map(|(rest, _)| rest).collect();
-        let deletes = stream::iter(
-            below
-                .into_iter()
-                .map(|rest| async move { self.volume.delete_below(from, &rest).await }),
-        )
-        .buffer_unordered(PARALLEL_OBJECTS)
-        .filter_map(async |done| done.err())
         .collect::<Vec<_>>()
         .await;
+        let mut done = HashMap::new();
+        let mut failed = None;
+        for copied in copies {
+            match copied {
+                Ok((rest, copied)) => {
+                    done.insert(rest, copied);
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        let mut meta = inode.state().meta.clone();
+        meta.attributes.ctime = Timestamp::now();
+        if failed.is_none() {
+            // Last, and with its new time: where the old one was implicit it gets a marker now.
+            failed = self
+                .volume
+                .put_marker(to, &meta, &Condition::None)
+                .await
+                .err();
+        }
+        if let Some(error) = failed {
+            self.undo_copies(to, done, target.is_none()).await;
+            self.stats.all_changed();
+            return Err(error.into());
+        }
+        let kept = self.delete_sources(from, &done).await;
         if let Some(target) = target {
             self.gone(target, names.to_parent, to);
             self.table.drop_unused(target.ino);
         }
         self.moved(inode, names);
-        self.follow_rename(to, &copies);
+        self.follow_rename(to, &done);
         self.stats.all_changed();
-        match deletes.into_iter().next() {
+        match kept {
             None => Ok(()),
             Some(error) => {
                 tracing::error!(
@@ -244,6 +297,35 @@ impl FileSystem {
                 Err(error.into())
             }
         }
+    }
+
+    /// Deletes what was copied, as far as it is still what was copied. The first failure, if any;
+    /// that somebody else changed an object meanwhile is none, their version stays.
+    async fn delete_sources(
+        &self,
+        from: &VolumePath,
+        copies: &HashMap<String, Moved>,
+    ) -> Option<VolumeError> {
+        let sources: Vec<_> = copies
+            .iter()
+            .map(|(rest, copied)| (rest.clone(), copied.source.clone()))
+            .collect();
+        let kept = stream::iter(sources.into_iter().map(|(rest, source)| async move {
+            self.volume.delete_below(from, &rest, Some(&source)).await
+        }))
+        .buffer_unordered(PARALLEL_OBJECTS)
+        .filter_map(async |done| done.err())
+        .collect::<Vec<_>>()
+        .await;
+        kept.into_iter().find(|error| {
+            let changed = error.kind() == ErrorKind::Precondition;
+            if changed {
+                tracing::warn!(
+                    "was changed while its directory was renamed, so both stay: {error}"
+                );
+            }
+            !changed
+        })
     }
 
     /// The objects below a directory, each with a key that fits at the new place.
@@ -267,14 +349,16 @@ impl FileSystem {
         }
     }
 
-    async fn undo_copies(&self, to: &VolumePath, objects: Vec<(String, ListedObject)>) {
-        let copies = objects
+    /// Deletes the copies that a failed rename made, as far as they are still those.
+    async fn undo_copies(&self, to: &VolumePath, copies: HashMap<String, Moved>, marker_too: bool) {
+        let copies = copies
             .into_iter()
-            .map(|(rest, _)| rest)
-            .filter(|rest| !rest.is_empty());
-        let undone = stream::iter(
-            copies.map(|rest| async move { self.volume.delete_below(to, &rest).await }),
-        )
+            .filter(|(rest, _)| marker_too || !rest.is_empty());
+        let undone = stream::iter(copies.map(|(rest, copied)| async move {
+            self.volume
+                .delete_below(to, &rest, Some(&copied.copy.etag))
+                .await
+        }))
         .buffer_unordered(PARALLEL_OBJECTS)
         .filter_map(async |done| done.err())
         .collect::<Vec<_>>()
@@ -285,7 +369,7 @@ impl FileSystem {
     }
 
     /// Inodes below a directory that has moved: their objects have new keys and versions.
-    fn follow_rename(&self, to: &VolumePath, copies: &HashMap<String, Version>) {
+    fn follow_rename(&self, to: &VolumePath, copies: &HashMap<String, Moved>) {
         for inode in self.table.all() {
             let Some(path) = self.table.path(&inode) else {
                 continue;
@@ -293,11 +377,16 @@ impl FileSystem {
             let Some(rest) = path.as_str().strip_prefix(&format!("{}/", to.as_str())) else {
                 continue;
             };
-            if let Some(version) = copies.get(rest)
+            let snapshot = inode.content().snapshot();
+            // What somebody else put there before it was copied is not what is open here.
+            if let Some(copied) = copies.get(rest)
                 && inode.kind != FileKind::Directory
-                && inode.content().snapshot().elsewhere.is_none()
+                && snapshot.elsewhere.is_none()
+                && snapshot
+                    .version
+                    .is_some_and(|version| version.etag == copied.source)
             {
-                self.move_content(&inode, ObjectRef::Path(path), version.clone());
+                self.move_content(&inode, ObjectRef::Path(path), copied.copy.clone());
             }
             inode.state().changed = Some(Instant::now());
         }

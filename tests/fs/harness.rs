@@ -74,6 +74,7 @@ impl Bucket {
             staging_bytes: 1 << 30,
             staging_dir: state.path().join("staging"),
             ttl,
+            timeout: Duration::from_secs(60),
             host: "testhost".to_owned(),
         };
         Mount {
