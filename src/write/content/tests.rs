@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::table::{Evicted, Missing, Need, Supply, Table};
+use super::{Evicted, Missing, Need, Supply, Table};
 use crate::base::range::ByteRange;
 use crate::store::{ETag, PartReceipt};
 use crate::volume::{ObjectRef, Version};
