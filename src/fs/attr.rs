@@ -165,10 +165,9 @@ impl FileSystem {
             return Ok(());
         };
         let asked = Instant::now();
-        let stat = match self.stats.fresh(&path) {
-            Some(stat) => Some(stat),
-            None if inode.kind == FileKind::Directory => self.volume.stat_directory(&path).await?,
-            None => self.volume.stat_file(&path).await?,
+        let stat = match inode.kind {
+            FileKind::Directory => self.volume.stat_directory(&path).await?,
+            _ => self.volume.stat_file(&path).await?,
         };
         match stat {
             Some(stat) if stat.meta.attributes.kind == inode.kind => {

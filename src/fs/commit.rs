@@ -5,12 +5,13 @@ use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
 
-use super::inode::{Inode, Place};
+use super::inode::{Content, Inode, Place};
 use super::status::SyncProgress;
 use super::{FileSystem, FsError, Result};
 use crate::layout::path::VolumePath;
 use crate::store::ErrorKind;
-use crate::volume::{Condition, Version};
+use crate::volume::{Condition, Version, VolumeError};
+use crate::write::{DirtyFile, WriteError};
 
 /// Files that sync commits at once.
 const PARALLEL_COMMITS: usize = 8;
@@ -57,7 +58,7 @@ impl FileSystem {
             (Some(version), _) | (None, Some(version)) => Condition::IfVersion(version.clone()),
             (None, None) => Condition::IfAbsent,
         };
-        let dirty = self.dirty(inode, &content)?;
+        let dirty = self.dirty_unloaded(inode, &content)?;
         let (meta, changes) = current_meta(inode);
         match dirty.commit(&path, &meta, &condition).await {
             Ok(done) => {
@@ -86,8 +87,42 @@ impl FileSystem {
             {
                 self.resolve_conflict(inode, &content, &path, &dirty).await
             }
+            Err(WriteError::BaseLost(error)) => {
+                Err(self.give_up(inode, &content, &path, &dirty, &error))
+            }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Somebody else replaced a large file while parts of it were changed here: nobody can put
+    /// it together any more. The changes are not kept, and everybody is told: this call, the
+    /// log and status.
+    pub(super) fn give_up(
+        &self,
+        inode: &Inode,
+        content: &Content,
+        path: &VolumePath,
+        dirty: &DirtyFile,
+        error: &VolumeError,
+    ) -> FsError {
+        content.mark_stale();
+        dirty.discard();
+        {
+            let mut state = inode.state();
+            state.meta_dirty = false;
+            state.meta_set_here = false;
+            state.checked = None;
+        }
+        self.stats.changed(path);
+        FsError::refused(
+            libc::ESTALE,
+            format!(
+                "ESTALE: {:?} was replaced or deleted by somebody else while parts of it were \
+                 changed here. What was not changed is gone with the old object, so your version \
+                 cannot be kept; theirs stays ({error})",
+                path.as_str()
+            ),
+        )
     }
 
     /// Attributes that somebody else set since this file was opened are not undone by a commit

@@ -9,7 +9,7 @@ use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
 use crate::volume::{Condition, ObjectRef};
-use crate::write::DirtyFile;
+use crate::write::{DirtyFile, WriteError};
 
 impl FileSystem {
     /// Keeps this mount's version beside the one that won, and lets the name be what it is in
@@ -33,17 +33,8 @@ impl FileSystem {
                 Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
                     attempt += 1;
                 }
-                Err(error) if error.kind() == Some(ErrorKind::NotFound) => {
-                    // What was not written here was only in the object that is gone.
-                    return Err(FsError::refused(
-                        libc::ESTALE,
-                        format!(
-                            "ESTALE: {:?} was deleted by somebody else while parts of it were \
-                             changed here: what was not changed is gone, so the file cannot be \
-                             made whole; the changed parts stay with the mount until it ends",
-                            path.as_str()
-                        ),
-                    ));
+                Err(WriteError::BaseLost(error)) => {
+                    return Err(self.give_up(inode, content, path, dirty, &error));
                 }
                 Err(error) => return Err(error.into()),
             }

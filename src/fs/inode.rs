@@ -72,6 +72,8 @@ pub(super) struct Content {
     inner: Mutex<ContentState>,
     /// Changes under way of where the stored bytes are, or of their version.
     pub flux: Flux,
+    /// One first change at a time.
+    pub loading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -292,6 +294,7 @@ impl Content {
                 stale: false,
             }),
             flux: Flux::new(),
+            loading: tokio::sync::Mutex::new(()),
         }
     }
 

@@ -35,10 +35,12 @@ impl FileSystem {
         {
             return Ok(Arc::clone(inode));
         }
-        let asked = Instant::now();
-        let stat = match self.stats.fresh(&path) {
-            Some(stat) => Some(stat),
-            None => self.volume.stat(&path).await?,
+        let (stat, asked) = match self.stats.fresh(&path) {
+            Some((stat, asked)) => (Some(stat), asked),
+            None => {
+                let asked = Instant::now();
+                (self.volume.stat(&path).await?, asked)
+            }
         };
         match stat {
             Some(stat) => {

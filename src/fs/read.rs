@@ -33,11 +33,24 @@ impl FileSystem {
         let Some(range) = wanted else {
             return Ok(Bytes::new());
         };
+        self.read_content(&file.inode, &file.content, Some(&file), range)
+            .await
+    }
+
+    /// Reads a range that lies within a content, changes included. With a handle its read-ahead
+    /// takes note.
+    pub(super) async fn read_content(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Arc<Content>,
+        file: Option<&FileHandle>,
+        range: ByteRange,
+    ) -> Result<Bytes> {
         // Again when the version that was read is, by a commit of this mount, of the past.
         for _ in 0..ATTEMPTS {
-            let snapshot = file.content.snapshot();
-            let source = self.source(&file.inode, &file.content, snapshot.tag);
-            let dirty = file.content.dirty();
+            let snapshot = content.snapshot();
+            let source = self.source(inode, content, snapshot.tag);
+            let dirty = content.dirty();
             let was_clean = dirty.is_none();
             let read = match dirty {
                 Some(dirty) => dirty
@@ -47,41 +60,40 @@ impl FileSystem {
                         WriteError::Volume(error) => error,
                         other => Arc::new(VolumeError::written(&other)),
                     }),
-                None => self.read_stored(&file, &snapshot, source, range).await,
+                None => self.read_stored(file, &snapshot, source, range).await,
             };
             let error = match read {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
-            let overtaken = file.content.snapshot().tag != snapshot.tag
-                || (was_clean && file.content.dirty().is_some());
+            let overtaken =
+                content.snapshot().tag != snapshot.tag || (was_clean && content.dirty().is_some());
             if !overtaken {
                 return Err(FsError::reading(&error));
             }
         }
         Err(FsError::refused(
             libc::EIO,
-            format!(
-                "inode {} is changed faster than it can be read",
-                file.inode.ino
-            ),
+            format!("inode {} is changed faster than it can be read", inode.ino),
         ))
     }
 
     async fn read_stored(
         self: &Arc<Self>,
-        file: &FileHandle,
+        file: Option<&FileHandle>,
         snapshot: &Snapshot,
         source: Source,
         range: ByteRange,
     ) -> std::result::Result<Bytes, Arc<VolumeError>> {
         let (tag, size) = (snapshot.tag, snapshot.size);
         let source: Arc<dyn BlockSource<Error = Arc<VolumeError>>> = Arc::new(source);
-        let ahead = file
-            .readahead
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .on_read(range.start(), range.len(), size);
+        let ahead = file.and_then(|file| {
+            let mut readahead = file
+                .readahead
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            readahead.on_read(range.start(), range.len(), size)
+        });
         let mut read = pin!(self.cache.read(tag, size, range, Arc::clone(&source)));
         // The bytes that are waited for are asked for before those ahead.
         let first = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;

@@ -1,6 +1,6 @@
 //! opendir, readdir and readdirplus: a listing page by page, with true types.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ use super::{FileSystem, FsError, Result};
 use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::{ListToken, ListedObject};
-use crate::volume::ListedKind;
+use crate::volume::{ListedKind, Stat};
 
 /// Attributes that one directory asks for at once.
 const PARALLEL_STATS: usize = 64;
@@ -59,6 +59,24 @@ enum Kind {
     /// which the listing was asked for.
     Small(ListedObject, Instant),
     Large(ListedObject, Instant),
+}
+
+/// What an entry turned out to be.
+#[derive(Debug)]
+enum Looked {
+    /// This mount has it, newer than any answer or just as new.
+    Inode(Arc<Inode>),
+    /// What the bucket said, when it was asked.
+    Stat(Box<Stat>, Instant),
+}
+
+impl Looked {
+    fn kind(&self) -> FileKind {
+        match self {
+            Self::Inode(inode) => inode.kind,
+            Self::Stat(stat, _) => stat.meta.attributes.kind,
+        }
+    }
 }
 
 impl FileSystem {
@@ -126,12 +144,14 @@ impl FileSystem {
             .min(from.saturating_add(wanted.max(LOOK_AHEAD)));
         let from = from.min(end);
         let until = if plus { ahead } else { end };
-        self.look_at(&dir.inode, &path, &mut listing.entries[from..until], plus)
+        let mut looked = self
+            .look_at(&dir.inode, &path, &mut listing.entries[from..until], plus)
             .await?;
         for index in from..end {
             let listed = &listing.entries[index];
             let next_offset = index as u64 + 3;
-            if let Some(item) = self.item(&dir.inode, &path, listed, next_offset, plus) {
+            let looked = looked.remove(&(index - from));
+            if let Some(item) = self.item(&dir.inode, &path, listed, looked, next_offset, plus) {
                 items.push(item);
             }
         }
@@ -215,46 +235,47 @@ impl FileSystem {
         Ok(true)
     }
 
-    /// Finds out the types of entries, and with `plus` their attributes, many at once.
+    /// Finds out what entries are, many at once: those whose type the listing does not tell, and
+    /// with `plus` all. By their place in `entries`; what has gone meanwhile is not there.
     async fn look_at(
         &self,
         dir: &Arc<Inode>,
         path: &VolumePath,
         entries: &mut [Listed],
         plus: bool,
-    ) -> Result<()> {
+    ) -> Result<HashMap<usize, Looked>> {
         let mut looks = Vec::new();
         for (index, listed) in entries.iter().enumerate() {
             let (object, asked) = match &listed.kind {
                 Kind::Small(object, asked) => (Some(object.clone()), *asked),
                 Kind::Large(object, asked) if plus => (Some(object.clone()), *asked),
-                Kind::Known(FileKind::Directory) if plus => (None, Instant::now()),
+                Kind::Known(_) if plus => (None, Instant::now()),
                 Kind::Known(_) | Kind::Large(..) => continue,
             };
             looks.push((index, listed.name.clone(), object, asked));
         }
-        let kinds = stream::iter(looks.into_iter().map(
+        let looked = stream::iter(looks.into_iter().map(
             |(index, name, object, asked)| async move {
                 let path = path.join(&name);
-                let kind = self
+                let looked = self
                     .look_at_one(dir, &name, path, object.as_ref(), asked)
                     .await?;
-                Ok::<_, FsError>((index, kind))
+                Ok::<_, FsError>((index, looked))
             },
         ))
         .buffer_unordered(PARALLEL_STATS)
-        .try_collect::<Vec<_>>()
+        .try_filter_map(async |(index, looked)| Ok(looked.map(|looked| (index, looked))))
+        .try_collect::<HashMap<_, _>>()
         .await?;
-        for (index, kind) in kinds {
-            if !plus && let Some(kind) = kind {
-                entries[index].kind = Kind::Known(kind);
+        for (index, looked) in &looked {
+            if !plus {
+                entries[*index].kind = Kind::Known(looked.kind());
             }
         }
-        Ok(())
+        Ok(looked)
     }
 
-    /// The type of an entry, and its attributes into the table of recent answers. `None` when it
-    /// has gone meanwhile.
+    /// What an entry is; `None` when it has gone meanwhile.
     async fn look_at_one(
         &self,
         dir: &Inode,
@@ -262,35 +283,35 @@ impl FileSystem {
         path: VolumePath,
         object: Option<&ListedObject>,
         asked: Instant,
-    ) -> Result<Option<FileKind>> {
+    ) -> Result<Option<Looked>> {
         if let Some(inode) = self.table.child(dir.ino, name)
             && (inode.is_uncommitted() || self.is_fresh(&inode))
         {
-            return Ok(Some(inode.kind));
+            return Ok(Some(Looked::Inode(inode)));
         }
-        if let Some(stat) = self.stats.fresh(&path) {
-            return Ok(Some(stat.meta.attributes.kind));
+        if let Some((stat, asked)) = self.stats.fresh(&path) {
+            return Ok(Some(Looked::Stat(Box::new(stat), asked)));
         }
         let (stat, asked) = match object {
             Some(object) if self.volume.trusts_listing() => {
                 (Some(self.volume.stat_from_listing(object)), asked)
             }
-            Some(object) => match self.stats.vouched(&path, object, asked) {
-                Some(stat) => (Some(stat), asked),
-                None => {
+            Some(object) => {
+                if let Some(stat) = self.stats.vouched(&path, object, asked) {
+                    (Some(stat), asked)
+                } else {
                     let asked = Instant::now();
                     (self.volume.stat_file(&path).await?, asked)
                 }
-            },
+            }
             None => {
                 let asked = Instant::now();
-                (self.volume.stat_directory(&path).await?, asked)
+                (self.volume.stat(&path).await?, asked)
             }
         };
         let Some(stat) = stat else { return Ok(None) };
-        let kind = stat.meta.attributes.kind;
-        self.stats.note(path, stat, asked);
-        Ok(Some(kind))
+        self.stats.note(path, stat.clone(), asked);
+        Ok(Some(Looked::Stat(Box::new(stat), asked)))
     }
 
     /// One entry as the kernel gets it; `None` when it has gone since it was listed.
@@ -299,31 +320,28 @@ impl FileSystem {
         dir: &Inode,
         path: &VolumePath,
         listed: &Listed,
+        looked: Option<Looked>,
         next_offset: u64,
         plus: bool,
     ) -> Option<DirItem> {
         let path = path.join(&listed.name);
-        let known = self.table.child(dir.ino, &listed.name);
         let name = listed.name.as_os_str().to_owned();
         if plus {
-            let inode = match (&known, self.stats.fresh(&path)) {
-                (Some(inode), _) if inode.is_uncommitted() || self.is_fresh(inode) => {
-                    Arc::clone(inode)
-                }
-                (_, Some(stat)) => self.adopt(&path, dir.ino, &listed.name, stat, Instant::now()),
-                (_, None) => return None,
+            let inode = match looked? {
+                Looked::Inode(inode) => inode,
+                Looked::Stat(stat, asked) => self.adopt(&path, dir.ino, &listed.name, *stat, asked),
             };
             let entry = self.entry(&inode).ok()?;
-            let kind = inode.kind;
+            let (ino, kind) = (inode.ino, inode.kind);
             return Some(DirItem {
-                ino: inode.ino,
+                ino,
                 next_offset,
                 kind,
                 name,
                 entry: Some(entry),
             });
         }
-        let kind = match (&known, &listed.kind) {
+        let kind = match (self.table.child(dir.ino, &listed.name), &listed.kind) {
             (Some(inode), _) => inode.kind,
             (None, Kind::Known(kind)) => *kind,
             (None, Kind::Large(..)) => FileKind::File,

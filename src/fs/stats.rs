@@ -55,10 +55,12 @@ impl StatCache {
         }
     }
 
-    /// What is known to be so within the time to live.
-    pub fn fresh(&self, path: &VolumePath) -> Option<Stat> {
+    /// What is known to be so within the time to live, and when it was asked for.
+    pub fn fresh(&self, path: &VolumePath) -> Option<(Stat, Instant)> {
         match self.lock().known.get(path)? {
-            Known::There { stat, as_of, .. } if as_of.elapsed() < self.ttl => Some(stat.clone()),
+            Known::There { stat, as_of, .. } if as_of.elapsed() < self.ttl => {
+                Some((stat.clone(), *as_of))
+            }
             Known::There { .. } | Known::Changed(_) => None,
         }
     }

@@ -8,6 +8,8 @@ use super::inode::{Content, Inode, Place};
 use super::open::FileHandle;
 use super::types::{Caller, FileKind, HandleId};
 use super::{FileSystem, FsError, Result};
+use crate::base::limits;
+use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
 use crate::volume::ObjectRef;
 use crate::write::{Base, DirtyFile};
@@ -28,7 +30,7 @@ impl FileSystem {
         let file = self.file(handle)?;
         let written = u32::try_from(data.len()).map_err(|_| FsError::posix(libc::EINVAL))?;
         file.note_writer(caller, from_page_cache);
-        let dirty = self.dirty(&file.inode, &file.content)?;
+        let dirty = self.dirty(&file.inode, &file.content).await?;
         let append = flags & libc::O_APPEND != 0 && !from_page_cache;
         if append {
             dirty.append(data).await?;
@@ -72,7 +74,10 @@ impl FileSystem {
                 })
                 .await;
         }
-        let dirty = self.dirty(inode, &content)?;
+        let dirty = match size {
+            0 => self.dirty_unloaded(inode, &content)?,
+            _ => self.dirty(inode, &content).await?,
+        };
         dirty.truncate(size).await?;
         Self::touch(inode);
         if file.is_none() {
@@ -107,8 +112,40 @@ impl FileSystem {
         }
     }
 
-    /// Where the changes of a content are kept.
-    pub(super) fn dirty(&self, inode: &Inode, content: &Arc<Content>) -> Result<Arc<DirtyFile>> {
+    /// Where the changes of a content are kept, for a change that leaves some of it.
+    ///
+    /// A file that a commit writes whole is loaded whole before its first change: should somebody
+    /// replace it meanwhile, what was not changed here is still there for the conflict copy.
+    pub(super) async fn dirty(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Arc<Content>,
+    ) -> Result<Arc<DirtyFile>> {
+        if content.dirty().is_none() {
+            let snapshot = content.snapshot();
+            let loads = snapshot.version.is_some()
+                && snapshot.size > 0
+                && snapshot.size <= limits::SEGMENT_BYTES;
+            if loads {
+                let _one_at_a_time = content.loading.lock().await;
+                if content.dirty().is_none() {
+                    let whole = ByteRange::new(0, snapshot.size);
+                    let base = self.read_content(inode, content, None, whole).await?;
+                    let dirty = self.dirty_unloaded(inode, content)?;
+                    dirty.write(0, base).await?;
+                    return Ok(dirty);
+                }
+            }
+        }
+        self.dirty_unloaded(inode, content)
+    }
+
+    /// Where the changes of a content are kept, for one that replaces all of it.
+    pub(super) fn dirty_unloaded(
+        &self,
+        inode: &Inode,
+        content: &Arc<Content>,
+    ) -> Result<Arc<DirtyFile>> {
         if content.is_stale() || !Arc::ptr_eq(&inode.content(), content) {
             return Err(FsError::refused(
                 libc::ESTALE,

@@ -10,8 +10,8 @@ use super::{
 use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, ErrorKind, HeadOptions, ListedObject, ObjectKey,
-    Operation, StoreError,
+    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, HeadOptions, ListedObject,
+    ObjectKey, Operation, StoreError,
 };
 
 impl Volume {
@@ -127,25 +127,46 @@ impl Volume {
     ) -> Result<Version> {
         let key = self.key_below(from, rest)?;
         let target = self.key_below(to, rest)?;
+        let copied = self
+            .copy_version(&key, &target, listed.etag.clone(), listed.size)
+            .await;
+        match copied {
+            Err(error) if error.kind() == ErrorKind::Precondition => {
+                // MinIO lists another ETag for an empty encrypted object than it compares with.
+                let info = self.store.head(&key, HeadOptions::default()).await;
+                let info = info.map_err(|error| VolumeError::store(&key, error))?;
+                self.copy_version(&key, &target, info.etag, info.size).await
+            }
+            copied => copied,
+        }
+    }
+
+    async fn copy_version(
+        self: &Arc<Self>,
+        key: &ObjectKey,
+        target: &ObjectKey,
+        etag: ETag,
+        size: u64,
+    ) -> Result<Version> {
         let source = CopySource {
             key: key.clone(),
-            if_match: Some(listed.etag.clone()),
+            if_match: Some(etag),
             version: None,
             range: None,
         };
-        if listed.size > self.store.limits().copy_bytes_max {
-            let info = self.store.head(&key, HeadOptions::default()).await;
-            let info = info.map_err(|error| VolumeError::store(&key, error))?;
+        if size > self.store.limits().copy_bytes_max {
+            let info = self.store.head(key, HeadOptions::default()).await;
+            let info = info.map_err(|error| VolumeError::store(key, error))?;
             let (size, attributes) = (info.size, info.attributes);
             let done = self
-                .copy_in_parts(source, size, target, attributes, &Condition::None)
+                .copy_in_parts(source, size, target.clone(), attributes, &Condition::None)
                 .await?;
             return Ok(done.version);
         }
-        let copied = self.store.copy(&target, source, CopyAttributes::Keep).await;
+        let copied = self.store.copy(target, source, CopyAttributes::Keep).await;
         copied
             .map(Version::from)
-            .map_err(|error| VolumeError::store(&target, error))
+            .map_err(|error| VolumeError::store(target, error))
     }
 
     /// Deletes one object of a directory that is being renamed.

@@ -147,13 +147,20 @@ impl Volume {
             facts,
             &self.options.defaults,
         );
-        let size = match decoded.attributes.kind {
+        let attributes = if self.options.trust_listing && !is_marker {
+            // What a listing would tell, so that both ways tell the same.
+            let nothing = crate::store::Metadata::new();
+            plain::decode(&nothing, None, facts, &self.options.defaults).attributes
+        } else {
+            decoded.attributes
+        };
+        let size = match attributes.kind {
             FileKind::File | FileKind::Symlink => info.size,
             _ => 0,
         };
         Stat {
             meta: ObjectMeta {
-                attributes: decoded.attributes,
+                attributes,
                 foreign: decoded.foreign,
                 content_type,
             },

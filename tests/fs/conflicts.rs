@@ -74,7 +74,7 @@ async fn a_whole_file_written_over_one_that_another_deleted_is_kept_beside() {
 }
 
 #[tokio::test]
-async fn parts_changed_in_a_file_that_another_deleted_are_reported_not_dropped() {
+async fn a_small_file_changed_in_part_while_another_deleted_it_is_kept_whole() {
     let bucket = Bucket::new();
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
@@ -83,12 +83,31 @@ async fn parts_changed_in_a_file_that_another_deleted_are_reported_not_dropped()
     bucket.delete("f").await;
     assert_eq!(errno(mount.close(handle).await), libc::ESTALE);
     assert_eq!(bucket.body("f").await, None, "a delete is not undone");
-    let status = mount.fs.status();
-    assert_eq!(status.uncommitted_files, 1);
-    assert!(
-        status.failed["f"].contains("was deleted by somebody else"),
-        "{status:?}"
+    assert_eq!(
+        bucket.body(&conflict_copy(&bucket)).await.unwrap(),
+        b"base and ours"
     );
+    assert_eq!(mount.fs.status().uncommitted_files, 0);
+}
+
+#[tokio::test]
+async fn a_large_file_changed_in_part_and_replaced_is_given_up_in_words() {
+    let bucket = Bucket::new();
+    let mount = bucket.mount().await;
+    bucket.put("f", &vec![b'o'; 20 << 20]).await;
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 9 << 20, b"ours").await.unwrap();
+    bucket.put("f", b"theirs").await;
+    let error = mount.close(handle).await.unwrap_err();
+    assert_eq!(error.errno(), libc::ESTALE);
+    assert!(
+        error.to_string().contains("your version cannot be kept"),
+        "{error}"
+    );
+    assert_eq!(bucket.body("f").await.unwrap(), b"theirs");
+    assert!(mount.fs.status().failed["f"].contains("your version cannot be kept"));
+    assert_eq!(mount.read_file("f").await.unwrap(), b"theirs");
+    mount.fs.sync_all(|_| ()).await.unwrap();
 }
 
 #[tokio::test]

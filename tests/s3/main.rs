@@ -9,6 +9,7 @@ mod mounting;
 #[path = "../support/servers.rs"]
 mod servers;
 mod transport;
+mod versions;
 
 /// LocalStack over https: it serves both on one port.
 fn localstack_tls() -> servers::Server {

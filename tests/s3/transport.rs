@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use cloakfs::base::progress::Progress;
 use cloakfs::store::s3::RequestedEncryption;
-use cloakfs::store::{HeadOptions, ObjectKey, PutOptions, Store};
+use cloakfs::store::{GetOptions, HeadOptions, ObjectKey, PutOptions, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -123,6 +123,29 @@ async fn an_upload_reports_progress_as_the_server_takes_it() {
     }
     eventually(|| progress.last() > stuck).await;
     upload.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_download_reports_progress_as_bytes_arrive() {
+    let (listener, server) = by_hand().await;
+    let store = server.store("bucket", RequestedEncryption::None).await;
+    let progress = Progress::start();
+    let watched = progress.clone();
+    let download = tokio::spawn(async move {
+        watched
+            .scope(store.get(&key(), GetOptions::default()))
+            .await
+    });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let _head = stream.read(&mut [0; 4096]).await.unwrap();
+    let head = format!("HTTP/1.1 200 OK\r\n{ETAG}\r\n{DATE}\r\ncontent-length: 2\r\n\r\na");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    eventually(|| progress.idle() > Duration::from_millis(100)).await;
+    let stuck = progress.last();
+    stream.write_all(b"b").await.unwrap();
+    let object = download.await.unwrap().unwrap();
+    assert_eq!(object.body, "ab");
+    assert!(progress.last() > stuck);
 }
 
 async fn eventually(mut condition: impl FnMut() -> bool) {

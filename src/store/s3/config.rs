@@ -13,7 +13,7 @@ use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
 use aws_config::imds;
 use aws_config::meta::region::RegionProviderChain;
-use aws_config::profile::ProfileFileRegionProvider;
+use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
 use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
@@ -46,6 +46,7 @@ pub struct S3Config {
     /// `None`: the chain's, else Amazon S3's own.
     pub endpoint_url: Option<String>,
     pub region: Option<String>,
+    /// Credentials of this profile and no others; its region unless the environment names one.
     pub profile: Option<String>,
     /// Instead of the chain's, for a caller that holds its own.
     pub credentials: Option<SharedCredentialsProvider>,
@@ -82,6 +83,13 @@ impl S3Config {
 pub enum ConnectError {
     #[error("{NO_CREDENTIALS}")]
     NoCredentials { source: CredentialsError },
+    #[error(
+        "no AWS credentials were found: the profile \"{profile}\" is not in the AWS configuration files or names no credentials; check its name, or leave --profile out to use the environment"
+    )]
+    NoCredentialsInProfile {
+        profile: String,
+        source: CredentialsError,
+    },
     #[error("{message}")]
     Credentials {
         message: String,
@@ -105,7 +113,7 @@ impl ConnectError {
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoCredentials { .. } => ErrorKind::Denied,
+            Self::NoCredentials { .. } | Self::NoCredentialsInProfile { .. } => ErrorKind::Denied,
             Self::Credentials { source, .. } => errors::classify_credentials(source).0,
             Self::CredentialsTimeout { .. } => ErrorKind::TimedOut,
             Self::BadEndpoint(_) | Self::BadBucket(_) | Self::CaBundle(_) => ErrorKind::Invalid,
@@ -209,7 +217,12 @@ async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, Con
     match tokio::time::timeout(config.timeout, credentials.provide_credentials()).await {
         Ok(Ok(_found)) => {}
         Ok(Err(source @ CredentialsError::CredentialsNotLoaded(_))) => {
-            return Err(ConnectError::NoCredentials { source });
+            return Err(match config.profile.clone() {
+                Some(profile) if config.credentials.is_none() => {
+                    ConnectError::NoCredentialsInProfile { profile, source }
+                }
+                _ => ConnectError::NoCredentials { source },
+            });
         }
         Ok(Err(source)) => {
             let (_kind, message) = errors::classify_credentials(&source);
@@ -231,20 +244,31 @@ async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, Con
     Ok(loader.load().await)
 }
 
+/// The standard chain, or the named profile alone: like the AWS command line, a profile that was
+/// asked for is not overridden by what is in the environment.
 async fn chain_credentials(
     config: &S3Config,
     transport: &Transport,
     metadata: imds::Client,
     region: Region,
 ) -> SharedCredentialsProvider {
-    let mut chain = DefaultCredentialsChain::builder()
-        .configure(ProviderConfig::default().with_http_client(transport.clone()))
-        .imds_client(metadata)
-        .region(region);
-    if let Some(profile) = &config.profile {
-        chain = chain.profile_name(profile);
+    let provider = ProviderConfig::default().with_http_client(transport.clone());
+    match &config.profile {
+        Some(profile) => SharedCredentialsProvider::new(
+            ProfileFileCredentialsProvider::builder()
+                .configure(&provider.with_region(Some(region)))
+                .profile_name(profile)
+                .build(),
+        ),
+        None => SharedCredentialsProvider::new(
+            DefaultCredentialsChain::builder()
+                .configure(provider)
+                .imds_client(metadata)
+                .region(region)
+                .build()
+                .await,
+        ),
     }
-    SharedCredentialsProvider::new(chain.build().await)
 }
 
 /// The region: given, environment, profile, and on Amazon's own endpoint the instance's.

@@ -248,6 +248,8 @@ pub(super) fn classify_credentials(error: &CredentialsError) -> (ErrorKind, Stri
     let reason = unreachable::chain(error)
         .last()
         .map_or_else(String::new, ToString::to_string);
+    // A credential process that says nothing leaves this behind.
+    let reason = reason.trim().trim_end_matches("Stderr:").trim_end();
     match error {
         CredentialsError::CredentialsNotLoaded(_) => {
             (ErrorKind::Denied, super::config::NO_CREDENTIALS.to_owned())

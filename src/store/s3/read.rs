@@ -11,6 +11,9 @@ use crate::store::{
     StoreError, VersionId,
 };
 
+/// Most memory that is set aside before any byte has come.
+const PROMISED_BYTES_MAX: usize = 64 << 20;
+
 impl S3Store {
     pub(super) async fn get_object(&self, key: &ObjectKey, options: GetOptions) -> Result<Object> {
         let asked = options.range;
@@ -123,12 +126,13 @@ impl S3Store {
 /// Reads a body of exactly `len` bytes.
 async fn collect(key: &ObjectKey, mut stream: ByteStream, len: u64) -> Result<Bytes> {
     let wrong_length = || {
-        corrupt(Operation::GetObject, key.as_str())(format!(
-            "the answer's body is not {len} bytes long, as its head says"
-        ))
+        corrupt(Operation::GetObject, key.as_str())(
+            "the answer's body is not as long as its head says".to_owned(),
+        )
     };
-    let capacity = usize::try_from(len).map_err(|_| wrong_length())?;
-    let mut body = Vec::with_capacity(capacity);
+    let len = usize::try_from(len).map_err(|_| wrong_length())?;
+    // What the head promises is not believed beyond what anyone asks for at once.
+    let mut body = Vec::with_capacity(len.min(PROMISED_BYTES_MAX));
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
             let words = unreachable::find::<unreachable::Interrupted>(&error)
@@ -141,12 +145,12 @@ async fn collect(key: &ObjectKey, mut stream: ByteStream, len: u64) -> Result<By
             )
             .with_source(error)
         })?;
-        if piece.len() > capacity - body.len() {
+        if piece.len() > len - body.len() {
             return Err(wrong_length());
         }
         body.extend_from_slice(&piece);
     }
-    if body.len() == capacity {
+    if body.len() == len {
         Ok(Bytes::from(body))
     } else {
         Err(wrong_length())
