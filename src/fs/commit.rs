@@ -62,7 +62,8 @@ impl FileSystem {
         let (meta, changes) = current_meta(inode);
         match dirty.commit(&path, &meta, &condition).await {
             Ok(done) => {
-                let size = dirty.size();
+                // Not the file's size: somebody may have written since.
+                let size = dirty.base().map_or(0, |base| base.size);
                 let before = snapshot.tag;
                 content.update(|snapshot| {
                     snapshot.committed(done.version, done.commit, size);
@@ -220,6 +221,7 @@ impl FileSystem {
         for handle in handles {
             self.release(handle).await;
         }
+        self.engine.settle().await;
     }
 }
 

@@ -40,7 +40,8 @@ impl FileSystem {
             }
         };
         // Handles that are open go on reading what was written through them.
-        let size = dirty.size();
+        // Not the file's size: somebody may have written since.
+        let size = dirty.base().map_or(0, |base| base.size);
         content.update(|snapshot| {
             snapshot.committed(done.version, done.commit, size);
             snapshot.elsewhere = Some(ObjectRef::Path(kept.clone()));

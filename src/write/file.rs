@@ -90,7 +90,8 @@ impl DirtyFile {
         self.state().table.dirty().total_bytes()
     }
 
-    /// The version that the clean bytes are read from: what it was made with, what was
+    /// The version that clean bytes are read from and its size, which a write after the commit
+    /// does not change: what it was made with, what was
     /// committed last, or a private object that a checkpoint made.
     #[must_use]
     pub fn base(&self) -> Option<Base> {
