@@ -195,8 +195,17 @@ impl FileSystem {
         };
         progress(done);
         let mut commits = stream::iter(files.into_iter().map(|(inode, bytes)| async move {
-            let done = self.commit(&inode).await;
-            self.table.drop_unused(inode.ino);
+            // A task of its own: a defect in one file's commit must not end the others'.
+            let fs = Arc::clone(self);
+            let ino = inode.ino;
+            let done = tokio::spawn(async move { fs.commit(&inode).await }).await;
+            self.table.drop_unused(ino);
+            let done = done.unwrap_or_else(|failed| {
+                Err(FsError::refused(
+                    libc::EIO,
+                    format!("inode {ino} was not saved: {failed}"),
+                ))
+            });
             (done, bytes)
         }))
         .buffer_unordered(PARALLEL_COMMITS);

@@ -175,13 +175,17 @@ impl Volume {
         format!("{folder}/{}/{}", self.mount_id, CommitId::random())
     }
 
-    /// Deletes a private object; one that is not there is no error.
+    /// Deletes a private object; one that is not there is no error. What cannot be deleted is
+    /// left to the next mount.
     pub async fn delete_private(&self, name: &str) -> Result<()> {
         let key = self.private_key(name);
         let deleted = self
             .store
             .delete(&key, crate::store::DeleteOptions::default())
             .await;
+        if deleted.is_err() {
+            self.journal.left(name);
+        }
         deleted.map_err(|error| VolumeError::store(&key, error))
     }
 

@@ -6,6 +6,7 @@
 //! uploads by prefix; its id follows. The lines are not synced: they protect against a process
 //! that dies, and what a power cut leaves is found by the bucket's lifecycle rule.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -35,16 +36,44 @@ pub(super) struct LeftBehind {
     /// Held so that no other mount clears the same.
     _lock: File,
     mount_id: String,
+    unfinished: Unfinished,
+}
+
+/// What a journal says is not finished.
+#[derive(Debug, Default)]
+struct Unfinished {
+    /// The mount that wrote it: source and id.
+    of: Option<(String, String)>,
+    /// Uploads that were neither completed nor aborted.
     uploads: Vec<(ObjectKey, UploadId)>,
+    /// Keys of uploads that may or may not have begun: the answer is not in the journal.
+    begun: Vec<ObjectKey>,
+    /// Private objects were left.
+    private: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Line {
-    Mount { source: String, mount: String },
-    Begin { ticket: String, key: String },
-    Created { ticket: String, upload: String },
-    Ended { ticket: String },
+    Mount {
+        source: String,
+        mount: String,
+    },
+    Begin {
+        ticket: String,
+        key: String,
+    },
+    Created {
+        ticket: String,
+        upload: String,
+    },
+    Ended {
+        ticket: String,
+    },
+    /// A private object that could not be deleted.
+    Left {
+        name: String,
+    },
 }
 
 impl Journal {
@@ -126,6 +155,14 @@ impl Journal {
         });
     }
 
+    /// A private object stays in the bucket: the journal stays too, so that the next mount
+    /// deletes what is below this mount's private name.
+    pub(super) fn left(&self, name: &str) {
+        self.note(&Line::Left {
+            name: name.to_owned(),
+        });
+    }
+
     /// Events that a later mount can do without.
     fn note(&self, line: &Line) {
         if let Err(error) = self.append(line) {
@@ -150,14 +187,14 @@ impl Journal {
 impl Drop for Journal {
     /// An orderly end with nothing unfinished leaves no file.
     fn drop(&mut self) {
-        let unfinished = File::open(&self.path)
+        let nothing = File::open(&self.path)
             .and_then(|mut file| {
                 let mut text = String::new();
                 file.read_to_string(&mut text)?;
-                Ok(unfinished(&text).1)
+                Ok(Unfinished::read(&text).is_nothing())
             })
-            .unwrap_or_default();
-        if unfinished.is_empty() {
+            .unwrap_or(false);
+        if nothing {
             let _left_for_the_next_mount = fs::remove_file(&self.path);
         }
     }
@@ -178,53 +215,75 @@ impl LeftBehind {
         }
         let mut text = String::new();
         file.read_to_string(&mut text)?;
-        let (mount, uploads) = unfinished(&text);
-        Ok(match mount {
+        let unfinished = Unfinished::read(&text);
+        Ok(match &unfinished.of {
             Some((of, mount_id)) if of == source => Some(Self {
                 path,
                 _lock: file,
-                mount_id,
-                uploads,
+                mount_id: mount_id.clone(),
+                unfinished,
             }),
             _ => None,
         })
     }
 }
 
-/// The mount that wrote a journal (source, id), and the uploads it neither completed nor
-/// aborted. A torn last line is passed over.
-fn unfinished(text: &str) -> (Option<(String, String)>, Vec<(ObjectKey, UploadId)>) {
-    let mut of = None;
-    let mut keys = std::collections::HashMap::new();
-    let mut open = std::collections::BTreeMap::new();
-    for line in text
-        .lines()
-        .filter_map(|line| serde_json::from_str(line).ok())
-    {
-        match line {
-            Line::Mount { source, mount } => of = Some((source, mount)),
-            Line::Begin { ticket, key } => {
-                keys.insert(ticket, key);
-            }
-            Line::Created { ticket, upload } => {
-                if let Some(Ok(key)) = keys.get(&ticket).cloned().map(ObjectKey::new) {
-                    open.insert(ticket, (key, UploadId::new(upload)));
+impl Unfinished {
+    /// A torn last line is passed over.
+    fn read(text: &str) -> Self {
+        let mut found = Self::default();
+        let mut begun = BTreeMap::new();
+        let mut created = BTreeMap::new();
+        for line in text
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok())
+        {
+            match line {
+                Line::Mount { source, mount } => found.of = Some((source, mount)),
+                Line::Begin { ticket, key } => {
+                    if let Ok(key) = ObjectKey::new(key) {
+                        begun.insert(ticket, key);
+                    }
                 }
-            }
-            Line::Ended { ticket } => {
-                open.remove(&ticket);
+                Line::Created { ticket, upload } => {
+                    if let Some(key) = begun.remove(&ticket) {
+                        created.insert(ticket, (key, UploadId::new(upload)));
+                    }
+                }
+                Line::Ended { ticket } => {
+                    begun.remove(&ticket);
+                    created.remove(&ticket);
+                }
+                Line::Left { .. } => found.private = true,
             }
         }
+        found.uploads = created.into_values().collect();
+        found.begun = begun.into_values().collect();
+        found
     }
-    (of, open.into_values().collect())
+
+    fn is_nothing(&self) -> bool {
+        self.uploads.is_empty() && self.begun.is_empty() && !self.private
+    }
 }
 
 impl Volume {
     /// Aborts the uploads and deletes the private objects of a mount that died.
     pub(super) async fn clear_away(&self, dead: LeftBehind) {
         let mut failed = None;
-        for (key, upload) in &dead.uploads {
+        for (key, upload) in &dead.unfinished.uploads {
             if let Err(error) = self.store.abort_multipart(key, upload).await {
+                failed = Some(error);
+            }
+        }
+        // Only where nobody else uploads: another machine may be writing to a file's own key.
+        for key in dead
+            .unfinished
+            .begun
+            .iter()
+            .filter(|key| key.as_str().starts_with(&self.keys.reserved("")))
+        {
+            if let Err(error) = self.abort_all(key).await {
                 failed = Some(error);
             }
         }
@@ -241,7 +300,7 @@ impl Volume {
                 tracing::info!(
                     "cleared away what mount {} left: {} unfinished uploads",
                     dead.mount_id,
-                    dead.uploads.len()
+                    dead.unfinished.uploads.len()
                 );
                 if let Err(error) = fs::remove_file(&dead.path) {
                     tracing::warn!("{} cannot be removed: {error}", dead.path.display());
@@ -252,6 +311,15 @@ impl Volume {
                 dead.mount_id
             ),
         }
+    }
+
+    async fn abort_all(&self, key: &ObjectKey) -> crate::store::Result<()> {
+        for pending in self.store.list_multipart(key.as_str()).await? {
+            if pending.key == key.as_str() {
+                self.store.abort_multipart(key, &pending.upload).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn delete_all_private(&self, folder: &str) -> crate::store::Result<()> {
@@ -298,13 +366,33 @@ mod tests {
             "\n",
             r#"{"event":"ended","ticket":"1"}"#,
             "\n",
+            r#"{"event":"begin","ticket":"3","key":"c"}"#,
+            "\n",
             r#"{"event":"begin","tick"#,
         );
-        let (mount, uploads) = unfinished(text);
-        assert_eq!(mount, Some(("s3://b/".to_owned(), "m".to_owned())));
+        let found = Unfinished::read(text);
+        assert_eq!(found.of, Some(("s3://b/".to_owned(), "m".to_owned())));
         assert_eq!(
-            uploads,
+            found.uploads,
             [(ObjectKey::new("b").unwrap(), UploadId::new("u2"))]
+        );
+        assert_eq!(found.begun, [ObjectKey::new("c").unwrap()]);
+        assert!(!found.private);
+    }
+
+    #[test]
+    fn a_private_object_that_stays_keeps_the_journal_for_the_next_mount() {
+        let dir = tempfile::tempdir().unwrap();
+        let (first, _) = Journal::open(dir.path(), "s3://b/", "one").unwrap();
+        first.left("staging/one/x");
+        drop(first);
+        let (second, left) = Journal::open(dir.path(), "s3://b/", "two").unwrap();
+        assert_eq!(left.len(), 1);
+        assert_eq!(left[0].mount_id, "one");
+        drop((second, left));
+        assert!(
+            !dir.path().join("two.uploads").exists(),
+            "nothing unfinished leaves no file"
         );
     }
 
@@ -326,6 +414,6 @@ mod tests {
         let (_fourth, left) = Journal::open(dir.path(), "s3://b/", "four").unwrap();
         assert_eq!(left.len(), 1);
         assert_eq!(left[0].mount_id, "one");
-        assert_eq!(left[0].uploads.len(), 1);
+        assert_eq!(left[0].unfinished.uploads.len(), 1);
     }
 }
