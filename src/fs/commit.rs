@@ -313,6 +313,7 @@ impl FileSystem {
         for handle in handles {
             self.release(handle).await;
         }
+        self.engine.settle().await;
     }
 }
 

@@ -13,8 +13,6 @@ pub const LONG_FILES: &[(&str, usize)] = &[
     ("src/store/dir/disk.rs", 410),
     ("src/store/dir/tests.rs", 505),
     ("src/store/dir/uploads.rs", 430),
-    ("src/write/content/table.rs", 550),
-    ("src/write/file.rs", 470),
     ("tests/e2e/files.rs", 440),
     ("tests/e2e/mounting.rs", 410),
 ];

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::table::{Evicted, Missing, Need, Supply, Table};
+use super::{Evicted, Missing, Need, Supply, Table};
 use crate::base::range::ByteRange;
 use crate::store::{ETag, PartReceipt};
 use crate::volume::{ObjectRef, Version};
@@ -133,7 +133,10 @@ impl World {
             Step::DropStaged => {
                 self.table.drop_staged_copies();
             }
-            Step::Checkpoint => self.checkpoint(),
+            Step::Checkpoint => {
+                self.checkpoint();
+                assert_eq!(self.pool.used(), 0, "a checkpoint frees all memory");
+            }
             Step::Commit => {
                 self.checkpoint();
                 self.table.committed(base_of(self.base.len()));
@@ -228,7 +231,6 @@ impl World {
         assert_eq!(object, self.model, "what was uploaded is the file");
         self.base = object;
         self.table.checkpointed(base_of(self.base.len()));
-        assert_eq!(self.pool.used(), 0, "a checkpoint frees all memory");
     }
 }
 

@@ -86,9 +86,10 @@ impl Run {
             let name = format!("file{index}");
             let content = pattern(99, 0, index * 500);
             let existing = index > 0;
-            let file = match existing {
-                true => fixture.existing(&name, &content).await,
-                false => fixture.file(),
+            let file = if existing {
+                fixture.existing(&name, &content).await
+            } else {
+                fixture.file()
             };
             let version = file.base().map(|base| base.version);
             let committed = content.clone();
@@ -234,7 +235,7 @@ fn heal(fixture: &Fixture) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn files_hold_what_was_written(
