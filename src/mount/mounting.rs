@@ -163,7 +163,6 @@ pub fn mount(
         mountpoint: path.to_owned(),
         device,
     };
-    mounted.raise_read_ahead();
     Ok((mounted, descriptor))
 }
 
@@ -199,8 +198,9 @@ impl Mounted {
     }
 
     /// The kernel starts every FUSE mount at 128 KiB of read-ahead and lets the filesystem only
-    /// lower it. Root may raise it in sysfs; where that fails, reads are smaller.
-    fn raise_read_ahead(&self) {
+    /// lower it. Root may raise it in sysfs, once the handshake that sets it is over; where that
+    /// fails, reads are smaller.
+    pub(super) fn raise_read_ahead(&self) {
         if let Some(device) = &self.device {
             let knob = format!("/sys/class/bdi/{device}/read_ahead_kb");
             let kib = (REQUEST_BYTES_MAX / 1024).to_string();

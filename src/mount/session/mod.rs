@@ -261,8 +261,8 @@ impl Session {
     }
 
     fn interrupted(&self) -> SessionError {
-        let status = self.shared.filesystem_status();
-        tracing::error!("ending at once as asked; the filesystem's state is {status}");
+        tracing::error!("ending at once as asked by a second signal");
+        self.shared.report_unstored();
         SessionError::Interrupted
     }
 
@@ -288,8 +288,8 @@ impl Session {
             () = self.signals.stop() => return Err(self.interrupted()),
         };
         if let Err(error) = flushed {
-            let status = shared.filesystem_status();
-            tracing::error!("{error}; the filesystem's state is {status}");
+            tracing::error!("{error}");
+            shared.report_unstored();
             return Err(error.into());
         }
         if tokio::time::timeout(shared.setup.timeout, shared.fs.shut_down())
