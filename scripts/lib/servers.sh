@@ -16,15 +16,17 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# make_certificate DIRECTORY: private.key, public.crt (self-signed, for 127.0.0.1 and localhost)
-# and both in cert-and-key.pem.
+# make_certificate DIRECTORY [OPENSSL OPTIONS]: private.key, public.crt (self-signed, for 127.0.0.1
+# and localhost) and both in cert-and-key.pem. As openssl makes it by default it is marked as a CA.
 make_certificate() {
-    mkdir -p "$1"
+    local dir=$1
+    shift
+    mkdir -p "$dir"
     openssl req -x509 -newkey rsa:2048 -nodes -days 30 -subj /CN=localhost \
-        -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost' \
-        -keyout "$1/private.key" -out "$1/public.crt" 2>"$1/openssl.log" ||
-        die "openssl could not make a certificate: $(cat "$1/openssl.log")"
-    cat "$1/public.crt" "$1/private.key" >"$1/cert-and-key.pem"
+        -addext 'subjectAltName=IP:127.0.0.1,DNS:localhost' "$@" \
+        -keyout "$dir/private.key" -out "$dir/public.crt" 2>"$dir/openssl.log" ||
+        die "openssl could not make a certificate: $(cat "$dir/openssl.log")"
+    cat "$dir/public.crt" "$dir/private.key" >"$dir/cert-and-key.pem"
 }
 
 # answers URL CA PID SECONDS: waits until URL answers 200. Fails at once when PID is gone.
