@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ffi::OsString;
+use std::future::ready;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -303,7 +304,7 @@ impl FileSystem {
             },
         ))
         .buffer_unordered(PARALLEL_STATS)
-        .try_filter_map(async |(index, looked)| Ok(looked.map(|looked| (index, looked))))
+        .try_filter_map(|(index, looked)| ready(Ok(looked.map(|looked| (index, looked)))))
         .try_collect::<HashMap<_, _>>()
         .await?;
         for (index, looked) in &looked {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -314,7 +315,7 @@ impl FileSystem {
             self.volume.delete_below(from, &rest, Some(&source)).await
         }))
         .buffer_unordered(PARALLEL_OBJECTS)
-        .filter_map(async |done| done.err())
+        .filter_map(|done| ready(done.err()))
         .collect::<Vec<_>>()
         .await;
         kept.into_iter().find(|error| {
@@ -360,7 +361,7 @@ impl FileSystem {
                 .await
         }))
         .buffer_unordered(PARALLEL_OBJECTS)
-        .filter_map(async |done| done.err())
+        .filter_map(|done| ready(done.err()))
         .collect::<Vec<_>>()
         .await;
         if let Some(error) = undone.into_iter().next() {

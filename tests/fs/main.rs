@@ -6,4 +6,5 @@ mod costs;
 mod harness;
 mod names;
 mod namespace;
+mod races;
 mod semantics;
