@@ -253,12 +253,12 @@ impl Inode {
             attributes.ctime = attributes.ctime.max(ctime);
             return;
         }
-        if !state.content.is_version_of(&stat) {
+        if state.content.is_version_of(&stat) {
+            state.content.note_commit(stat.commit.clone());
+        } else {
             // Who has it open for writing is told so, and not left writing into nothing.
             state.content.mark_stale();
             state.content = Arc::new(Content::new(Snapshot::of(&stat)));
-        } else {
-            state.content.note_commit(stat.commit.clone());
         }
         state.meta = stat.meta;
         state.meta_set_here = false;

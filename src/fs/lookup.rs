@@ -35,31 +35,27 @@ impl FileSystem {
         {
             return Ok(Arc::clone(inode));
         }
-        let (stat, asked) = match self.stats.fresh(&path) {
-            Some((stat, asked)) => (Some(stat), asked),
-            None => {
-                let asked = Instant::now();
-                (self.volume.stat(&path).await?, asked)
-            }
+        let (stat, asked) = if let Some((stat, asked)) = self.stats.fresh(&path) {
+            (Some(stat), asked)
+        } else {
+            let asked = Instant::now();
+            (self.volume.stat(&path).await?, asked)
         };
-        match stat {
-            Some(stat) => {
-                self.note_hidden(&path, &stat);
-                self.stats.note(path.clone(), stat.clone(), asked);
-                Ok(self.adopt(&path, parent, name, stat, asked))
-            }
-            None => {
-                if let Some(inode) = known {
-                    if inode.is_uncommitted()
-                        || Self::changed_since(&inode, asked)
-                        || self.holds_uncommitted(&inode)
-                    {
-                        return Ok(inode);
-                    }
-                    self.lose(&inode);
+        if let Some(stat) = stat {
+            self.note_hidden(&path, &stat);
+            self.stats.note(path.clone(), stat.clone(), asked);
+            Ok(self.adopt(&path, parent, name, stat, asked))
+        } else {
+            if let Some(inode) = known {
+                if inode.is_uncommitted()
+                    || Self::changed_since(&inode, asked)
+                    || self.holds_uncommitted(&inode)
+                {
+                    return Ok(inode);
                 }
-                Err(FsError::posix(libc::ENOENT))
+                self.lose(&inode);
             }
+            Err(FsError::posix(libc::ENOENT))
         }
     }
 

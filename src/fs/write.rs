@@ -58,15 +58,12 @@ impl FileSystem {
             return Err(FsError::posix(libc::EINVAL));
         }
         let file = handle.and_then(|handle| self.file(handle).ok());
-        let content = match &file {
-            Some(file) => {
-                file.note_writer(caller, false);
-                Arc::clone(&file.content)
-            }
-            None => {
-                self.recheck(inode).await?;
-                inode.content()
-            }
+        let content = if let Some(file) = &file {
+            file.note_writer(caller, false);
+            Arc::clone(&file.content)
+        } else {
+            self.recheck(inode).await?;
+            inode.content()
         };
         if content.size() == size && content.snapshot().version.is_some() && !content.is_dirty() {
             // POSIX marks the times even where the length stays.

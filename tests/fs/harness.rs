@@ -82,7 +82,7 @@ impl Bucket {
             staging_bytes: 1 << 30,
             staging_dir: state.path().join("staging"),
             ttl,
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             host: "testhost".to_owned(),
         };
         Mount {

@@ -105,7 +105,7 @@ async fn parallel_first_writes_to_a_small_file_are_all_kept() {
     for _ in 0..50 {
         let bucket = Bucket::new();
         let mount = bucket.mount().await;
-        bucket.put("f", &[b'-'; 64 << 10]).await;
+        bucket.put("f", &vec![b'-'; 64 << 10]).await;
         let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
         let page = |index: u64| mount.write_at(handle, index * 4096, &[b'#'; 4096]);
         let (a, b, c, d) = tokio::join!(page(0), page(5), page(9), page(15));
@@ -260,7 +260,7 @@ async fn our_own_write_whose_answer_was_lost_for_good_is_no_conflict() {
 #[tokio::test]
 async fn a_change_of_attributes_is_made_to_the_newest_also_within_the_time_to_live() {
     let bucket = Bucket::new();
-    let ttl = Duration::from_secs(3600);
+    let ttl = Duration::from_hours(1);
     let (one, two) = (bucket.mount_with(ttl).await, bucket.mount_with(ttl).await);
     one.write_file("f", b"x").await.unwrap();
     let ino = two.walk("f").await.unwrap().attr.ino;
