@@ -24,6 +24,8 @@ use crate::volume::{Volume, VolumeOptions};
 
 /// How long names and attributes are trusted before the store is asked again.
 const TTL: Duration = Duration::from_secs(1);
+/// Blocking calls that still run when all is done get this long.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 /// Paths in the environment that the AWS chain reads, perhaps again while mounted.
 const PATH_VARIABLES: [&str; 4] = [
     "AWS_CA_BUNDLE",
@@ -51,7 +53,7 @@ fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
         Ok(ready) => ready,
         Err(error) => return fail(error, report),
     };
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         match start(config, prepared, &mut notes).await {
             Ok(session) => {
                 let is_wanted = notes.tell(report);
@@ -59,7 +61,10 @@ fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
             }
             Err(error) => fail(error, report),
         }
-    })
+    });
+    // Dropping it would wait without end for a blocking call that hangs, on a dead disk perhaps.
+    runtime.shutdown_timeout(SHUTDOWN);
+    served
 }
 
 /// In the background the parent says it.
