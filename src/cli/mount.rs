@@ -104,7 +104,7 @@ fn prepare(
     let state = StateDir::open(&state_path)?;
     let claim = Claim::take(&state, &mountpoint)?;
     if let Found::Dead(entry) = mountpoint.examine(config.nonempty)? {
-        mounting::remove_dead(&mountpoint)?;
+        mounting::remove_dead(&mountpoint, &entry)?;
         tracing::warn!("the daemon of {entry} at {mountpoint} had died; its mount is taken over");
         notes.0.push(format!(
             "an earlier mount of {} here had lost its daemon and is replaced",

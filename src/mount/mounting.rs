@@ -167,9 +167,32 @@ pub fn mount(
     Ok((mounted, descriptor))
 }
 
-/// Removes a dead mount, whoever still stands in it.
-pub fn remove_dead(mountpoint: &Mountpoint) -> Result<(), UnmountError> {
-    unmount(mountpoint.path(), true)
+/// Removes a dead mount, whoever still stands in it: that which was `examined` and found dead,
+/// and nothing that came in its place or above it since.
+pub fn remove_dead(mountpoint: &Mountpoint, examined: &MountEntry) -> Result<(), UnmountError> {
+    let failed = |reason: String| UnmountError::Failed {
+        mountpoint: mountpoint.path().to_owned(),
+        reason,
+    };
+    let top =
+        mountinfo::mounted_at(mountpoint.path()).map_err(|error| failed(error.to_string()))?;
+    if is_still_there(top.as_ref(), examined).map_err(failed)? {
+        unmount(mountpoint.path(), true)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether `examined` is the uppermost mount; `Err` says what is instead.
+fn is_still_there(top: Option<&MountEntry>, examined: &MountEntry) -> Result<bool, String> {
+    match top {
+        None => Ok(false),
+        Some(top) if top == examined => Ok(true),
+        Some(top) => Err(format!(
+            "{top} was mounted there while the dead {examined} was being looked at; see what is there with: findmnt {}, and try again",
+            top.mountpoint.display()
+        )),
+    }
 }
 
 impl Mounted {
@@ -337,6 +360,27 @@ mod tests {
         assert_eq!(
             flags.set_names().collect::<Vec<_>>(),
             ["ro", "nodev", "noexec"]
+        );
+    }
+
+    #[test]
+    fn only_the_dead_mount_that_was_examined_is_removed() {
+        let dead = MountEntry {
+            device: "0:51".to_owned(),
+            mountpoint: "/mnt".into(),
+            fs_type: FS_TYPE.to_owned(),
+            source: "dir:/s".to_owned(),
+            user_id: Some(0),
+        };
+        let newcomer = MountEntry {
+            device: "0:52".to_owned(),
+            ..dead.clone()
+        };
+        assert_eq!(is_still_there(Some(&dead), &dead), Ok(true));
+        assert_eq!(is_still_there(None, &dead), Ok(false));
+        assert_eq!(
+            is_still_there(Some(&newcomer), &dead),
+            Err("dir:/s (fuse.cloakfs) was mounted there while the dead dir:/s (fuse.cloakfs) was being looked at; see what is there with: findmnt /mnt, and try again".to_owned())
         );
     }
 
