@@ -30,7 +30,7 @@ impl FileSystem {
         set: SetAttr,
         handle: Option<HandleId>,
     ) -> Result<(Attr, Duration)> {
-        self.writable()?;
+        let _change = self.writable()?;
         let inode = self.inode(ino)?;
         if let Some(size) = set.size {
             self.truncate(caller, &inode, size, handle).await?;

@@ -28,6 +28,7 @@ impl FileSystem {
         mode: u32,
         flags: i32,
     ) -> Result<(Entry, Opened)> {
+        let _change = self.writable()?;
         let name = self.new_name(parent, name)?;
         let _name = self.names.lock(parent, &name).await;
         let inode = {
@@ -130,6 +131,7 @@ impl FileSystem {
         meta: ObjectMeta,
         body: Bytes,
     ) -> Result<Entry> {
+        let _change = self.writable()?;
         let name = self.new_name(parent, name)?;
         let _name = self.names.lock(parent, &name).await;
         let _gate = self.gate.read().await;
@@ -191,7 +193,6 @@ impl FileSystem {
     }
 
     fn new_name(&self, parent: Ino, name: &OsStr) -> Result<PlainName> {
-        self.writable()?;
         let name = PlainName::new(name)?;
         let parent = self.inode(parent)?;
         let path = self

@@ -30,7 +30,7 @@ impl FileSystem {
     }
 
     pub async fn unlink(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         let name = PlainName::new(name)?;
         let _name = self.names.lock(parent, &name).await;
         let _gate = self.gate.read().await;
@@ -55,7 +55,7 @@ impl FileSystem {
     }
 
     pub async fn rmdir(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         let name = PlainName::new(name)?;
         let _name = self.names.lock(parent, &name).await;
         let _gate = self.gate.read().await;

@@ -89,9 +89,7 @@ impl FileSystem {
     pub async fn open(self: &Arc<Self>, caller: Caller, ino: Ino, flags: i32) -> Result<Opened> {
         let inode = self.inode(ino)?;
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
-        if writes {
-            self.writable()?;
-        }
+        let _change = writes.then(|| self.writable()).transpose()?;
         match inode.kind {
             FileKind::File => {}
             FileKind::Directory => return Err(FsError::posix(libc::EISDIR)),

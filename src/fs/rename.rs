@@ -37,7 +37,7 @@ impl FileSystem {
         new_name: &OsStr,
         flags: u32,
     ) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         if flags & !libc::RENAME_NOREPLACE != 0 {
             return Err(FsError::posix(libc::EINVAL));
         }

@@ -26,7 +26,7 @@ impl FileSystem {
         flags: i32,
         from_page_cache: bool,
     ) -> Result<u32> {
-        self.writable()?;
+        let _change = self.writable()?;
         let file = self.file(handle)?;
         let written = u32::try_from(data.len()).map_err(|_| FsError::posix(libc::EINVAL))?;
         file.note_writer(caller, from_page_cache);

@@ -3,6 +3,7 @@
 
 mod conflicts;
 mod costs;
+mod ending;
 mod harness;
 mod names;
 mod namespace;

@@ -194,7 +194,8 @@ impl Mount {
         );
     }
 
-    fn wait_for_the_end(&mut self) -> ExitStatus {
+    /// Waits until the daemon has ended, however that came about.
+    pub fn wait_for_the_end(&mut self) -> ExitStatus {
         let mut daemon = self.daemon.take().expect("a running daemon");
         let status = until(MOUNT_DEADLINE, || {
             daemon.try_wait().expect("looking at the daemon")
