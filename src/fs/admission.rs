@@ -59,21 +59,6 @@ impl FileSystem {
     pub async fn refuse_changes(&self) {
         self.admission.refuse().await;
     }
-
-    /// Paths of the files with something that the bucket does not have, sorted.
-    #[must_use]
-    pub fn uncommitted_paths(&self) -> Vec<String> {
-        let mut paths: Vec<_> = self
-            .table
-            .all()
-            .into_iter()
-            .filter(|inode| inode.is_uncommitted())
-            .filter_map(|inode| self.table.path(&inode))
-            .map(|path| path.as_str().to_owned())
-            .collect();
-        paths.sort();
-        paths
-    }
 }
 
 #[cfg(test)]
