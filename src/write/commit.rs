@@ -110,22 +110,28 @@ impl DirtyFile {
     /// where nothing depends on it.
     async fn end_stream(self: &Arc<Self>) -> Result<()> {
         let (stream, needed) = {
-            let mut state = self.state();
+            let state = self.state();
             let Some(stream) = state.stream.clone() else {
                 return Ok(());
             };
             let needed = state.table.has_remote() || state.table.size() > self.engine.stream_after;
-            if !needed {
-                state.stream = None;
-                state.table.forget_uploads();
-            }
             (stream, needed)
         };
         if needed {
             return self.checkpoint_through(stream).await;
         }
-        self.clear_away(Some(stream), None);
+        self.drop_stream();
         Ok(())
+    }
+
+    /// Drops the stream's upload; no byte is only there.
+    fn drop_stream(&self) {
+        let stream = {
+            let mut state = self.state();
+            state.table.forget_uploads();
+            state.stream.take()
+        };
+        self.clear_away(stream, None);
     }
 
     async fn checkpoint_alone(self: &Arc<Self>) -> Result<()> {
@@ -169,7 +175,9 @@ impl DirtyFile {
             ..self.engine.limits
         })?;
         let Plan::Multipart(steps) = plan else {
-            unreachable!("a file with dirty bytes is a multipart upload when PUT is ruled out")
+            // The file was cut back to what the base is, or to nothing.
+            self.drop_stream();
+            return Ok(());
         };
         let upload = stream.upload(&self.engine).await?;
         let parts = self

@@ -151,6 +151,33 @@ async fn a_part_that_is_rewritten_after_its_upload_goes_up_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_cut_back_to_its_base_commits_its_attributes() {
+    let fixture = Fixture::tiny().await;
+    let old = content(1, 6);
+    let file = fixture.existing("a", &old).await;
+    let more = content(2, 12);
+    for (at, piece) in (6 * CELL..).step_by(16).zip(more.chunks(16)) {
+        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    eventually("streaming", || {
+        fixture.fault.calls().of(Operation::UploadPart) > 0
+    })
+    .await;
+    file.truncate(6 * CELL).await.unwrap();
+    assert!(file.is_dirty());
+    assert_eq!(file.dirty_bytes(), 0);
+    let mut changed = meta();
+    changed.attributes.uid = 9;
+    file.commit(&path("a"), &changed, &Condition::None)
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored("a").await, old);
+    let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
+    assert_eq!(stat.meta.attributes.uid, 9);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
 async fn a_failed_stream_is_finished_by_the_commit() {
     let fixture = Fixture::tiny().await;
     let file = fixture.file();
