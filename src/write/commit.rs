@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::{Base, Result};
 use crate::base::range::ByteRange;
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, PartNumber};
+use crate::store::{ErrorKind, PartNumber, PartReceipt};
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, UploadTarget};
 
 impl DirtyFile {
@@ -135,17 +135,22 @@ impl DirtyFile {
     }
 
     async fn checkpoint_alone(self: &Arc<Self>) -> Result<()> {
-        let stream = {
-            let mut state = self.state();
-            if state.table.dirty().is_empty() || state.table.size() == 0 {
-                return Ok(());
-            }
-            let stream = state
-                .stream
-                .get_or_insert_with(|| Stream::new(&self.engine));
-            Arc::clone(stream)
-        };
-        self.checkpoint_through(stream).await
+        // Twice, when the first only finds out that an earlier checkpoint was carried out.
+        while let Some(stream) = self.stream_of_dirty() {
+            self.checkpoint_through(stream).await?;
+        }
+        Ok(())
+    }
+
+    fn stream_of_dirty(&self) -> Option<Arc<Stream>> {
+        let mut state = self.state();
+        if state.table.dirty().is_empty() || state.table.size() == 0 {
+            return None;
+        }
+        let stream = state
+            .stream
+            .get_or_insert_with(|| Stream::new(&self.engine));
+        Some(Arc::clone(stream))
     }
 
     /// A checkpoint; through a new upload when the stream's is gone from the bucket (lifecycle
@@ -169,7 +174,13 @@ impl DirtyFile {
         self.checkpoint_to(&fresh).await
     }
 
+    /// Completes the stream's upload. Where an earlier answer is missing the same completion
+    /// is asked for again, and what was written since stays dirty.
     async fn checkpoint_to(self: &Arc<Self>, stream: &Arc<Stream>) -> Result<()> {
+        let unanswered = self.state().table.unanswered();
+        if let Some((receipts, size)) = unanswered {
+            return self.complete(stream, &receipts, size).await;
+        }
         let (base, size, plan) = self.plan(&PlanLimits {
             put_bytes_max: 0,
             ..self.engine.limits
@@ -180,10 +191,30 @@ impl DirtyFile {
             return Ok(());
         };
         let upload = stream.upload(&self.engine).await?;
-        let parts = self
+        let receipts = self
             .carry_out(&upload, &steps, base.as_ref(), Kind::Private)
             .await?;
-        let completed = upload.complete(&parts, &Condition::None).await?;
+        self.state().table.completing(receipts.clone());
+        self.complete(stream, &receipts, size).await
+    }
+
+    async fn complete(
+        &self,
+        stream: &Arc<Stream>,
+        receipts: &[PartReceipt],
+        size: u64,
+    ) -> Result<()> {
+        let upload = stream.upload(&self.engine).await?;
+        stream.completing();
+        let completed = match upload.complete(receipts, &Condition::None).await {
+            Ok(completed) => completed,
+            Err(error) => {
+                if !may_be_done(error.kind()) {
+                    self.state().table.not_completed();
+                }
+                return Err(error.into());
+            }
+        };
         let base = Base {
             object: ObjectRef::Private(stream.name.clone()),
             version: completed.version,
@@ -246,6 +277,19 @@ impl DirtyFile {
             self.engine.clean(async move { upload.abort().await });
         }
         sent
+    }
+}
+
+/// Whether a completion may have been carried out, or a repetition of it may have met its own
+/// result, although the answer is an error; see [`crate::store::commit`].
+const fn may_be_done(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::TimedOut
+        | ErrorKind::Unavailable
+        | ErrorKind::NotFound
+        | ErrorKind::Precondition
+        | ErrorKind::Conflict => true,
+        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Corrupt | ErrorKind::Invalid => false,
     }
 }
 

@@ -3,6 +3,7 @@
 use super::table::{Content, Table};
 use crate::base::range::ByteRange;
 use crate::store::PartReceipt;
+use crate::write::extents::ExtentSet;
 use crate::write::grid::PartIndex;
 
 #[derive(Debug)]
@@ -15,10 +16,56 @@ pub(super) enum PartState {
     },
 }
 
+/// The completion of the upload was asked for. Where the answer was lost the bytes may be in
+/// the bucket under the upload's name and nowhere else, and the upload gone.
+#[derive(Debug)]
+pub(super) struct Completion {
+    pub receipts: Vec<PartReceipt>,
+    /// Length of the file then.
+    pub size: u64,
+    /// Bytes written since.
+    pub dirty: ExtentSet,
+    /// The smallest size that the file was cut to since.
+    pub valid: u64,
+}
+
+impl Completion {
+    pub(super) const fn of(receipts: Vec<PartReceipt>, size: u64) -> Self {
+        Self {
+            receipts,
+            size,
+            dirty: ExtentSet::new(),
+            valid: size,
+        }
+    }
+}
+
 impl<S> Table<S> {
+    /// The upload's completion is asked for now, with these receipts: they are for all of the
+    /// content. Until it is answered nothing is uploaded early, so that every byte written
+    /// meanwhile stays here.
+    pub(crate) fn completing(&mut self, receipts: Vec<PartReceipt>) {
+        self.completion = Some(Completion::of(receipts, self.size));
+    }
+
+    /// The answer was that nothing was done.
+    pub(crate) fn not_completed(&mut self) {
+        self.completion = None;
+    }
+
+    /// What has to be asked for again, because the answer was lost: receipts, and the length
+    /// in bytes of what they are for.
+    pub(crate) fn unanswered(&self) -> Option<(Vec<PartReceipt>, u64)> {
+        let completion = self.completion.as_ref()?;
+        Some((completion.receipts.clone(), completion.size))
+    }
+
     /// A part that can be uploaded before the commit: wholly dirty, and the writer has left it.
     /// It counts as being uploaded from now on.
     pub(crate) fn next_ready(&mut self) -> Option<(PartIndex, ByteRange)> {
+        if self.completion.is_some() {
+            return None;
+        }
         let left = |part: &&PartIndex| {
             let range = self.grid.range(**part);
             self.write_end <= range.start() || self.write_end >= range.end()
@@ -72,6 +119,7 @@ impl<S> Table<S> {
         debug_assert!(!self.has_remote(), "remote bytes would be lost");
         self.parts.clear();
         self.rewritten.clear();
+        self.completion = None;
     }
 
     /// Whether a write into a cell takes the receipt away under which another cell, or what

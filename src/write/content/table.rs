@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::buffer::{Buffer, Shape, union};
-use super::parts::PartState;
+use super::parts::{Completion, PartState};
 use crate::base::range::ByteRange;
 use crate::write::Base;
 use crate::write::extents::ExtentSet;
@@ -29,6 +29,8 @@ pub(crate) struct Table<S> {
     /// Parts that were written again after their upload began: uploading them early once more
     /// would only repeat the loss.
     pub(super) rewritten: BTreeSet<PartIndex>,
+    /// A checkpoint that was asked for and not answered yet.
+    pub(super) completion: Option<Completion>,
     /// Where the last write ended.
     pub(super) write_end: u64,
     /// Something differs from what was committed last.
@@ -87,6 +89,7 @@ impl<S> Table<S> {
             parts: BTreeMap::new(),
             ready: BTreeSet::new(),
             rewritten: BTreeSet::new(),
+            completion: None,
             write_end: 0,
             changed: false,
             keep_uploaded: false,
@@ -220,6 +223,10 @@ impl<S> Table<S> {
             gone.extend(cells.into_keys());
             self.dirty.truncate(size);
             self.base_valid = self.base_valid.min(size);
+            if let Some(completion) = &mut self.completion {
+                completion.dirty.truncate(size);
+                completion.valid = completion.valid.min(size);
+            }
             // What is left of the last cell may be nothing.
             let last = self.cell_of(size);
             if !self.dirty.intersects(self.cell_range(last)) {
@@ -242,23 +249,32 @@ impl<S> Table<S> {
         Some(gone)
     }
 
-    /// All of the content is in `base` now; the cells that were held. The file still differs
-    /// from what its name shows.
+    /// All of the content, as it was when the completion was asked for, is in `base` now; the
+    /// cells that are held no more. The file still differs from what its name shows.
     pub(crate) fn checkpointed(&mut self, base: Base) -> Vec<u64> {
-        debug_assert_eq!(base.size, self.size, "the base is the whole file");
-        self.base_valid = base.size;
+        let since = self.completion.take();
+        let since = since.unwrap_or_else(|| Completion::of(Vec::new(), self.size));
+        debug_assert_eq!(base.size, since.size, "the base is the whole file");
+        self.base_valid = since.valid;
         self.base = Some(base);
-        self.dirty = ExtentSet::new();
+        self.dirty = since.dirty;
         self.parts.clear();
-        self.ready.clear();
         self.rewritten.clear();
-        std::mem::take(&mut self.cells).into_keys().collect()
+        let (grid, dirty) = (self.grid, &self.dirty);
+        self.ready.retain(|part| dirty.covers(grid.range(*part)));
+        let cells = std::mem::take(&mut self.cells);
+        let (kept, gone): (BTreeMap<_, _>, _) = cells
+            .into_iter()
+            .partition(|(cell, _)| self.dirty.intersects(self.cell_range(*cell)));
+        self.cells = kept;
+        gone.into_keys().collect()
     }
 
-    /// Like [`Table::checkpointed`], and its name shows it.
+    /// All of the content is in `base` now, and its name shows it; the cells that were held.
     pub(crate) fn committed(&mut self, base: Base) -> Vec<u64> {
         self.changed = false;
         self.keep_uploaded = false;
+        self.completion = None;
         self.checkpointed(base)
     }
 
@@ -270,6 +286,7 @@ impl<S> Table<S> {
     /// Drops all that is dirty; the cells that were held.
     pub(crate) fn clear(&mut self) -> Vec<u64> {
         self.changed = false;
+        self.completion = None;
         self.dirty = ExtentSet::new();
         self.parts.clear();
         self.ready.clear();
@@ -279,6 +296,9 @@ impl<S> Table<S> {
 
     fn written(&mut self, piece: ByteRange) {
         self.dirty.insert(piece);
+        if let Some(completion) = &mut self.completion {
+            completion.dirty.insert(piece);
+        }
         self.size = self.size.max(piece.end());
         self.write_end = piece.end();
         self.changed = true;
