@@ -155,6 +155,7 @@ async fn start(
             umask: config.owner.umask,
         },
         trust_listing: config.trust_listing,
+        server: opened.server,
         journal_dir: state.path().join("uploads"),
     };
     let volume = Volume::open(opened.store, &opened.prefix, options).await?;

@@ -54,6 +54,8 @@ pub struct VolumeOptions {
     pub defaults: Defaults,
     /// Attributes come from listings and HEADs are saved; objects are plain data.
     pub trust_listing: bool,
+    /// Which server the store is on: a bucket of the same name elsewhere is another one.
+    pub server: String,
     /// Where this machine remembers its unfinished uploads; made when missing.
     pub journal_dir: PathBuf,
 }
@@ -91,7 +93,7 @@ impl Volume {
         let mut id = [0; 8];
         fill_random(&mut id);
         let mount_id = format!("{:016x}", u64::from_be_bytes(id));
-        let source = format!("{}/{prefix}", store.describe());
+        let source = format!("{} {}/{prefix}", options.server, store.describe());
         let (journal, left_behind) = Journal::open(&options.journal_dir, &source, &mount_id)?;
         let capabilities = if options.read_only {
             Capabilities::unknown()

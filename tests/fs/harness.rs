@@ -64,6 +64,7 @@ impl Bucket {
     async fn mount_as(&self, ttl: Duration, read_only: bool) -> Mount {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
         let options = VolumeOptions {
+            server: String::new(),
             read_only,
             defaults: Defaults {
                 uid: 1000,
