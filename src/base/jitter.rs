@@ -34,7 +34,7 @@ impl Jitter {
     /// Uniform in `0..=limit` ("full jitter").
     pub fn up_to(&self, limit: Duration) -> Duration {
         let nanos = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        let drawn = u128::from(self.next_u64()) * (u128::from(nanos) + 1) >> 64;
+        let drawn = (u128::from(self.next_u64()) * (u128::from(nanos) + 1)) >> 64;
         Duration::from_nanos(u64::try_from(drawn).unwrap_or(nanos))
     }
 }

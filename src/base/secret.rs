@@ -46,15 +46,14 @@ pub fn fill_random(bytes: &mut [u8]) {
         let rest = &mut bytes[filled..];
         // SAFETY: the pointer and length describe `rest`, which is writable for that length.
         let got = unsafe { libc::getrandom(rest.as_mut_ptr().cast(), rest.len(), 0) };
-        match usize::try_from(got) {
-            Ok(got) => filled += got,
-            Err(_) => {
-                let error = std::io::Error::last_os_error();
-                assert!(
-                    error.kind() == std::io::ErrorKind::Interrupted,
-                    "getrandom failed: {error}"
-                );
-            }
+        if let Ok(got) = usize::try_from(got) {
+            filled += got;
+        } else {
+            let error = std::io::Error::last_os_error();
+            assert!(
+                error.kind() == std::io::ErrorKind::Interrupted,
+                "getrandom failed: {error}"
+            );
         }
     }
 }

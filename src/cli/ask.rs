@@ -41,8 +41,8 @@ pub(super) fn unmount(mountpoint: &Path) -> anyhow::Result<()> {
     });
     drop(line);
     match unmounted {
-        Err(ControlError::Dead { .. }) => {
-            mounting::remove_dead(&mountpoint)?;
+        Err(ControlError::Dead { entry, .. }) => {
+            mounting::remove_dead(&mountpoint, &entry)?;
             output::note(&format!(
                 "the daemon of {mountpoint} had died, perhaps with data that was not uploaded; its dead mount is removed"
             ));

@@ -8,7 +8,8 @@ use super::arguments::{AttributesArgument, EncryptionArgument, MountArguments};
 use super::option_list::NONEMPTY;
 use super::source::{S3Location, Source, SourceError};
 use crate::base::size::ByteSize;
-use crate::mount::mounting::{KernelOptions, MountFlags};
+use crate::mount::flags::MountFlags;
+use crate::mount::mounting::KernelOptions;
 
 /// Below this the block cache and the writers' buffers do not hold what one file needs.
 const MEMORY_MIN: ByteSize = ByteSize(64 << 20);
@@ -85,6 +86,10 @@ pub(super) enum ConfigError {
         size: ByteSize,
         minimum: ByteSize,
     },
+    #[error(
+        "-o {name} is for root: objects of the bucket would get rights that nobody here has given; leave it out, or mount as root"
+    )]
+    RootOnly { name: &'static str },
     #[error("the path {path} cannot be made absolute: {source}")]
     NoWorkingDirectory {
         path: PathBuf,
@@ -113,6 +118,7 @@ impl MountConfig {
         }
         // SAFETY: geteuid and getegid have no preconditions and cannot fail.
         let (user, group) = unsafe { (libc::geteuid(), libc::getegid()) };
+        only_root_lifts_protections(flags, user)?;
         Ok(Self {
             store,
             mountpoint: absolute(&arguments.mountpoint)?,
@@ -215,6 +221,13 @@ fn at_least(option: &'static str, size: ByteSize, minimum: ByteSize) -> Result<(
     Ok(())
 }
 
+fn only_root_lifts_protections(flags: MountFlags, user: u32) -> Result<(), ConfigError> {
+    match flags.lifted_protection() {
+        Some(name) if user != 0 => Err(ConfigError::RootOnly { name }),
+        _ => Ok(()),
+    }
+}
+
 /// The daemon's working directory is `/`, so relative paths must not survive.
 fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|source| ConfigError::NoWorkingDirectory {
@@ -274,6 +287,20 @@ mod tests {
         assert_eq!(
             config("dir:/s /m --memory 1M").unwrap_err(),
             "--memory 1 MiB is too small; give at least 64 MiB"
+        );
+    }
+
+    #[test]
+    fn set_user_id_programs_and_devices_are_for_root() {
+        let mut flags = MountFlags::DEFAULT;
+        assert!(only_root_lifts_protections(flags, 1000).is_ok());
+        flags.set("dev");
+        assert!(only_root_lifts_protections(flags, 0).is_ok());
+        assert_eq!(
+            only_root_lifts_protections(flags, 1000)
+                .unwrap_err()
+                .to_string(),
+            "-o dev is for root: objects of the bucket would get rights that nobody here has given; leave it out, or mount as root"
         );
     }
 

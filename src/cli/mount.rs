@@ -24,6 +24,8 @@ use crate::volume::{Volume, VolumeOptions};
 
 /// How long names and attributes are trusted before the store is asked again.
 const TTL: Duration = Duration::from_secs(1);
+/// Blocking calls that still run when all is done get this long.
+const SHUTDOWN: Duration = Duration::from_secs(2);
 /// Paths in the environment that the AWS chain reads, perhaps again while mounted.
 const PATH_VARIABLES: [&str; 4] = [
     "AWS_CA_BUNDLE",
@@ -51,7 +53,7 @@ fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
         Ok(ready) => ready,
         Err(error) => return fail(error, report),
     };
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         match start(config, prepared, &mut notes).await {
             Ok(session) => {
                 let is_wanted = notes.tell(report);
@@ -59,7 +61,10 @@ fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
             }
             Err(error) => fail(error, report),
         }
-    })
+    });
+    // Dropping it would wait without end for a blocking call that hangs, on a dead disk perhaps.
+    runtime.shutdown_timeout(SHUTDOWN);
+    served
 }
 
 /// In the background the parent says it.
@@ -99,7 +104,7 @@ fn prepare(
     let state = StateDir::open(&state_path)?;
     let claim = Claim::take(&state, &mountpoint)?;
     if let Found::Dead(entry) = mountpoint.examine(config.nonempty)? {
-        mounting::remove_dead(&mountpoint)?;
+        mounting::remove_dead(&mountpoint, &entry)?;
         tracing::warn!("the daemon of {entry} at {mountpoint} had died; its mount is taken over");
         notes.0.push(format!(
             "an earlier mount of {} here had lost its daemon and is replaced",
@@ -150,6 +155,7 @@ async fn start(
             umask: config.owner.umask,
         },
         trust_listing: config.trust_listing,
+        server: opened.server,
         journal_dir: state.path().join("uploads"),
     };
     let volume = Volume::open(opened.store, &opened.prefix, options).await?;
@@ -163,6 +169,7 @@ async fn start(
             staging_bytes: config.staging.0,
             staging_dir: state.staging_dir(&mountpoint),
             ttl: TTL,
+            timeout: config.timeout,
             host: host_name(),
         },
     )

@@ -28,6 +28,8 @@ pub(super) struct Opened {
     pub store: Arc<dyn Store>,
     /// Of the keys: empty, or ends in `/`.
     pub prefix: String,
+    /// The server; empty for a local directory.
+    pub server: String,
     /// The store's figures at the time of the call.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }
@@ -38,15 +40,13 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
             let path = path.clone();
             // It looks at the disk, which a task may not wait for.
             let store = tokio::task::spawn_blocking(move || DirStore::open(&path)).await??;
-            Ok(wrap(Arc::new(store), String::new(), timeout))
+            Ok(wrap(Arc::new(store), String::new(), String::new(), timeout))
         }
         StoreConfig::S3(settings) => {
             let store = connect(settings, timeout).await?;
-            Ok(wrap(
-                Arc::new(store),
-                settings.location.prefix.clone(),
-                timeout,
-            ))
+            let server = store.endpoint().describe();
+            let prefix = settings.location.prefix.clone();
+            Ok(wrap(Arc::new(store), prefix, server, timeout))
         }
     }
 }
@@ -89,7 +89,7 @@ async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3S
     Ok(store)
 }
 
-fn wrap(store: Arc<dyn Store>, prefix: String, timeout: Duration) -> Opened {
+fn wrap(store: Arc<dyn Store>, prefix: String, server: String, timeout: Duration) -> Opened {
     let retry = Arc::new(Retry::new(
         store,
         RetryPolicy::with_timeout(timeout),
@@ -114,6 +114,7 @@ fn wrap(store: Arc<dyn Store>, prefix: String, timeout: Duration) -> Opened {
     Opened {
         store: Arc::new(limit),
         prefix,
+        server,
         status: Box::new(status),
     }
 }

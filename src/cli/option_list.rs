@@ -5,13 +5,14 @@
 use clap::{ArgAction, CommandFactory};
 
 use super::arguments::Arguments;
-use crate::mount::mounting::MountFlags;
+use crate::mount::flags::MountFlags;
 
 /// Mounting hides what is in the directory, and that is meant.
 pub(super) const NONEMPTY: &str = "nonempty";
 
-/// For mount(8), systemd and people; or what is always so here.
-const FOR_OTHERS: [&str; 12] = [
+/// For mount(8), systemd and people; or what is always so here; or flags of mount(2) that the
+/// kernel does not act on for a FUSE filesystem, which never gets a new access time by reading.
+const FOR_OTHERS: [&str; 19] = [
     "defaults",
     "auto",
     "noauto",
@@ -24,6 +25,13 @@ const FOR_OTHERS: [&str; 12] = [
     "_netdev",
     "default_permissions",
     "comment",
+    "atime",
+    "noatime",
+    "relatime",
+    "norelatime",
+    "diratime",
+    "nodiratime",
+    "dirsync",
 ];
 /// Comments and extensions of others, by the same convention.
 const FOR_OTHERS_PREFIXES: [&str; 2] = ["x-", "X-"];
@@ -163,7 +171,7 @@ mod tests {
 
     #[test]
     fn flags_options_and_what_is_for_others_are_told_apart() {
-        let list = read_one("defaults,_netdev,x-systemd.automount,x-gvfs-name=A,ro,,nonempty,allow-other,ca_bundle=/a\\,b")
+        let list = read_one("defaults,noatime,relatime,dirsync,_netdev,x-systemd.automount,x-gvfs-name=A,ro,,nonempty,allow-other,ca_bundle=/a\\,b")
             .unwrap();
         assert_eq!(list.words, ["ro", "nonempty"]);
         assert_eq!(list.long_options, ["--allow-other", "--ca-bundle=/a,b"]);

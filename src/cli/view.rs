@@ -83,7 +83,7 @@ pub(super) fn status(status: &Status) -> String {
     text.line("operations", &operations(status));
     text.line("retries", &retries(&store));
     text.list(
-        "failed uploads (the data is still here; close, fsync or sync tries again)",
+        "failed uploads (the data is still here; `cloakfs sync` tries again)",
         filesystem.failed.len() as u64,
         filesystem
             .failed
@@ -286,7 +286,7 @@ not uploaded  2 files, 1.5 KiB
 block cache   9 hits, 1 misses; 0 B of 0 B used, 0 B fetched
 operations    15, 7 of them answered from memory
 retries       3 (3 throttled, 0 unreachable, 0 timed out); 0 given up
-failed uploads (the data is still here; close, fsync or sync tries again):
+failed uploads (the data is still here; `cloakfs sync` tries again):
   a/\\u{1b}[2Jb: no space
 conflicts (both versions are kept):
   c: ours is c.conflict-host-1

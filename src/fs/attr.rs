@@ -30,7 +30,7 @@ impl FileSystem {
         set: SetAttr,
         handle: Option<HandleId>,
     ) -> Result<(Attr, Duration)> {
-        self.writable()?;
+        let _change = self.writable()?;
         let inode = self.inode(ino)?;
         if let Some(size) = set.size {
             self.truncate(caller, &inode, size, handle).await?;
@@ -73,8 +73,10 @@ impl FileSystem {
         let _gate = self.gate.read().await;
         let _operation = inode.operation.lock().await;
         // A change is made to the newest attributes, not to those of a second ago.
-        self.recheck_with_gate(inode).await?;
-        let (before, meta, defer) = {
+        if !inode.is_uncommitted() {
+            self.ask(inode).await?;
+        }
+        let (before, meta, defer, changes) = {
             let mut state = inode.state();
             let before = state.meta.clone();
             let mut meta = before.clone();
@@ -87,7 +89,7 @@ impl FileSystem {
             if defer && state.place != Place::Unlinked {
                 state.meta_dirty = true;
             }
-            (before, meta, defer)
+            (before, meta, defer, state.meta_changes)
         };
         if defer {
             return Ok(());
@@ -96,8 +98,12 @@ impl FileSystem {
             Some(path) => self.store_meta(inode, &path, &meta).await,
             None => Ok(()),
         };
-        if stored.is_err() {
-            inode.state().meta = before;
+        let mut state = inode.state();
+        if state.meta_changes == changes {
+            state.meta_set_here = false;
+            if stored.is_err() {
+                state.meta = before;
+            }
         }
         stored
     }
@@ -178,10 +184,14 @@ impl FileSystem {
                 inode.state().checked = Some(asked);
                 Ok(())
             }
-            _ if inode.is_uncommitted() || Self::changed_since(inode, asked) => Ok(()),
-            // Somebody else deleted it, or put something of another type in its place.
+            _ if inode.is_uncommitted()
+                || Self::changed_since(inode, asked)
+                || self.holds_uncommitted(inode) =>
+            {
+                Ok(())
+            }
             _ => {
-                self.table.unlink(inode);
+                self.lose(inode);
                 Err(FsError::posix(libc::ESTALE))
             }
         }

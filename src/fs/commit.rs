@@ -11,7 +11,7 @@ use super::{FileSystem, FsError, Result};
 use crate::layout::path::VolumePath;
 use crate::store::ErrorKind;
 use crate::volume::{Condition, Version, VolumeError};
-use crate::write::{DirtyFile, WriteError};
+use crate::write::{Base, DirtyFile, WriteError};
 
 /// Files that sync commits at once.
 const PARALLEL_COMMITS: usize = 8;
@@ -36,33 +36,125 @@ impl FileSystem {
 
     async fn commit_locked(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
         let content = inode.content();
-        let Some(path) = self.table.path(inode) else {
-            return Ok(());
-        };
         if !inode.is_uncommitted() {
             return Ok(());
         }
+        let Some(path) = self.table.path(inode) else {
+            return Err(FsError::refused(
+                libc::ESTALE,
+                format!(
+                    "ESTALE: the directory of inode {} was removed by somebody else before the \
+                     file was saved: its data stays with the mount until it ends",
+                    inode.ino
+                ),
+            ));
+        };
+        if content.is_stale() {
+            return match content.dirty() {
+                // The conflict copy could not be made last time.
+                Some(dirty) if dirty.is_dirty() => {
+                    self.resolve_conflict(inode, &content, &path, &dirty).await
+                }
+                _ => {
+                    inode.state().meta_dirty = false;
+                    Err(FsError::posix(libc::ESTALE))
+                }
+            };
+        }
+        match self.commit_once(inode, &content, &path).await {
+            Err(Failed::Replaced(error)) => {
+                if self.adopt_own_write(&content, &path).await? {
+                    return match self.commit_once(inode, &content, &path).await {
+                        Err(failed) => self.lost(inode, &content, &path, failed).await,
+                        Ok(()) => Ok(()),
+                    };
+                }
+                self.lost(inode, &content, &path, Failed::Replaced(error))
+                    .await
+            }
+            Err(Failed::Other(error)) => Err(error),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Somebody else's version has the name: ours is kept beside it, if it can be put together.
+    async fn lost(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Arc<Content>,
+        path: &VolumePath,
+        failed: Failed,
+    ) -> Result<()> {
+        let error = match failed {
+            Failed::Replaced(error) => error,
+            Failed::Other(error) => return Err(error),
+        };
+        match (content.dirty(), error) {
+            (Some(dirty), WriteError::BaseLost(error)) => {
+                Err(self.give_up(inode, content, path, &dirty, &error))
+            }
+            (Some(dirty), _) => self.resolve_conflict(inode, content, path, &dirty).await,
+            (None, error) => Err(error.into()),
+        }
+    }
+
+    /// The version that has the name may be an earlier try of this very commit, whose answer was
+    /// lost: then it is what this one replaces.
+    async fn adopt_own_write(&self, content: &Content, path: &VolumePath) -> Result<bool> {
+        let Some(stat) = self.volume.stat_file(path).await? else {
+            return Ok(false);
+        };
+        let ours = stat
+            .commit
+            .as_deref()
+            .is_some_and(|commit| self.volume.may_be_ours(commit));
+        let (true, Some(version)) = (ours, stat.version) else {
+            return Ok(false);
+        };
+        if let Some(dirty) = content.dirty()
+            && let Some(base) = dirty.base()
+        {
+            // What is clean here is the same in both: the try copied it from this base.
+            dirty.set_base(Base {
+                version: version.clone(),
+                ..base
+            });
+        }
+        content.update(|snapshot| {
+            snapshot.version = Some(version);
+            snapshot.commit = stat.commit;
+        });
+        Ok(true)
+    }
+
+    async fn commit_once(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Arc<Content>,
+        path: &VolumePath,
+    ) -> std::result::Result<(), Failed> {
         let snapshot = content.snapshot();
         if snapshot.version.is_some() && !content.is_dirty() {
             // Only attributes are left.
             let (meta, changes) = current_meta(inode);
-            self.store_meta(inode, &path, &meta).await?;
+            self.store_meta(inode, path, &meta).await?;
             finish_meta(inode, changes);
             return Ok(());
         }
         if let Some(version) = &snapshot.version {
-            self.take_over_attributes(inode, &path, version, snapshot.commit.as_deref())
+            self.take_over_attributes(inode, path, version, snapshot.commit.as_deref())
                 .await?;
         }
         let condition = match (&snapshot.version, &snapshot.replaces) {
             (Some(version), _) | (None, Some(version)) => Condition::IfVersion(version.clone()),
             (None, None) => Condition::IfAbsent,
         };
-        let dirty = self.dirty_unloaded(inode, &content)?;
+        let dirty = self.dirty_unloaded(inode, content)?;
         let (meta, changes) = current_meta(inode);
-        match dirty.commit(&path, &meta, &condition).await {
+        match dirty.commit(path, &meta, &condition).await {
             Ok(done) => {
-                let size = dirty.size();
+                // Not its size now: a write may have come since.
+                let size = dirty.base().map_or(0, |base| base.size);
                 let before = snapshot.tag;
                 content.update(|snapshot| {
                     snapshot.committed(done.version, done.commit, size);
@@ -70,27 +162,19 @@ impl FileSystem {
                 self.cache.forget(before);
                 finish_meta(inode, changes);
                 inode.state().changed = Some(Instant::now());
-                self.stats.changed(&path);
+                self.stats.changed(path);
                 self.forget_pending(inode);
                 if inode.is_uncommitted() && !content.is_dirty() {
                     // Attributes changed while the content was on its way.
                     let (meta, changes) = current_meta(inode);
-                    self.store_meta(inode, &path, &meta).await?;
+                    self.store_meta(inode, path, &meta).await?;
                     finish_meta(inode, changes);
                 }
                 Ok(())
             }
-            Err(error)
-                if error
-                    .kind()
-                    .is_some_and(|kind| is_conflict(kind, &condition)) =>
-            {
-                self.resolve_conflict(inode, &content, &path, &dirty).await
-            }
-            Err(WriteError::BaseLost(error)) => {
-                Err(self.give_up(inode, &content, &path, &dirty, &error))
-            }
-            Err(error) => Err(error.into()),
+            Err(error @ WriteError::BaseLost(_)) => Err(Failed::Replaced(error)),
+            Err(error) if is_conflict(&error, &condition) => Err(Failed::Replaced(error)),
+            Err(error) => Err(Failed::Other(error.into())),
         }
     }
 
@@ -229,6 +313,7 @@ impl FileSystem {
         for handle in handles {
             self.release(handle).await;
         }
+        self.engine.settle().await;
     }
 }
 
@@ -246,11 +331,29 @@ fn finish_meta(inode: &Inode, changes: u64) {
     }
 }
 
-/// The name has another version than the one that was written to; or, where there was one, none.
-fn is_conflict(kind: ErrorKind, condition: &Condition) -> bool {
-    match kind {
-        ErrorKind::Precondition | ErrorKind::Conflict => true,
-        ErrorKind::NotFound => matches!(condition, Condition::IfVersion(_)),
+/// Why one try of a commit failed.
+enum Failed {
+    /// The name has another version than the one that was written to; or, where there was one,
+    /// none.
+    Replaced(WriteError),
+    Other(FsError),
+}
+
+impl From<FsError> for Failed {
+    fn from(error: FsError) -> Self {
+        Self::Other(error)
+    }
+}
+
+fn is_conflict(error: &WriteError, condition: &Condition) -> bool {
+    let WriteError::Volume(error) = error else {
+        return false;
+    };
+    let upload_gone =
+        error.store_error().and_then(crate::store::StoreError::code) == Some("NoSuchUpload");
+    match error.kind() {
+        ErrorKind::Precondition => true,
+        ErrorKind::NotFound => !upload_gone && matches!(condition, Condition::IfVersion(_)),
         _ => false,
     }
 }

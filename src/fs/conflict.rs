@@ -21,6 +21,8 @@ impl FileSystem {
         path: &VolumePath,
         dirty: &Arc<DirtyFile>,
     ) -> Result<()> {
+        // From here on nobody writes to it: what came later would be in no copy.
+        content.mark_stale();
         let meta = inode.state().meta.clone();
         let now = Timestamp::now();
         let mut attempt = 0;
@@ -40,12 +42,11 @@ impl FileSystem {
             }
         };
         // Handles that are open go on reading what was written through them.
-        let size = dirty.size();
+        let size = dirty.base().map_or(0, |base| base.size);
         content.update(|snapshot| {
             snapshot.committed(done.version, done.commit, size);
             snapshot.elsewhere = Some(ObjectRef::Path(kept.clone()));
         });
-        content.mark_stale();
         content.drop_clean();
         self.stats.changed(path);
         self.stats.changed(&kept);

@@ -28,8 +28,10 @@ impl FileSystem {
         mode: u32,
         flags: i32,
     ) -> Result<(Entry, Opened)> {
+        let _change = self.writable()?;
         let name = self.new_name(parent, name)?;
         let _name = self.names.lock(parent, &name).await;
+        let existed = self.table.child(parent, &name).is_some();
         let inode = {
             let _gate = self.gate.read().await;
             let path = self.child_path(parent, &name)?;
@@ -75,6 +77,11 @@ impl FileSystem {
         if let Ok(file) = self.file(opened.handle) {
             // Its creator's close commits it even if nothing is ever written.
             file.note_writer(caller, false);
+        }
+        if existed && flags & libc::O_TRUNC != 0 {
+            // The kernel believes it new and will not truncate it.
+            self.truncate(caller, &inode, 0, Some(opened.handle))
+                .await?;
         }
         Ok((entry, opened))
     }
@@ -130,6 +137,7 @@ impl FileSystem {
         meta: ObjectMeta,
         body: Bytes,
     ) -> Result<Entry> {
+        let _change = self.writable()?;
         let name = self.new_name(parent, name)?;
         let _name = self.names.lock(parent, &name).await;
         let _gate = self.gate.read().await;
@@ -191,7 +199,6 @@ impl FileSystem {
     }
 
     fn new_name(&self, parent: Ino, name: &OsStr) -> Result<PlainName> {
-        self.writable()?;
         let name = PlainName::new(name)?;
         let parent = self.inode(parent)?;
         let path = self

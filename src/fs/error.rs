@@ -68,7 +68,7 @@ impl FsError {
     /// The errno of a volume's error, with its log line.
     pub(super) fn of(error: &VolumeError) -> Self {
         if let Some(name) = error.name_error() {
-            return name.clone().into();
+            return (*name).into();
         }
         let message = error.to_string();
         if error.is_metadata_too_large() {

@@ -22,6 +22,8 @@ pub(super) struct Inode {
     pub lookups: AtomicU64,
     /// Open handles.
     pub opens: AtomicU32,
+    /// Names in the table that are in this directory.
+    pub children: AtomicU32,
     /// One change of the object at a time: commit, attributes, rename, delete.
     pub operation: tokio::sync::Mutex<()>,
     state: Mutex<State>,
@@ -47,6 +49,8 @@ pub(super) struct State {
     pub content: Arc<Content>,
     /// The content whose pages the kernel may have.
     pub kernel_content: Option<u64>,
+    /// Its name is being deleted: an open waits for the outcome.
+    pub going: bool,
     /// Directories: children that the bucket does not have yet.
     pub pending: std::collections::BTreeMap<PlainName, Ino>,
 }
@@ -161,6 +165,7 @@ impl Inode {
             kind: meta.attributes.kind,
             lookups: AtomicU64::new(0),
             opens: AtomicU32::new(0),
+            children: AtomicU32::new(0),
             operation: tokio::sync::Mutex::new(()),
             state: Mutex::new(State {
                 place,
@@ -174,6 +179,7 @@ impl Inode {
                 encryption,
                 content: Arc::new(content),
                 kernel_content: None,
+                going: false,
                 pending: std::collections::BTreeMap::new(),
             }),
         }
@@ -229,7 +235,11 @@ impl Inode {
             return;
         }
         state.checked = Some(asked);
-        if state.meta_dirty || state.content.is_dirty() || state.place == Place::Unlinked {
+        if state.meta_dirty
+            || state.content.is_dirty()
+            || state.place == Place::Unlinked
+            || stat.meta.attributes.kind != self.kind
+        {
             return;
         }
         state.implicit = stat.version.is_none();
@@ -243,10 +253,12 @@ impl Inode {
             attributes.ctime = attributes.ctime.max(ctime);
             return;
         }
-        if !state.content.is_version_of(&stat) {
-            state.content = Arc::new(Content::new(Snapshot::of(&stat)));
-        } else {
+        if state.content.is_version_of(&stat) {
             state.content.note_commit(stat.commit.clone());
+        } else {
+            // Who has it open for writing is told so, and not left writing into nothing.
+            state.content.mark_stale();
+            state.content = Arc::new(Content::new(Snapshot::of(&stat)));
         }
         state.meta = stat.meta;
         state.meta_set_here = false;

@@ -35,30 +35,27 @@ impl FileSystem {
         {
             return Ok(Arc::clone(inode));
         }
-        let (stat, asked) = match self.stats.fresh(&path) {
-            Some((stat, asked)) => (Some(stat), asked),
-            None => {
-                let asked = Instant::now();
-                (self.volume.stat(&path).await?, asked)
-            }
+        let (stat, asked) = if let Some((stat, asked)) = self.stats.fresh(&path) {
+            (Some(stat), asked)
+        } else {
+            let asked = Instant::now();
+            (self.volume.stat(&path).await?, asked)
         };
-        match stat {
-            Some(stat) => {
-                self.note_hidden(&path, &stat);
-                self.stats.note(path.clone(), stat.clone(), asked);
-                Ok(self.adopt(&path, parent, name, stat, asked))
-            }
-            None => {
-                if let Some(inode) = known {
-                    if inode.is_uncommitted() || Self::changed_since(&inode, asked) {
-                        return Ok(inode);
-                    }
-                    // Somebody else deleted it.
-                    self.table.unlink(&inode);
-                    self.table.drop_unused(inode.ino);
+        if let Some(stat) = stat {
+            self.note_hidden(&path, &stat);
+            self.stats.note(path.clone(), stat.clone(), asked);
+            Ok(self.adopt(&path, parent, name, stat, asked))
+        } else {
+            if let Some(inode) = known {
+                if inode.is_uncommitted()
+                    || Self::changed_since(&inode, asked)
+                    || self.holds_uncommitted(&inode)
+                {
+                    return Ok(inode);
                 }
-                Err(FsError::posix(libc::ENOENT))
+                self.lose(&inode);
             }
+            Err(FsError::posix(libc::ENOENT))
         }
     }
 
@@ -72,12 +69,14 @@ impl FileSystem {
         asked: Instant,
     ) -> Arc<Inode> {
         if let Some(inode) = self.table.child(parent, name) {
-            if inode.kind == stat.meta.attributes.kind || inode.is_uncommitted() {
+            let keeps = inode.kind == stat.meta.attributes.kind
+                || inode.is_uncommitted()
+                || self.holds_uncommitted(&inode);
+            if keeps {
                 inode.refresh(stat, asked);
                 return inode;
             }
-            self.table.unlink(&inode);
-            self.table.drop_unused(inode.ino);
+            self.lose(&inode);
         }
         self.table.insert(path, parent, name, |ino, place| {
             Inode::from_stat(ino, place, stat)
@@ -114,6 +113,31 @@ impl FileSystem {
             return Err(FsError::posix(libc::ENOENT));
         }
         Ok(path)
+    }
+
+    /// Somebody else deleted what was at a name, or put something of another type there. Who has
+    /// it open may not write to it any more: it would go nowhere.
+    pub(super) fn lose(&self, inode: &Inode) {
+        inode.content().mark_stale();
+        self.table.unlink(inode);
+        self.table.drop_unused(inode.ino);
+    }
+
+    /// A directory below which something is not in the bucket yet is there as long as that.
+    pub(super) fn holds_uncommitted(&self, inode: &Inode) -> bool {
+        if inode.kind != FileKind::Directory || inode.children.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let Some(directory) = self.table.path(inode) else {
+            return false;
+        };
+        self.table.all().iter().any(|inode| {
+            inode.is_uncommitted()
+                && self
+                    .table
+                    .path(inode)
+                    .is_some_and(|path| path.starts_with(&directory))
+        })
     }
 
     /// The attributes were read within the time to live.

@@ -16,6 +16,7 @@
 //!    operation: a waiting directory rename between the two would block it for good. Reads take
 //!    none of these; they look again after a change ([`flux`]).
 
+mod admission;
 mod attr;
 mod commit;
 mod conflict;
@@ -53,7 +54,8 @@ use crate::cache::BlockCache;
 use crate::volume::{Volume, VolumeError};
 use crate::write::{WriteConfig, WriteEngine};
 
-use flux::Flux;
+use admission::Admission;
+use flux::{Change, Flux};
 use inode::Inode;
 use open::FileHandle;
 use readdir::DirHandle;
@@ -72,6 +74,8 @@ pub struct FsConfig {
     pub staging_dir: PathBuf,
     /// How long the kernel and this process trust names and attributes.
     pub ttl: Duration,
+    /// The longest wait without progress.
+    pub timeout: Duration,
     /// This machine's name, for conflict copies.
     pub host: String,
 }
@@ -81,6 +85,7 @@ pub struct FsConfig {
 pub struct FileSystem {
     volume: Arc<Volume>,
     config: FsConfig,
+    admission: Admission,
     table: InodeTable,
     names: NameLocks,
     /// Held shared by whatever uses a path, exclusively by a directory rename.
@@ -121,6 +126,7 @@ impl FileSystem {
             },
         )?;
         Ok(Arc::new(Self {
+            admission: Admission::new(),
             table: InodeTable::new(Inode::root(root)),
             names: NameLocks::new(),
             gate: RwLock::new(()),
@@ -147,11 +153,12 @@ impl FileSystem {
             .ok_or_else(|| FsError::posix(libc::ESTALE))
     }
 
-    fn writable(&self) -> Result<()> {
+    /// Admits a change; the answer is kept until it is made.
+    fn writable(&self) -> Result<Change<'_>> {
         if self.config.read_only {
             Err(FsError::posix(libc::EROFS))
         } else {
-            Ok(())
+            self.admission.admit()
         }
     }
 }

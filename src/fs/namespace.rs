@@ -12,7 +12,7 @@ use super::types::{FileKind, Ino};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
-use crate::volume::{Condition, ObjectRef};
+use crate::volume::{Condition, ObjectRef, Version};
 use crate::write::Base;
 
 impl FileSystem {
@@ -30,7 +30,7 @@ impl FileSystem {
     }
 
     pub async fn unlink(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         let name = PlainName::new(name)?;
         let _name = self.names.lock(parent, &name).await;
         let _gate = self.gate.read().await;
@@ -44,11 +44,10 @@ impl FileSystem {
             let _operation = inode.operation.lock().await;
             let content = inode.content();
             let _flux = content.flux.begin();
-            let stored = content.snapshot().version.is_some();
-            if stored {
-                self.preserve_if_open(&inode, &path).await?;
-                self.volume.delete(&path).await?;
-            }
+            inode.state().going = true;
+            let deleted = self.delete_object(&inode, &path).await;
+            inode.state().going = false;
+            deleted?;
             self.gone(&inode, parent, &path);
         }
         self.table.drop_unused(inode.ino);
@@ -56,7 +55,7 @@ impl FileSystem {
     }
 
     pub async fn rmdir(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         let name = PlainName::new(name)?;
         let _name = self.names.lock(parent, &name).await;
         let _gate = self.gate.read().await;
@@ -109,32 +108,62 @@ impl FileSystem {
         Ok(())
     }
 
-    /// Keeps the content of a file that is about to lose its name while handles have it open.
+    /// Deletes what the bucket has at a name that is given up; who has it open keeps its content.
+    async fn delete_object(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
+        let snapshot = inode.content().snapshot();
+        if snapshot.version.is_none() && snapshot.replaces.is_none() {
+            return Ok(());
+        }
+        let preserved = self.preserve_if_open(inode, path).await?;
+        match self.volume.delete(path).await {
+            Ok(()) => {
+                self.use_preserved(inode, preserved);
+                Ok(())
+            }
+            Err(error) => {
+                self.drop_preserved(preserved).await;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The name is gone: handles read the copy from now on.
+    pub(super) fn use_preserved(&self, inode: &Inode, preserved: Option<(ObjectRef, Version)>) {
+        if let Some((object, version)) = preserved {
+            self.move_content(inode, object, version);
+        }
+    }
+
+    /// The name stays after all, so the copy is for nobody.
+    pub(super) async fn drop_preserved(&self, preserved: Option<(ObjectRef, Version)>) {
+        if let Some((ObjectRef::Private(name), _)) = preserved
+            && let Err(error) = self.volume.delete_private(&name).await
+        {
+            tracing::warn!("a copy that nobody needs stays until the next mount: {error}");
+        }
+    }
+
+    /// Copies the content of a file that is about to lose its name while handles have it open.
     /// The caller holds the inode's operation.
-    pub(super) async fn preserve_if_open(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
+    pub(super) async fn preserve_if_open(
+        &self,
+        inode: &Inode,
+        path: &VolumePath,
+    ) -> Result<Option<(ObjectRef, Version)>> {
         if inode.opens.load(Ordering::Acquire) == 0 || inode.kind != FileKind::File {
-            return Ok(());
+            return Ok(None);
         }
-        let content = inode.content();
-        let snapshot = content.snapshot();
-        let Some(version) = snapshot.version else {
-            return Ok(());
-        };
-        if snapshot.elsewhere.is_some() {
-            return Ok(());
+        let snapshot = inode.content().snapshot();
+        match snapshot.version {
+            Some(version) if snapshot.elsewhere.is_none() => Ok(Some(
+                self.volume.preserve(path, &version, snapshot.size).await?,
+            )),
+            _ => Ok(None),
         }
-        let (object, version) = self.volume.preserve(path, &version, snapshot.size).await?;
-        self.move_content(inode, object, version);
-        Ok(())
     }
 
     /// The stored bytes of an inode's content are somewhere else now.
-    pub(super) fn move_content(
-        &self,
-        inode: &Inode,
-        object: ObjectRef,
-        version: crate::volume::Version,
-    ) {
+    pub(super) fn move_content(&self, inode: &Inode, object: ObjectRef, version: Version) {
         let content = inode.content();
         let size = content.snapshot().size;
         if let Some(dirty) = content.dirty() {

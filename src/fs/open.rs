@@ -24,6 +24,8 @@ pub(super) struct FileHandle {
     writers: Mutex<HashSet<u32>>,
     /// Somebody wrote whom the kernel did not name: pages of a mapping, or another namespace.
     anonymous_writer: AtomicBool,
+    /// Something was written through this handle since it last saw a commit.
+    unsaved: AtomicBool,
 }
 
 impl FileHandle {
@@ -34,11 +36,13 @@ impl FileHandle {
             readahead: Mutex::new(ReadAhead::default()),
             writers: Mutex::new(HashSet::new()),
             anonymous_writer: AtomicBool::new(false),
+            unsaved: AtomicBool::new(false),
         }
     }
 
     /// Remembers who writes: only their close commits.
     pub fn note_writer(&self, caller: Caller, from_page_cache: bool) {
+        self.unsaved.store(true, Ordering::Release);
         match process_of(caller.pid) {
             Some(process) if !from_page_cache => {
                 self.writers
@@ -48,6 +52,15 @@ impl FileHandle {
             }
             _ => self.anonymous_writer.store(true, Ordering::Release),
         }
+    }
+
+    /// Whether something was written that no commit of this handle has saved.
+    pub fn has_written(&self) -> bool {
+        self.unsaved.load(Ordering::Acquire)
+    }
+
+    pub fn saved(&self) {
+        self.unsaved.store(false, Ordering::Release);
     }
 
     /// Whether a close by this caller is the writer's. A shell closes inherited descriptors
@@ -76,9 +89,7 @@ impl FileSystem {
     pub async fn open(self: &Arc<Self>, caller: Caller, ino: Ino, flags: i32) -> Result<Opened> {
         let inode = self.inode(ino)?;
         let writes = flags & libc::O_ACCMODE != libc::O_RDONLY || flags & libc::O_TRUNC != 0;
-        if writes {
-            self.writable()?;
-        }
+        let _change = writes.then(|| self.writable()).transpose()?;
         match inode.kind {
             FileKind::File => {}
             FileKind::Directory => return Err(FsError::posix(libc::EISDIR)),
@@ -99,6 +110,10 @@ impl FileSystem {
         inode: &Arc<Inode>,
         flags: i32,
     ) -> Result<Opened> {
+        if inode.state().going {
+            // Its name is being deleted, perhaps in vain: the outcome tells what is opened.
+            drop(inode.operation.lock().await);
+        }
         let just_now = inode
             .state()
             .checked
@@ -134,6 +149,10 @@ impl FileSystem {
             .files
             .iter()
             .any(|other| other.inode.ino == inode.ino && other.content.id != content.id);
+        if mixed {
+            // The other handle may put its version's pages there yet.
+            inode.state().kernel_content = None;
+        }
         self.files
             .insert(id, Arc::new(FileHandle::new(Arc::clone(inode), content)));
         Opened {

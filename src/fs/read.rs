@@ -66,8 +66,16 @@ impl FileSystem {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => error,
             };
-            let overtaken =
-                content.snapshot().tag != snapshot.tag || (was_clean && content.dirty().is_some());
+            let replaced = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Precondition);
+            if was_clean && replaced {
+                // A commit or an attribute change of this mount may be about to note what it did.
+                // With changes of its own a file is read under its gate, and no commit runs.
+                drop(inode.operation.lock().await);
+            }
+            let now = content.snapshot();
+            let overtaken = now.tag != snapshot.tag
+                || now.version != snapshot.version
+                || (was_clean && content.dirty().is_some());
             if !overtaken {
                 return Err(FsError::reading(&error));
             }

@@ -1,12 +1,13 @@
 //! opendir, readdir and readdirplus: a listing page by page, with true types.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+mod look;
+
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsString;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::inode::{Inode, Place};
 use super::types::{DirItem, FileKind, HandleId, Ino};
@@ -16,8 +17,6 @@ use crate::layout::path::{PlainName, VolumePath};
 use crate::store::{ListToken, ListedObject};
 use crate::volume::{ListedKind, Stat};
 
-/// Attributes that one directory asks for at once.
-const PARALLEL_STATS: usize = 64;
 /// Entries whose attributes are fetched together for readdirplus: more than one reply holds, so
 /// that the next ones find them in memory.
 const LOOK_AHEAD: usize = 256;
@@ -80,6 +79,7 @@ impl Looked {
 }
 
 impl FileSystem {
+    #[expect(clippy::unused_async, reason = "like every operation of the kernel's")]
     pub async fn opendir(self: &Arc<Self>, ino: Ino) -> Result<HandleId> {
         let inode = self.inode(ino)?;
         if inode.kind != FileKind::Directory {
@@ -101,6 +101,10 @@ impl FileSystem {
 
     /// Everything below that this mount made is in the bucket already but for open files, whose
     /// own fsync or close puts them there.
+    #[expect(
+        clippy::unused_async,
+        reason = "asks the bucket once writes are deferred"
+    )]
     pub async fn fsyncdir(self: &Arc<Self>, handle: HandleId) -> Result<()> {
         if self.dirs.contains_key(&handle) {
             Ok(())
@@ -121,41 +125,79 @@ impl FileSystem {
         let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
         let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;
         let _gate = self.gate.read().await;
-        let path = self
-            .table
-            .path(&dir.inode)
-            .ok_or_else(|| FsError::posix(libc::ENOENT))?;
+        let Some(path) = self.table.path(&dir.inode) else {
+            // It was removed while it was open: there is nothing in it.
+            return Ok(Vec::new());
+        };
         let mut listing = dir.listing.lock().await;
         if offset == 0 {
             *listing = Listing::default();
         }
         let mut items = self.dots(&dir.inode, offset);
-        let from = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
-        let wanted = max_items.saturating_sub(items.len()).max(1);
-        while listing.entries.len() < from.saturating_add(wanted) {
-            if !self.list_more(&dir.inode, &path, &mut listing).await? {
-                break;
+        let mut from = usize::try_from(offset.saturating_sub(2)).unwrap_or(usize::MAX);
+        // An answer without names means the end: what has gone since it was listed is no end.
+        loop {
+            let wanted = max_items.saturating_sub(items.len()).max(1);
+            let mut more = true;
+            while more && listing.entries.len() < from.saturating_add(wanted) {
+                more = self.list_more(&dir.inode, &path, &mut listing).await?;
             }
+            let end = listing.entries.len().min(from.saturating_add(wanted));
+            from = from.min(end);
+            self.add_items(&dir.inode, &path, &mut listing, from..end, plus, &mut items)
+                .await?;
+            if !items.is_empty() || end == listing.entries.len() && !more {
+                return Ok(items);
+            }
+            from = end;
         }
-        let end = listing.entries.len().min(from.saturating_add(wanted));
+    }
+
+    /// Adds the entries of a range that are there still.
+    async fn add_items(
+        &self,
+        dir: &Arc<Inode>,
+        path: &VolumePath,
+        listing: &mut Listing,
+        range: Range<usize>,
+        plus: bool,
+        items: &mut Vec<DirItem>,
+    ) -> Result<()> {
         let ahead = listing
             .entries
             .len()
-            .min(from.saturating_add(wanted.max(LOOK_AHEAD)));
-        let from = from.min(end);
-        let until = if plus { ahead } else { end };
-        let mut looked = self
-            .look_at(&dir.inode, &path, &mut listing.entries[from..until], plus)
-            .await?;
-        for index in from..end {
+            .min(range.start + range.len().max(LOOK_AHEAD));
+        let until = if plus { ahead } else { range.end };
+        let entries = &mut listing.entries[range.start..until];
+        let mut looked = self.look_at(dir, path, entries, plus).await?;
+        for index in range.clone() {
             let listed = &listing.entries[index];
             let next_offset = index as u64 + 3;
-            let looked = looked.remove(&(index - from));
-            if let Some(item) = self.item(&dir.inode, &path, listed, looked, next_offset, plus) {
-                items.push(item);
+            let was_looked_at = looked.remove(&(index - range.start));
+            let there = was_looked_at.is_some();
+            let item = self.item(dir, path, listed, was_looked_at, next_offset, plus);
+            match item {
+                Some(item) => items.push(item),
+                None if plus && there => {
+                    // The kernel forgot it between being found and being counted.
+                    let Ok(inode) = self.find(dir.ino, &listed.name).await else {
+                        continue;
+                    };
+                    let Ok(entry) = self.entry(&inode) else {
+                        continue;
+                    };
+                    items.push(DirItem {
+                        ino: inode.ino,
+                        next_offset,
+                        kind: inode.kind,
+                        name: listed.name.as_os_str().to_owned(),
+                        entry: Some(entry),
+                    });
+                }
+                None => {}
             }
         }
-        Ok(items)
+        Ok(())
     }
 
     /// `.` and `..`, which have the first two offsets.
@@ -233,85 +275,6 @@ impl FileSystem {
             }
         }
         Ok(true)
-    }
-
-    /// Finds out what entries are, many at once: those whose type the listing does not tell, and
-    /// with `plus` all. By their place in `entries`; what has gone meanwhile is not there.
-    async fn look_at(
-        &self,
-        dir: &Arc<Inode>,
-        path: &VolumePath,
-        entries: &mut [Listed],
-        plus: bool,
-    ) -> Result<HashMap<usize, Looked>> {
-        let mut looks = Vec::new();
-        for (index, listed) in entries.iter().enumerate() {
-            let (object, asked) = match &listed.kind {
-                Kind::Small(object, asked) => (Some(object.clone()), *asked),
-                Kind::Large(object, asked) if plus => (Some(object.clone()), *asked),
-                Kind::Known(_) if plus => (None, Instant::now()),
-                Kind::Known(_) | Kind::Large(..) => continue,
-            };
-            looks.push((index, listed.name.clone(), object, asked));
-        }
-        let looked = stream::iter(looks.into_iter().map(
-            |(index, name, object, asked)| async move {
-                let path = path.join(&name);
-                let looked = self
-                    .look_at_one(dir, &name, path, object.as_ref(), asked)
-                    .await?;
-                Ok::<_, FsError>((index, looked))
-            },
-        ))
-        .buffer_unordered(PARALLEL_STATS)
-        .try_filter_map(async |(index, looked)| Ok(looked.map(|looked| (index, looked))))
-        .try_collect::<HashMap<_, _>>()
-        .await?;
-        for (index, looked) in &looked {
-            if !plus {
-                entries[*index].kind = Kind::Known(looked.kind());
-            }
-        }
-        Ok(looked)
-    }
-
-    /// What an entry is; `None` when it has gone meanwhile.
-    async fn look_at_one(
-        &self,
-        dir: &Inode,
-        name: &PlainName,
-        path: VolumePath,
-        object: Option<&ListedObject>,
-        asked: Instant,
-    ) -> Result<Option<Looked>> {
-        if let Some(inode) = self.table.child(dir.ino, name)
-            && (inode.is_uncommitted() || self.is_fresh(&inode))
-        {
-            return Ok(Some(Looked::Inode(inode)));
-        }
-        if let Some((stat, asked)) = self.stats.fresh(&path) {
-            return Ok(Some(Looked::Stat(Box::new(stat), asked)));
-        }
-        let (stat, asked) = match object {
-            Some(object) if self.volume.trusts_listing() => {
-                (Some(self.volume.stat_from_listing(object)), asked)
-            }
-            Some(object) => {
-                if let Some(stat) = self.stats.vouched(&path, object, asked) {
-                    (Some(stat), asked)
-                } else {
-                    let asked = Instant::now();
-                    (self.volume.stat_file(&path).await?, asked)
-                }
-            }
-            None => {
-                let asked = Instant::now();
-                (self.volume.stat(&path).await?, asked)
-            }
-        };
-        let Some(stat) = stat else { return Ok(None) };
-        self.stats.note(path, stat.clone(), asked);
-        Ok(Some(Looked::Stat(Box::new(stat), asked)))
     }
 
     /// One entry as the kernel gets it; `None` when it has gone since it was listed.

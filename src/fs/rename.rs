@@ -1,22 +1,22 @@
 //! rename: a copy on the server and a delete, for a directory of everything below it.
 
-use std::collections::HashMap;
+mod directory;
+
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::RwLockWriteGuard;
 
-use super::inode::Inode;
+use super::inode::{Content, Inode};
 use super::types::{FileKind, Ino};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
-use crate::store::ListedObject;
-use crate::volume::{Condition, ObjectRef, Stat, Version, VolumeError};
+use crate::volume::{ObjectRef, Stat, Version};
 
-/// Objects of a directory that are copied or deleted at once.
-const PARALLEL_OBJECTS: usize = 32;
+/// Between two tries for the tree.
+const GATE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The two names of a rename.
 struct Move<'a> {
@@ -37,7 +37,7 @@ impl FileSystem {
         new_name: &OsStr,
         flags: u32,
     ) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         if flags & !libc::RENAME_NOREPLACE != 0 {
             return Err(FsError::posix(libc::EINVAL));
         }
@@ -55,7 +55,7 @@ impl FileSystem {
             self.find(parent, &name).await?.kind == FileKind::Directory
         };
         let (_shared, _exclusive) = if is_directory {
-            (None, Some(self.gate.write().await))
+            (None, Some(self.gate_alone().await?))
         } else {
             (Some(self.gate.read().await), None)
         };
@@ -95,6 +95,26 @@ impl FileSystem {
         }
     }
 
+    /// The tree for one operation alone. It does not queue for it: behind a waiting writer every
+    /// other operation of the mount would wait for the slowest upload.
+    async fn gate_alone(&self) -> Result<RwLockWriteGuard<'_, ()>> {
+        let deadline = Instant::now() + self.config.timeout;
+        loop {
+            if let Ok(gate) = self.gate.try_write() {
+                return Ok(gate);
+            }
+            if Instant::now() >= deadline {
+                return Err(FsError::refused(
+                    libc::EBUSY,
+                    "EBUSY: a directory cannot be renamed while files are being uploaded; try \
+                     again when they are done"
+                        .to_owned(),
+                ));
+            }
+            tokio::time::sleep(GATE_PAUSE).await;
+        }
+    }
+
     fn new_path(&self, parent: Ino, name: &PlainName) -> Result<VolumePath> {
         match self.child_path(parent, name) {
             Err(error) if error.errno() == libc::ENOENT && self.inode(parent).is_ok() => {
@@ -128,53 +148,40 @@ impl FileSystem {
         let _operation = inode.operation.lock().await;
         let content = inode.content();
         let _flux = content.flux.begin();
-        let replaced = match target {
-            Some(target) => {
-                // Nobody commits to the name that is being taken.
-                let _operation = target.operation.lock().await;
-                let replaced = target.content();
-                let _flux = replaced.flux.begin();
-                self.preserve_if_open(target, names.to).await?;
-                let version = target.content().snapshot().version;
-                if version.is_some() && inode.content().snapshot().version.is_none() {
-                    // Ours is not in the bucket yet; its commit will replace this version.
-                    inode
-                        .content()
-                        .update(|snapshot| snapshot.replaces = version);
-                }
-                true
-            }
-            None => false,
+        let target_operation = match target {
+            // Nobody commits to the name that is being taken.
+            Some(target) => Some(target.operation.lock().await),
+            None => None,
         };
-        let snapshot = content.snapshot();
-        let now = Timestamp::now();
-        if let Some(version) = snapshot.version {
-            let mut meta = inode.state().meta.clone();
-            meta.attributes.ctime = now;
-            let stat = Stat {
-                meta: meta.clone(),
-                size: snapshot.size,
-                version: Some(version),
-                commit: snapshot.commit,
-                last_modified: now,
-                encryption: inode.state().encryption.clone(),
-                hides_object: false,
-            };
-            let done = self
-                .volume
-                .rename(names.from, &stat, names.to, &meta)
-                .await?;
-            self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
-            content.update(|snapshot| snapshot.commit = Some(done.commit));
+        let target_content = target.map(Inode::content);
+        let _target_flux = target_content.as_ref().map(|content| content.flux.begin());
+        // Before it is preserved: what the bucket has at the name now.
+        let taken = target_content.as_ref().and_then(|content| {
+            let snapshot = content.snapshot();
+            snapshot.version.or(snapshot.replaces)
+        });
+        let preserved = match target {
+            Some(target) => self.preserve_if_open(target, names.to).await?,
+            None => None,
+        };
+        let moved = self.move_object(inode, &content, taken, names).await;
+        self.stats.changed(names.from);
+        self.stats.changed(names.to);
+        if let Err(error) = moved {
+            self.drop_preserved(preserved).await;
+            return Err(error);
         }
-        let pending = content.snapshot().version.is_none();
-        if replaced && let Some(target) = target {
+        if let Some(target) = target {
+            self.use_preserved(target, preserved);
             self.gone(target, names.to_parent, names.to);
+            drop(target_operation);
             self.table.drop_unused(target.ino);
         }
         self.forget_pending(inode);
         self.moved(inode, names);
-        if pending && let Some(parent) = self.table.inode(names.to_parent) {
+        if content.snapshot().version.is_none()
+            && let Some(parent) = self.table.inode(names.to_parent)
+        {
             parent
                 .state()
                 .pending
@@ -183,124 +190,45 @@ impl FileSystem {
         Ok(())
     }
 
-    /// Copies everything below, then deletes the sources. What fails before the first delete is
-    /// undone: the old tree is whole and the new one is gone. The caller holds the gate alone.
-    async fn rename_directory(
+    /// The bucket's side of a file's rename. A file that the bucket does not have yet takes its
+    /// new name at its commit, which then replaces the version `taken`.
+    async fn move_object(
         self: &Arc<Self>,
         inode: &Arc<Inode>,
-        target: Option<&Inode>,
+        content: &Content,
+        taken: Option<Version>,
         names: &Move<'_>,
     ) -> Result<()> {
-        let (from, to) = (names.from, names.to);
-        let _moving = self.moving.begin();
-        let objects = self.everything_below(from, to).await?;
-        let copies = stream::iter(
-            objects
-                .clone()
-                .into_iter()
-                .map(|(rest, listed)| async move {
-                    let version = self.volume.copy_below(from, to, &rest, &listed).await?;
-                    Ok::<_, VolumeError>((rest, version))
-                }),
-        )
-        .buffer_unordered(PARALLEL_OBJECTS)
-        .try_collect::<HashMap<String, Version>>()
-        .await;
-        let copies = match copies {
-            Ok(copies) => copies,
-            Err(error) => {
-                self.undo_copies(to, objects).await;
-                return Err(error.into());
+        let snapshot = content.snapshot();
+        let now = Timestamp::now();
+        let Some(version) = snapshot.version else {
+            if let Some(replaced) = snapshot.replaces {
+                // It was renamed over this object before; with its name the object goes too.
+                self.volume
+                    .delete_version(names.from, &replaced, None)
+                    .await?;
             }
+            content.update(|snapshot| snapshot.replaces = taken);
+            return Ok(());
         };
         let mut meta = inode.state().meta.clone();
-        meta.attributes.ctime = Timestamp::now();
-        // Last, and with its new time: where the old one was implicit it gets a marker now.
-        self.volume.put_marker(to, &meta, &Condition::None).await?;
-        let below: Vec<_> = objects.into_iter().map(|(rest, _)| rest).collect();
-        let deletes = stream::iter(
-            below
-                .into_iter()
-                .map(|rest| async move { self.volume.delete_below(from, &rest).await }),
-        )
-        .buffer_unordered(PARALLEL_OBJECTS)
-        .filter_map(async |done| done.err())
-        .collect::<Vec<_>>()
-        .await;
-        if let Some(target) = target {
-            self.gone(target, names.to_parent, to);
-            self.table.drop_unused(target.ino);
-        }
-        self.moved(inode, names);
-        self.follow_rename(to, &copies);
-        self.stats.all_changed();
-        match deletes.into_iter().next() {
-            None => Ok(()),
-            Some(error) => {
-                tracing::error!(
-                    "{from:?} was renamed to {to:?}, but some of its objects could not be \
-                     deleted at the old name and are there still: delete them there"
-                );
-                Err(error.into())
-            }
-        }
-    }
-
-    /// The objects below a directory, each with a key that fits at the new place.
-    async fn everything_below(
-        &self,
-        from: &VolumePath,
-        to: &VolumePath,
-    ) -> Result<Vec<(String, ListedObject)>> {
-        let mut objects = Vec::new();
-        let mut token = None;
-        loop {
-            let (page, next) = self.volume.walk(from, token).await?;
-            for (rest, _) in &page {
-                self.volume.check_below(to, rest)?;
-            }
-            objects.extend(page);
-            token = next;
-            if token.is_none() {
-                return Ok(objects);
-            }
-        }
-    }
-
-    async fn undo_copies(&self, to: &VolumePath, objects: Vec<(String, ListedObject)>) {
-        let copies = objects
-            .into_iter()
-            .map(|(rest, _)| rest)
-            .filter(|rest| !rest.is_empty());
-        let undone = stream::iter(
-            copies.map(|rest| async move { self.volume.delete_below(to, &rest).await }),
-        )
-        .buffer_unordered(PARALLEL_OBJECTS)
-        .filter_map(async |done| done.err())
-        .collect::<Vec<_>>()
-        .await;
-        if let Some(error) = undone.into_iter().next() {
-            tracing::error!("a failed rename left copies below {to:?}: {error}");
-        }
-    }
-
-    /// Inodes below a directory that has moved: their objects have new keys and versions.
-    fn follow_rename(&self, to: &VolumePath, copies: &HashMap<String, Version>) {
-        for inode in self.table.all() {
-            let Some(path) = self.table.path(&inode) else {
-                continue;
-            };
-            let Some(rest) = path.as_str().strip_prefix(&format!("{}/", to.as_str())) else {
-                continue;
-            };
-            if let Some(version) = copies.get(rest)
-                && inode.kind != FileKind::Directory
-                && inode.content().snapshot().elsewhere.is_none()
-            {
-                self.move_content(&inode, ObjectRef::Path(path), version.clone());
-            }
-            inode.state().changed = Some(Instant::now());
-        }
+        meta.attributes.ctime = now;
+        let stat = Stat {
+            meta: meta.clone(),
+            size: snapshot.size,
+            version: Some(version),
+            commit: snapshot.commit,
+            last_modified: now,
+            encryption: inode.state().encryption.clone(),
+            hides_object: false,
+        };
+        let done = self
+            .volume
+            .rename(names.from, &stat, names.to, &meta)
+            .await?;
+        self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
+        content.update(|snapshot| snapshot.commit = Some(done.commit));
+        Ok(())
     }
 
     /// An inode has its new name.

@@ -34,7 +34,7 @@ struct Entries {
 #[derive(Debug)]
 enum Known {
     There {
-        stat: Stat,
+        stat: Box<Stat>,
         as_of: Instant,
         /// A later listing can vouch for it.
         settled: bool,
@@ -59,7 +59,7 @@ impl StatCache {
     pub fn fresh(&self, path: &VolumePath) -> Option<(Stat, Instant)> {
         match self.lock().known.get(path)? {
             Known::There { stat, as_of, .. } if as_of.elapsed() < self.ttl => {
-                Some((stat.clone(), *as_of))
+                Some((Stat::clone(stat), *as_of))
             }
             Known::There { .. } | Known::Changed(_) => None,
         }
@@ -90,7 +90,7 @@ impl StatCache {
             return None;
         }
         *as_of = asked.max(*as_of);
-        Some(stat.clone())
+        Some(Stat::clone(stat))
     }
 
     /// Remembers an answer that was asked for at `asked`.
@@ -110,7 +110,7 @@ impl StatCache {
         entries.known.put(
             path,
             Known::There {
-                stat,
+                stat: Box::new(stat),
                 as_of: asked,
                 settled,
             },

@@ -144,6 +144,19 @@ impl FileSystem {
         }
     }
 
+    /// Names of the files with something that is not in the bucket yet, in order. Files without
+    /// a name any more are left out: nobody will miss them.
+    #[must_use]
+    pub fn uncommitted_paths(&self) -> Vec<String> {
+        let inodes = self.table.all();
+        let uncommitted = inodes.iter().filter(|inode| inode.is_uncommitted());
+        let mut paths: Vec<_> = uncommitted
+            .filter_map(|inode| Some(self.table.path(inode)?.as_str().to_owned()))
+            .collect();
+        paths.sort();
+        paths
+    }
+
     /// A plain object that a directory of the same name hides.
     pub(super) fn note_hidden(&self, path: &VolumePath, stat: &Stat) {
         if stat.hides_object {

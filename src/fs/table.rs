@@ -64,7 +64,7 @@ impl InodeTable {
                 MapEntry::Vacant(free) => {
                     let inode = Arc::new(make(ino, place));
                     free.insert(Arc::clone(&inode));
-                    self.dentries.insert((parent, name.clone()), ino);
+                    self.link(parent, name.clone(), ino);
                     return inode;
                 }
                 MapEntry::Occupied(_) => ino = ino.wrapping_add(1) & MASK | 2,
@@ -79,43 +79,65 @@ impl InodeTable {
             parent,
             name: name.clone(),
         };
-        self.dentries.insert((parent, name.clone()), inode.ino);
+        self.link(parent, name.clone(), inode.ino);
     }
 
     /// Takes an inode's name away.
     pub fn unlink(&self, inode: &Inode) {
         let place = std::mem::replace(&mut inode.state().place, Place::Unlinked);
         if let Place::At { parent, name } = place {
-            self.dentries
-                .remove_if(&(parent, name), |_, ino| *ino == inode.ino);
+            self.drop_name(parent, name, inode.ino);
+        }
+    }
+
+    fn link(&self, parent: Ino, name: PlainName, ino: Ino) {
+        if self.dentries.insert((parent, name), ino).is_none()
+            && let Some(parent) = self.inodes.get(&parent)
+        {
+            parent.children.fetch_add(1, Ordering::AcqRel);
+        }
+    }
+
+    fn drop_name(&self, parent: Ino, name: PlainName, ino: Ino) {
+        let dropped = self
+            .dentries
+            .remove_if(&(parent, name), |_, named| *named == ino);
+        if dropped.is_some()
+            && let Some(parent) = self.inodes.get(&parent)
+        {
+            parent.children.fetch_sub(1, Ordering::AcqRel);
         }
     }
 
     /// Gives back kernel references, and the inode when nothing needs it.
     pub fn forget(&self, ino: Ino, count: u64) {
         if let Some(inode) = self.inodes.get(&ino) {
-            let before = inode.lookups.fetch_sub(count, Ordering::AcqRel);
-            assert!(
-                before >= count,
-                "the kernel gave back more references than it had"
-            );
+            let fewer = |before: u64| Some(before.saturating_sub(count));
+            let before = inode
+                .lookups
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, fewer);
+            if before.is_ok_and(|before| before < count) {
+                tracing::error!("the kernel gave back more references to inode {ino} than it had");
+            }
         }
         self.drop_unused(ino);
     }
 
-    /// Drops an inode that nothing needs.
+    /// Drops an inode that nothing needs, and then its directory if nothing needs that. A
+    /// directory is needed for the paths of those below it.
     pub fn drop_unused(&self, ino: Ino) {
         let unused = |_: &Ino, inode: &Arc<Inode>| {
             ino != ROOT
                 && inode.lookups.load(Ordering::Acquire) == 0
                 && inode.opens.load(Ordering::Acquire) == 0
+                && inode.children.load(Ordering::Acquire) == 0
                 && !inode.is_uncommitted()
         };
         if let Some((_, inode)) = self.inodes.remove_if(&ino, unused) {
             let place = inode.state().place.clone();
             if let Place::At { parent, name } = place {
-                self.dentries
-                    .remove_if(&(parent, name), |_, other| *other == ino);
+                self.drop_name(parent, name, ino);
+                self.drop_unused(parent);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::inode::{Content, Inode, Place};
+use super::inode::{Content, Inode, Place, Snapshot};
 use super::open::FileHandle;
 use super::types::{Caller, FileKind, HandleId};
 use super::{FileSystem, FsError, Result};
@@ -26,7 +26,7 @@ impl FileSystem {
         flags: i32,
         from_page_cache: bool,
     ) -> Result<u32> {
-        self.writable()?;
+        let _change = self.writable()?;
         let file = self.file(handle)?;
         let written = u32::try_from(data.len()).map_err(|_| FsError::posix(libc::EINVAL))?;
         file.note_writer(caller, from_page_cache);
@@ -36,6 +36,10 @@ impl FileSystem {
             dirty.append(data).await?;
         } else {
             dirty.write(offset, data).await?;
+        }
+        if Self::is_lost(&file.inode, &file.content) {
+            // While this waited for room, somebody else's version took the name.
+            return Err(Self::replaced(&file.inode));
         }
         Self::touch(&file.inode);
         Ok(written)
@@ -54,15 +58,12 @@ impl FileSystem {
             return Err(FsError::posix(libc::EINVAL));
         }
         let file = handle.and_then(|handle| self.file(handle).ok());
-        let content = match &file {
-            Some(file) => {
-                file.note_writer(caller, false);
-                Arc::clone(&file.content)
-            }
-            None => {
-                self.recheck(inode).await?;
-                inode.content()
-            }
+        let content = if let Some(file) = &file {
+            file.note_writer(caller, false);
+            Arc::clone(&file.content)
+        } else {
+            self.recheck(inode).await?;
+            inode.content()
         };
         if content.size() == size && content.snapshot().version.is_some() && !content.is_dirty() {
             // POSIX marks the times even where the length stays.
@@ -102,14 +103,36 @@ impl FileSystem {
     }
 
     async fn commit_handle(self: &Arc<Self>, file: &FileHandle) -> Result<()> {
-        if file.content.is_stale() && file.content.is_dirty() {
-            return Err(FsError::posix(libc::ESTALE));
+        if !Arc::ptr_eq(&file.inode.content(), &file.content) {
+            return if file.has_written() {
+                Err(Self::replaced(&file.inode))
+            } else {
+                Ok(())
+            };
         }
         if file.inode.is_uncommitted() {
-            self.commit(&file.inode).await
-        } else {
-            Ok(())
+            self.commit(&file.inode).await?;
+        } else if file.content.is_stale() && file.has_written() {
+            return Err(Self::replaced(&file.inode));
         }
+        file.saved();
+        Ok(())
+    }
+
+    /// Somebody else's version has the name that this content had.
+    fn is_lost(inode: &Inode, content: &Arc<Content>) -> bool {
+        content.is_stale() || !Arc::ptr_eq(&inode.content(), content)
+    }
+
+    fn replaced(inode: &Inode) -> FsError {
+        FsError::refused(
+            libc::ESTALE,
+            format!(
+                "ESTALE: inode {} was replaced or deleted by somebody else while it was open: \
+                 what is written to it now would be lost, so open it again",
+                inode.ino
+            ),
+        )
     }
 
     /// Where the changes of a content are kept, for a change that leaves some of it.
@@ -131,8 +154,17 @@ impl FileSystem {
                 if content.dirty().is_none() {
                     let whole = ByteRange::new(0, snapshot.size);
                     let base = self.read_content(inode, content, None, whole).await?;
-                    let dirty = self.dirty_unloaded(inode, content)?;
-                    dirty.write(0, base).await?;
+                    if Self::is_lost(inode, content) {
+                        return Err(Self::replaced(inode));
+                    }
+                    // Shown to other writers only when it is whole: the base must not come over
+                    // what they write.
+                    let loaded = self.begin_changes(inode, &snapshot);
+                    loaded.write(0, base).await?;
+                    let dirty = content.dirty_or(|_| Arc::clone(&loaded));
+                    if !Arc::ptr_eq(&dirty, &loaded) {
+                        loaded.discard();
+                    }
                     return Ok(dirty);
                 }
             }
@@ -146,32 +178,26 @@ impl FileSystem {
         inode: &Inode,
         content: &Arc<Content>,
     ) -> Result<Arc<DirtyFile>> {
-        if content.is_stale() || !Arc::ptr_eq(&inode.content(), content) {
-            return Err(FsError::refused(
-                libc::ESTALE,
-                format!(
-                    "inode {} was replaced by somebody else while it was open: what is written \
-                     to it now would be lost, so open it again",
-                    inode.ino
-                ),
-            ));
+        if Self::is_lost(inode, content) {
+            return Err(Self::replaced(inode));
         }
-        let path = self.table.path(inode);
-        Ok(content.dirty_or(|snapshot| {
-            let object = snapshot
-                .elsewhere
-                .clone()
-                .or_else(|| path.map(ObjectRef::Path));
-            let base = match (object, &snapshot.version) {
-                (Some(object), Some(version)) => Some(Base {
-                    object,
-                    version: version.clone(),
-                    size: snapshot.size,
-                }),
-                _ => None,
-            };
-            DirtyFile::new(Arc::clone(&self.engine), base)
-        }))
+        Ok(content.dirty_or(|snapshot| self.begin_changes(inode, snapshot)))
+    }
+
+    fn begin_changes(&self, inode: &Inode, snapshot: &Snapshot) -> Arc<DirtyFile> {
+        let object = snapshot
+            .elsewhere
+            .clone()
+            .or_else(|| self.table.path(inode).map(ObjectRef::Path));
+        let base = match (object, &snapshot.version) {
+            (Some(object), Some(version)) => Some(Base {
+                object,
+                version: version.clone(),
+                size: snapshot.size,
+            }),
+            _ => None,
+        };
+        DirtyFile::new(Arc::clone(&self.engine), base)
     }
 
     /// The content changed now.

@@ -20,7 +20,7 @@ impl FileSystem {
         value: &[u8],
         flags: i32,
     ) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         let name = attribute_name(name)?.to_owned();
         let inode = self.inode(ino)?;
         self.change_meta(&inode, |meta| {
@@ -67,7 +67,7 @@ impl FileSystem {
     }
 
     pub async fn removexattr(self: &Arc<Self>, ino: Ino, name: &OsStr) -> Result<()> {
-        self.writable()?;
+        let _change = self.writable()?;
         let name = attribute_name(name)?.to_owned();
         let inode = self.inode(ino)?;
         self.change_meta(&inode, |meta| match meta.attributes.xattrs.remove(&name) {

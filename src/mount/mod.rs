@@ -20,6 +20,7 @@ pub mod claim;
 pub mod control;
 pub mod daemon;
 mod dispatch;
+pub mod flags;
 mod fusermount;
 pub mod mountinfo;
 pub mod mounting;

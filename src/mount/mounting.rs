@@ -17,6 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::adapter::REQUEST_BYTES_MAX;
+use super::flags::MountFlags;
 use super::fusermount;
 use super::mountinfo::{self, FS_TYPE, MountEntry};
 use super::mountpoint::Mountpoint;
@@ -30,67 +31,6 @@ pub struct KernelOptions {
     pub flags: MountFlags,
     /// Users other than the mounting one may use it.
     pub allow_other: bool,
-}
-
-/// The flags of mount(2) that mean something for this filesystem, with fstab's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct MountFlags(libc::c_ulong);
-
-/// fstab's name, the bit, and whether the name sets or clears it.
-const FLAG_NAMES: [(&str, libc::c_ulong, bool); 17] = [
-    ("ro", libc::MS_RDONLY, true),
-    ("rw", libc::MS_RDONLY, false),
-    ("nosuid", libc::MS_NOSUID, true),
-    ("suid", libc::MS_NOSUID, false),
-    ("nodev", libc::MS_NODEV, true),
-    ("dev", libc::MS_NODEV, false),
-    ("noexec", libc::MS_NOEXEC, true),
-    ("exec", libc::MS_NOEXEC, false),
-    ("noatime", libc::MS_NOATIME, true),
-    ("atime", libc::MS_NOATIME, false),
-    ("relatime", libc::MS_RELATIME, true),
-    ("norelatime", libc::MS_RELATIME, false),
-    ("nodiratime", libc::MS_NODIRATIME, true),
-    ("diratime", libc::MS_NODIRATIME, false),
-    ("sync", libc::MS_SYNCHRONOUS, true),
-    ("async", libc::MS_SYNCHRONOUS, false),
-    ("dirsync", libc::MS_DIRSYNC, true),
-];
-
-impl MountFlags {
-    /// No set-user-id programs and no devices: a bucket is written by others too.
-    pub const DEFAULT: Self = Self(libc::MS_NOSUID | libc::MS_NODEV);
-
-    /// Every name that [`Self::set`] knows.
-    pub fn names() -> impl Iterator<Item = &'static str> {
-        FLAG_NAMES.iter().map(|(name, ..)| *name)
-    }
-
-    /// Applies one of fstab's names; `false` where it is none.
-    pub fn set(&mut self, name: &str) -> bool {
-        let Some((_, bit, sets)) = FLAG_NAMES.iter().find(|(known, ..)| *known == name) else {
-            return false;
-        };
-        if *sets {
-            self.0 |= bit;
-        } else {
-            self.0 &= !bit;
-        }
-        true
-    }
-
-    #[must_use]
-    pub const fn is_read_only(self) -> bool {
-        self.0 & libc::MS_RDONLY != 0
-    }
-
-    /// The names of the bits that are set.
-    fn set_names(self) -> impl Iterator<Item = &'static str> {
-        FLAG_NAMES
-            .iter()
-            .filter(move |(_, bit, sets)| *sets && self.0 & bit != 0)
-            .map(|(name, ..)| *name)
-    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -163,13 +103,35 @@ pub fn mount(
         mountpoint: path.to_owned(),
         device,
     };
-    mounted.raise_read_ahead();
     Ok((mounted, descriptor))
 }
 
-/// Removes a dead mount, whoever still stands in it.
-pub fn remove_dead(mountpoint: &Mountpoint) -> Result<(), UnmountError> {
-    unmount(mountpoint.path(), true)
+/// Removes a dead mount, whoever still stands in it: that which was `examined` and found dead,
+/// and nothing that came in its place or above it since.
+pub fn remove_dead(mountpoint: &Mountpoint, examined: &MountEntry) -> Result<(), UnmountError> {
+    let failed = |reason: String| UnmountError::Failed {
+        mountpoint: mountpoint.path().to_owned(),
+        reason,
+    };
+    let top =
+        mountinfo::mounted_at(mountpoint.path()).map_err(|error| failed(error.to_string()))?;
+    if is_still_there(top.as_ref(), examined).map_err(failed)? {
+        unmount(mountpoint.path(), true)
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether `examined` is the uppermost mount; `Err` says what is instead.
+fn is_still_there(top: Option<&MountEntry>, examined: &MountEntry) -> Result<bool, String> {
+    match top {
+        None => Ok(false),
+        Some(top) if top == examined => Ok(true),
+        Some(top) => Err(format!(
+            "{top} was mounted there while the dead {examined} was being looked at; see what is there with: findmnt {}, and try again",
+            top.mountpoint.display()
+        )),
+    }
 }
 
 impl Mounted {
@@ -199,8 +161,9 @@ impl Mounted {
     }
 
     /// The kernel starts every FUSE mount at 128 KiB of read-ahead and lets the filesystem only
-    /// lower it. Root may raise it in sysfs; where that fails, reads are smaller.
-    fn raise_read_ahead(&self) {
+    /// lower it. Root may raise it in sysfs, once the handshake that sets it is over; where that
+    /// fails, reads are smaller.
+    pub(super) fn raise_read_ahead(&self) {
         if let Some(device) = &self.device {
             let knob = format!("/sys/class/bdi/{device}/read_ahead_kb");
             let kib = (REQUEST_BYTES_MAX / 1024).to_string();
@@ -250,7 +213,7 @@ fn mount_directly(
             source.as_ptr(),
             target.as_ptr(),
             fs_type.as_ptr(),
-            options.flags.0,
+            options.flags.bits(),
             data.as_ptr().cast(),
         )
     };
@@ -326,17 +289,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn flags_are_set_and_cleared_by_fstab_name() {
-        let mut flags = MountFlags::DEFAULT;
-        assert!(!flags.is_read_only());
-        for name in ["ro", "noexec", "suid", "rw", "ro"] {
-            assert!(flags.set(name), "{name}");
-        }
-        assert!(!flags.set("fast"));
-        assert!(flags.is_read_only());
+    fn only_the_dead_mount_that_was_examined_is_removed() {
+        let dead = MountEntry {
+            device: "0:51".to_owned(),
+            mountpoint: "/mnt".into(),
+            fs_type: FS_TYPE.to_owned(),
+            source: "dir:/s".to_owned(),
+            user_id: Some(0),
+        };
+        let newcomer = MountEntry {
+            device: "0:52".to_owned(),
+            ..dead.clone()
+        };
+        assert_eq!(is_still_there(Some(&dead), &dead), Ok(true));
+        assert_eq!(is_still_there(None, &dead), Ok(false));
         assert_eq!(
-            flags.set_names().collect::<Vec<_>>(),
-            ["ro", "nodev", "noexec"]
+            is_still_there(Some(&newcomer), &dead),
+            Err("dir:/s (fuse.cloakfs) was mounted there while the dead dir:/s (fuse.cloakfs) was being looked at; see what is there with: findmnt /mnt, and try again".to_owned())
         );
     }
 

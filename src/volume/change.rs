@@ -9,10 +9,20 @@ use super::{
 };
 use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
+use crate::store::probe::Access;
 use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, HeadOptions, ListedObject,
     ObjectKey, Operation, StoreError,
 };
+
+/// An object of a directory that was renamed.
+#[derive(Clone, Debug)]
+pub struct Moved {
+    /// The version that was copied.
+    pub source: ETag,
+    /// The version that the copy has.
+    pub copy: Version,
+}
 
 impl Volume {
     /// Writes a directory's marker: with [`Condition::IfAbsent`] this decides between machines
@@ -92,6 +102,11 @@ impl Volume {
         to: &VolumePath,
         meta: &ObjectMeta,
     ) -> Result<Committed> {
+        if let Access::Denied(words) = &self.capabilities.delete {
+            // Found out before the target is overwritten.
+            let message = format!("a rename needs to delete the old name, and may not: {words}");
+            return Err(VolumeError::other(from, ErrorKind::Denied, &message));
+        }
         let version = stat.version.as_ref().ok_or_else(|| {
             VolumeError::invalid(from, "a directory without a marker has nothing to copy")
         })?;
@@ -116,7 +131,7 @@ impl Volume {
     }
 
     /// Copies one object of a directory that is being renamed, attributes and all, and tells
-    /// the copy's version. `rest` is the key's text after the directory's prefix; empty for the
+    /// the versions. `rest` is the key's text after the directory's prefix; empty for the
     /// marker.
     pub async fn copy_below(
         self: &Arc<Self>,
@@ -124,20 +139,26 @@ impl Volume {
         to: &VolumePath,
         rest: &str,
         listed: &ListedObject,
-    ) -> Result<Version> {
+    ) -> Result<Moved> {
         let key = self.key_below(from, rest)?;
         let target = self.key_below(to, rest)?;
-        let copied = self
-            .copy_version(&key, &target, listed.etag.clone(), listed.size)
-            .await;
-        match copied {
+        let source = listed.etag.clone();
+        match self
+            .copy_version(&key, &target, source.clone(), listed.size)
+            .await
+        {
+            Ok(copy) => Ok(Moved { source, copy }),
             Err(error) if error.kind() == ErrorKind::Precondition => {
                 // MinIO lists another ETag for an empty encrypted object than it compares with.
                 let info = self.store.head(&key, HeadOptions::default()).await;
                 let info = info.map_err(|error| VolumeError::store(&key, error))?;
-                self.copy_version(&key, &target, info.etag, info.size).await
+                let source = info.etag;
+                let copy = self
+                    .copy_version(&key, &target, source.clone(), info.size)
+                    .await?;
+                Ok(Moved { source, copy })
             }
-            copied => copied,
+            Err(error) => Err(error),
         }
     }
 
@@ -169,10 +190,48 @@ impl Volume {
             .map_err(|error| VolumeError::store(target, error))
     }
 
-    /// Deletes one object of a directory that is being renamed.
-    pub async fn delete_below(&self, path: &VolumePath, rest: &str) -> Result<()> {
+    /// Deletes one object of a directory that is being renamed, while it has the given ETag.
+    pub async fn delete_below(
+        &self,
+        path: &VolumePath,
+        rest: &str,
+        etag: Option<&ETag>,
+    ) -> Result<()> {
         let key = self.key_below(path, rest)?;
-        self.delete_key(&key, DeleteOptions::default()).await
+        self.delete_if(&key, etag).await
+    }
+
+    async fn delete_if(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<()> {
+        let if_match = etag
+            .filter(|_| self.capabilities.conditional_delete)
+            .cloned();
+        if let Some(etag) = etag
+            && if_match.is_none()
+        {
+            // The window that remains is named in status.
+            match self.store.head(key, HeadOptions::default()).await {
+                Ok(info) if info.etag == *etag => {}
+                Ok(_) => {
+                    let changed = StoreError::precondition(Operation::DeleteObject, key);
+                    return Err(VolumeError::store(key, changed));
+                }
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                Err(error) => return Err(VolumeError::store(key, error)),
+            }
+        }
+        match self
+            .delete_key(
+                key,
+                DeleteOptions {
+                    if_match,
+                    version: None,
+                },
+            )
+            .await
+        {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Checks before a directory rename that every descendant's key still fits.

@@ -72,7 +72,9 @@ impl Volume {
         };
         let id = CommitId::random();
         let written = commit::put(self.store.as_ref(), &key, body, options, id).await;
-        let written = written.map_err(|error| VolumeError::store(path, error))?;
+        let written = written
+            .inspect_err(|error| self.note_doubt(id, error))
+            .map_err(|error| VolumeError::store(path, error))?;
         Ok(Committed {
             version: written.into(),
             commit: id.to_string(),
@@ -116,7 +118,9 @@ impl Volume {
         }
         let id = CommitId::random();
         let written = commit::copy(self.store.as_ref(), &key, source, attributes, id).await;
-        let written = written.map_err(|error| VolumeError::store(target, error))?;
+        let written = written
+            .inspect_err(|error| self.note_doubt(id, error))
+            .map_err(|error| VolumeError::store(target, error))?;
         Ok(Committed {
             version: written.into(),
             commit: id.to_string(),

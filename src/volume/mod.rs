@@ -22,20 +22,23 @@ mod stat;
 mod types;
 mod upload;
 
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+pub use change::Moved;
 pub use content::PrivatePurpose;
 pub use error::VolumeError;
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use types::{Committed, Condition, ObjectMeta, ObjectRef, Stat, UploadTarget, Version};
 pub use upload::Upload;
 
+use crate::base::id::CommitId;
 use crate::base::secret::fill_random;
 use crate::layout::path::{KeyMapper, VolumePath};
 use crate::layout::plain::Defaults;
 use crate::store::probe::Capabilities;
-use crate::store::{ObjectKey, Store};
+use crate::store::{ErrorKind, ObjectKey, Store, StoreError};
 
 use journal::Journal;
 
@@ -51,6 +54,8 @@ pub struct VolumeOptions {
     pub defaults: Defaults,
     /// Attributes come from listings and HEADs are saved; objects are plain data.
     pub trust_listing: bool,
+    /// Which server the store is on: a bucket of the same name elsewhere is another one.
+    pub server: String,
     /// Where this machine remembers its unfinished uploads; made when missing.
     pub journal_dir: PathBuf,
 }
@@ -65,7 +70,12 @@ pub struct Volume {
     /// Names this mount among all: the directory of its private objects.
     mount_id: String,
     journal: Journal,
+    /// Ids of commits whose fate is open: the answer was lost.
+    doubtful: Mutex<VecDeque<CommitId>>,
 }
+
+/// Commits in doubt that are remembered.
+const DOUBTFUL_MAX: usize = 4096;
 
 impl Volume {
     /// Opens the volume at `prefix` (empty, or ending in `/`) of `store`: probes what the server
@@ -83,7 +93,7 @@ impl Volume {
         let mut id = [0; 8];
         fill_random(&mut id);
         let mount_id = format!("{:016x}", u64::from_be_bytes(id));
-        let source = format!("{}/{prefix}", store.describe());
+        let source = format!("{} {}/{prefix}", options.server, store.describe());
         let (journal, left_behind) = Journal::open(&options.journal_dir, &source, &mount_id)?;
         let capabilities = if options.read_only {
             Capabilities::unknown()
@@ -97,6 +107,7 @@ impl Volume {
             capabilities,
             mount_id,
             journal,
+            doubtful: Mutex::default(),
         });
         if !volume.options.read_only {
             for dead in left_behind {
@@ -131,6 +142,29 @@ impl Volume {
     #[must_use]
     pub const fn trusts_listing(&self) -> bool {
         self.options.trust_listing
+    }
+
+    /// The commit id is that of a write of this mount that failed without telling whether it was
+    /// carried out: an object that carries it is ours, and no conflict.
+    #[must_use]
+    pub fn may_be_ours(&self, commit: &str) -> bool {
+        let doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+        doubtful.iter().any(|id| id.to_string() == commit)
+    }
+
+    /// Remembers a write whose fate its error leaves open.
+    fn note_doubt(&self, id: CommitId, error: &StoreError) {
+        let open = matches!(
+            error.kind(),
+            ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
+        );
+        if open {
+            let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
+            if doubtful.len() == DOUBTFUL_MAX {
+                doubtful.pop_front();
+            }
+            doubtful.push_back(id);
+        }
     }
 
     /// The path is one of cloakfs's own below the reserved prefix.

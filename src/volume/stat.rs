@@ -165,10 +165,7 @@ impl Volume {
                 content_type,
             },
             size,
-            version: Some(Version {
-                etag: info.etag,
-                version: info.version,
-            }),
+            version: Some(Version::new(info.etag, info.version)),
             commit,
             last_modified: info.last_modified,
             encryption: info.encryption,

@@ -13,12 +13,18 @@ pub struct Version {
     pub version: Option<VersionId>,
 }
 
+impl Version {
+    /// A bucket whose versioning is suspended calls every newest version `null`, which the next
+    /// write or delete replaces: that is no version to come back to.
+    pub(super) fn new(etag: ETag, version: Option<VersionId>) -> Self {
+        let version = version.filter(|version| version.as_str() != "null");
+        Self { etag, version }
+    }
+}
+
 impl From<Written> for Version {
     fn from(written: Written) -> Self {
-        Self {
-            etag: written.etag,
-            version: written.version,
-        }
+        Self::new(written.etag, written.version)
     }
 }
 

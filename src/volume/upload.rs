@@ -154,7 +154,9 @@ impl Upload {
             self.commit,
         )
         .await;
-        let written = written.map_err(|error| VolumeError::store(&self.key, error))?;
+        let written = written
+            .inspect_err(|error| self.volume.note_doubt(self.commit, error))
+            .map_err(|error| VolumeError::store(&self.key, error))?;
         self.volume.journal.ended(&self.ticket);
         Ok(Committed {
             version: written.into(),

@@ -13,7 +13,7 @@ use super::stream::Stream;
 use super::{Base, Result};
 use crate::base::range::ByteRange;
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, PartNumber};
+use crate::store::{ErrorKind, PartNumber, PartReceipt};
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, UploadTarget};
 
 impl DirtyFile {
@@ -110,36 +110,47 @@ impl DirtyFile {
     /// where nothing depends on it.
     async fn end_stream(self: &Arc<Self>) -> Result<()> {
         let (stream, needed) = {
-            let mut state = self.state();
+            let state = self.state();
             let Some(stream) = state.stream.clone() else {
                 return Ok(());
             };
             let needed = state.table.has_remote() || state.table.size() > self.engine.stream_after;
-            if !needed {
-                state.stream = None;
-                state.table.forget_uploads();
-            }
             (stream, needed)
         };
         if needed {
             return self.checkpoint_through(stream).await;
         }
-        self.clear_away(Some(stream), None);
+        self.drop_stream();
         Ok(())
     }
 
-    async fn checkpoint_alone(self: &Arc<Self>) -> Result<()> {
+    /// Drops the stream's upload; no byte is only there.
+    fn drop_stream(&self) {
         let stream = {
             let mut state = self.state();
-            if state.table.dirty().is_empty() || state.table.size() == 0 {
-                return Ok(());
-            }
-            let stream = state
-                .stream
-                .get_or_insert_with(|| Stream::new(&self.engine));
-            Arc::clone(stream)
+            state.table.forget_uploads();
+            state.stream.take()
         };
-        self.checkpoint_through(stream).await
+        self.clear_away(stream, None);
+    }
+
+    async fn checkpoint_alone(self: &Arc<Self>) -> Result<()> {
+        // Twice, when the first only finds out that an earlier checkpoint was carried out.
+        while let Some(stream) = self.stream_of_dirty() {
+            self.checkpoint_through(stream).await?;
+        }
+        Ok(())
+    }
+
+    fn stream_of_dirty(&self) -> Option<Arc<Stream>> {
+        let mut state = self.state();
+        if state.table.dirty().is_empty() || state.table.size() == 0 {
+            return None;
+        }
+        let stream = state
+            .stream
+            .get_or_insert_with(|| Stream::new(&self.engine));
+        Some(Arc::clone(stream))
     }
 
     /// A checkpoint; through a new upload when the stream's is gone from the bucket (lifecycle
@@ -163,19 +174,47 @@ impl DirtyFile {
         self.checkpoint_to(&fresh).await
     }
 
+    /// Completes the stream's upload. Where an earlier answer is missing the same completion
+    /// is asked for again, and what was written since stays dirty.
     async fn checkpoint_to(self: &Arc<Self>, stream: &Arc<Stream>) -> Result<()> {
+        let unanswered = self.state().table.unanswered();
+        if let Some((receipts, size)) = unanswered {
+            return self.complete(stream, &receipts, size).await;
+        }
         let (base, size, plan) = self.plan(&PlanLimits {
             put_bytes_max: 0,
             ..self.engine.limits
         })?;
         let Plan::Multipart(steps) = plan else {
-            unreachable!("a file with dirty bytes is a multipart upload when PUT is ruled out")
+            // The file was cut back to what the base is, or to nothing.
+            self.drop_stream();
+            return Ok(());
         };
         let upload = stream.upload(&self.engine).await?;
-        let parts = self
+        let receipts = self
             .carry_out(&upload, &steps, base.as_ref(), Kind::Private)
             .await?;
-        let completed = upload.complete(&parts, &Condition::None).await?;
+        self.state().table.completing(receipts.clone());
+        self.complete(stream, &receipts, size).await
+    }
+
+    async fn complete(
+        &self,
+        stream: &Arc<Stream>,
+        receipts: &[PartReceipt],
+        size: u64,
+    ) -> Result<()> {
+        let upload = stream.upload(&self.engine).await?;
+        stream.completing();
+        let completed = match upload.complete(receipts, &Condition::None).await {
+            Ok(completed) => completed,
+            Err(error) => {
+                if !may_be_done(error.kind()) {
+                    self.state().table.not_completed();
+                }
+                return Err(error.into());
+            }
+        };
         let base = Base {
             object: ObjectRef::Private(stream.name.clone()),
             version: completed.version,
@@ -238,6 +277,19 @@ impl DirtyFile {
             self.engine.clean(async move { upload.abort().await });
         }
         sent
+    }
+}
+
+/// Whether a completion may have been carried out, or a repetition of it may have met its own
+/// result, although the answer is an error; see [`crate::store::commit`].
+const fn may_be_done(kind: ErrorKind) -> bool {
+    match kind {
+        ErrorKind::TimedOut
+        | ErrorKind::Unavailable
+        | ErrorKind::NotFound
+        | ErrorKind::Precondition
+        | ErrorKind::Conflict => true,
+        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Corrupt | ErrorKind::Invalid => false,
     }
 }
 

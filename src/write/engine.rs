@@ -90,9 +90,15 @@ impl WriteEngine {
         limits: PlanLimits,
         cell_bytes: u64,
     ) -> Result<Arc<Self>> {
-        let memory = config
-            .memory_bytes
-            .max((CELLS_MIN + BODIES_MIN) * cell_bytes);
+        let WriteConfig {
+            memory_bytes,
+            staging_bytes,
+            staging_dir,
+            parallel_uploads,
+            stream_after_bytes,
+        } = config;
+        let parallel = parallel_uploads.max(1);
+        let memory = memory_bytes.max((CELLS_MIN + BODIES_MIN) * cell_bytes);
         let bodies = (memory / 4).max(BODIES_MIN * cell_bytes);
         let cells = memory - bodies;
         let bodies_pages = u32::try_from(bodies.div_ceil(PAGE)).unwrap_or(u32::MAX);
@@ -102,10 +108,10 @@ impl WriteEngine {
             limits,
             cell_bytes,
             pool: Pool::new(cells),
-            staging: Staging::open(&config.staging_dir, ByteSize(config.staging_bytes))?,
-            window: Arc::new(Semaphore::new(config.parallel_uploads.max(1))),
-            parallel: config.parallel_uploads.max(1),
-            stream_after: config.stream_after_bytes.min(cells / 2),
+            staging: Staging::open(&staging_dir, ByteSize(staging_bytes))?,
+            window: Arc::new(Semaphore::new(parallel)),
+            parallel,
+            stream_after: stream_after_bytes.min(cells / 2),
             streaming: AtomicUsize::new(0),
             bodies: Arc::new(Semaphore::new(bodies_pages as usize)),
             bodies_pages,

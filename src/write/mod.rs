@@ -46,6 +46,7 @@ mod file;
 pub mod grid;
 pub mod planner;
 mod pool;
+mod read;
 pub mod staging;
 mod stream;
 

@@ -6,7 +6,7 @@
 //! because parts that went up may be nowhere else.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::OnceCell;
@@ -21,13 +21,15 @@ use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::{Attributes, FileKind, Xattrs};
 use crate::store::PartReceipt;
-use crate::volume::{ObjectMeta, PrivatePurpose, Upload, UploadTarget};
+use crate::volume::{ObjectMeta, PrivatePurpose, Upload, UploadTarget, Volume};
 
 /// A private object on its way.
 #[derive(Debug)]
 pub(super) struct Stream {
     pub name: String,
     upload: OnceCell<Arc<Upload>>,
+    /// Its completion was asked for, so the object may be there.
+    completing: AtomicBool,
 }
 
 impl Stream {
@@ -35,6 +37,7 @@ impl Stream {
         Arc::new(Self {
             name: engine.volume.private_name(PrivatePurpose::Staging),
             upload: OnceCell::new(),
+            completing: AtomicBool::new(false),
         })
     }
 
@@ -51,9 +54,18 @@ impl Stream {
         Ok(Arc::clone(self.upload.get_or_try_init(begin).await?))
     }
 
-    pub(super) async fn abort(&self) {
+    /// The completion of the upload is asked for now.
+    pub(super) fn completing(&self) {
+        self.completing.store(true, Ordering::Release);
+    }
+
+    /// Clears away the upload, and the object if it may have become one.
+    async fn abort(&self, volume: &Volume) {
         if let Some(upload) = self.upload.get() {
             upload.abort().await;
+        }
+        if self.completing.load(Ordering::Acquire) {
+            delete(volume, &self.name).await;
         }
     }
 }
@@ -110,12 +122,10 @@ impl DirtyFile {
         let volume = Arc::clone(&self.engine.volume);
         self.engine.clean(async move {
             if let Some(stream) = stream {
-                stream.abort().await;
+                stream.abort(&volume).await;
             }
-            if let Some(name) = private
-                && let Err(error) = volume.delete_private(&name).await
-            {
-                tracing::warn!("a private object stays until the next mount: {error}");
+            if let Some(name) = private {
+                delete(&volume, &name).await;
             }
         });
     }
@@ -175,6 +185,12 @@ impl DirtyFile {
                 });
             }
         }
+    }
+}
+
+async fn delete(volume: &Volume, name: &str) {
+    if let Err(error) = volume.delete_private(name).await {
+        tracing::warn!("a private object stays until the next mount: {error}");
     }
 }
 

@@ -17,6 +17,7 @@ mod process;
 #[path = "../support/wait.rs"]
 mod wait;
 
+mod ending;
 mod files;
 mod memory;
 mod mounting;

@@ -85,30 +85,6 @@ fn in_the_background_it_is_usable_when_mount_returns() {
 }
 
 #[test]
-fn the_signal_to_end_flushes_and_unmounts() {
-    let place = Place::new();
-    let source = place.source();
-    let mut daemon = place
-        .cloakfs(
-            &["mount", "--foreground", &source.name],
-            &[&place.mountpoint()],
-        )
-        .spawn()
-        .expect("starting cloakfs");
-    until(DEADLINE, || is_mounted(&place.mountpoint()).then_some(())).expect("a mount");
-    fs::write(place.mountpoint().join("file"), "content").expect("writing");
-    run(Command::new("kill").args(["-TERM", &daemon.id().to_string()]));
-    let status = until(DEADLINE, || daemon.try_wait().expect("waiting")).expect("an end");
-    assert!(status.success(), "it ended with {status}");
-    assert!(!is_mounted(&place.mountpoint()));
-    let again = Mount::new(&source, &[]);
-    assert_eq!(
-        fs::read(again.path().join("file")).expect("reading"),
-        b"content"
-    );
-}
-
-#[test]
 fn a_mountpoint_whose_daemon_died_is_taken_over() {
     let place = Place::new();
     let source = place.source();

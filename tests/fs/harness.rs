@@ -54,9 +54,18 @@ impl Bucket {
     }
 
     pub async fn mount_with(&self, ttl: Duration) -> Mount {
+        self.mount_as(ttl, false).await
+    }
+
+    pub async fn mount_read_only(&self) -> Mount {
+        self.mount_as(Duration::ZERO, true).await
+    }
+
+    async fn mount_as(&self, ttl: Duration, read_only: bool) -> Mount {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
         let options = VolumeOptions {
-            read_only: false,
+            server: String::new(),
+            read_only,
             defaults: Defaults {
                 uid: 1000,
                 gid: 1000,
@@ -69,11 +78,12 @@ impl Bucket {
             .await
             .unwrap();
         let config = FsConfig {
-            read_only: false,
+            read_only,
             memory_bytes: 128 << 20,
             staging_bytes: 1 << 30,
             staging_dir: state.path().join("staging"),
             ttl,
+            timeout: Duration::from_mins(1),
             host: "testhost".to_owned(),
         };
         Mount {

@@ -3,7 +3,9 @@
 
 mod conflicts;
 mod costs;
+mod ending;
 mod harness;
 mod names;
 mod namespace;
+mod races;
 mod semantics;

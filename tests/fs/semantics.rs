@@ -289,7 +289,7 @@ async fn set_group_id_directories_hand_on_their_group() {
 #[tokio::test]
 async fn a_handle_keeps_its_time_to_live_promises() {
     let bucket = Bucket::new();
-    let mount = bucket.mount_with(Duration::from_secs(3600)).await;
+    let mount = bucket.mount_with(Duration::from_hours(1)).await;
     mount.write_file("f", b"mine").await.unwrap();
     bucket.put("f", b"theirs now").await;
     // Within the time to live attributes may be old, but open asks.

@@ -28,6 +28,13 @@ const LINK_CASES: [&str; 5] = [
     "unlink::update_ctime_success::",
 ];
 
+/// Cases whose outcome is chance, counted as not passing. A file that is being executed is opened
+/// with `O_RDONLY|O_TRUNC`: under `FUSE_ATOMIC_O_TRUNC` the kernel sends the truncation before it
+/// looks whether the file may be written, so the program may lose its pages and end, and then the
+/// open succeeds. Without that flag the kernel would truncate by a change of size without a
+/// handle, which would put the empty file into the bucket before its new content is there.
+const BY_CHANCE: [&str; 1] = ["open::etxtbsy"];
+
 /// Of the cases that pass on the local disk, so many pass on a mount.
 const PERCENT_MIN: usize = 90;
 
@@ -106,6 +113,9 @@ fn judge(baseline: &Verdicts, mounted: &Verdicts, expected: &[&str]) -> Judgemen
         }
         judgement.cases += 1;
         let passed = mounted.get(case) == Some(&Verdict::Passed);
+        if BY_CHANCE.contains(&case.as_str()) {
+            continue;
+        }
         judgement.passed += usize::from(passed);
         match (passed, expected.contains(&case.as_str())) {
             (true, true) => judgement.complaints.push(format!(

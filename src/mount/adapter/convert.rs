@@ -79,7 +79,9 @@ pub(super) fn time_to_set(time: TimeOrNow) -> SetTime {
 }
 
 pub(super) const fn open_answer(opened: Opened) -> FopenFlags {
-    if opened.keep_cache {
+    if opened.direct_io {
+        FopenFlags::FOPEN_DIRECT_IO
+    } else if opened.keep_cache {
         FopenFlags::FOPEN_KEEP_CACHE
     } else {
         FopenFlags::empty()

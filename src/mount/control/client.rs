@@ -29,7 +29,11 @@ pub enum ControlError {
     #[error(
         "the daemon of {mountpoint} has died; `cloakfs umount {mountpoint}` removes what is left, and mounting again takes it over"
     )]
-    Dead { mountpoint: PathBuf },
+    Dead {
+        mountpoint: PathBuf,
+        /// The dead mount.
+        entry: Box<MountEntry>,
+    },
     #[error(
         "the daemon of {mountpoint} has not answered for {} s; it may be stopped (see: pgrep -a cloakfs)",
         SILENCE_MAX.as_secs()
@@ -145,12 +149,16 @@ fn why_unreachable(mountpoint: &Mountpoint) -> ControlError {
     let path = mountpoint.path().to_owned();
     match mountinfo::mounted_at(&path) {
         Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => {
+            let entry = Box::new(entry);
             if mountpoint.is_dead() {
-                ControlError::Dead { mountpoint: path }
+                ControlError::Dead {
+                    mountpoint: path,
+                    entry,
+                }
             } else {
                 ControlError::Elsewhere {
                     mountpoint: path,
-                    entry: Box::new(entry),
+                    entry,
                 }
             }
         }

@@ -31,6 +31,7 @@ pub(super) async fn mount_and_answer(
         let session =
             fuser::Session::from_fd(adapter, descriptor, SessionACL::All, session_config())
                 .map_err(connection);
+        mounted.raise_read_ahead();
         let (send, ended) = oneshot::channel();
         let answering = session.and_then(|session| {
             std::thread::Builder::new()

@@ -79,6 +79,17 @@ pub enum SessionError {
     Signals(#[source] io::Error),
     #[error("{0}")]
     Unsaved(#[from] FlushError),
+    #[error(
+        "{} files have changes that are not stored and are lost: {}",
+        .files.len(),
+        names(.files)
+    )]
+    Uncommitted { files: Vec<String> },
+    #[error("{first}; then {second}")]
+    Both {
+        first: Box<SessionError>,
+        second: Box<SessionError>,
+    },
     #[error("a second signal ended the mount before everything was uploaded; what was not is lost")]
     Interrupted,
 }
@@ -149,10 +160,7 @@ impl Session {
         }
         // The socket goes first: whoever hears that the unmount is done may mount again.
         self.control.close();
-        let outcome = match ended {
-            Ok(()) => self.settle().await,
-            error => error,
-        };
+        let outcome = finish(ended, self.settle()).await;
         for done in waiting {
             let _client_left = done.send(outcome.as_ref().copied().map_err(ToString::to_string));
         }
@@ -261,8 +269,8 @@ impl Session {
     }
 
     fn interrupted(&self) -> SessionError {
-        let status = self.shared.filesystem_status();
-        tracing::error!("ending at once as asked; the filesystem's state is {status}");
+        tracing::error!("ending at once as asked by a second signal");
+        self.shared.report_unstored();
         SessionError::Interrupted
     }
 
@@ -280,19 +288,29 @@ impl Session {
         })
     }
 
-    /// Uploads what is left and tidies the bucket.
+    /// Uploads what is left and tidies the bucket. Programs may still have files open: what they
+    /// change from here on is refused, since it could not be stored any more.
     async fn settle(&mut self) -> Result<(), SessionError> {
         let shared = Arc::clone(&self.shared);
+        let timeout = shared.setup.timeout;
+        tokio::select! {
+            refused = tokio::time::timeout(timeout, shared.fs.refuse_changes()) => {
+                if refused.is_err() {
+                    tracing::warn!("changes are still being made after {} s", timeout.as_secs());
+                }
+            }
+            () = self.signals.stop() => return Err(self.interrupted()),
+        }
         let flushed = tokio::select! {
             flushed = shared.flush(|_| {}) => flushed,
             () = self.signals.stop() => return Err(self.interrupted()),
         };
         if let Err(error) = flushed {
-            let status = shared.filesystem_status();
-            tracing::error!("{error}; the filesystem's state is {status}");
+            tracing::error!("{error}");
+            shared.report_unstored();
             return Err(error.into());
         }
-        if tokio::time::timeout(shared.setup.timeout, shared.fs.shut_down())
+        if tokio::time::timeout(timeout, shared.fs.shut_down())
             .await
             .is_err()
         {
@@ -300,7 +318,13 @@ impl Session {
                 "copies of files that were removed while open may be left under .cloakfs/open; the next mount sweeps them"
             );
         }
-        Ok(())
+        let files = shared.fs.uncommitted_paths();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let error = SessionError::Uncommitted { files };
+        tracing::error!("{error}");
+        Err(error)
     }
 
     async fn remove_mount(&self, lazily: bool) -> Result<(), UnmountError> {
@@ -320,8 +344,45 @@ impl Session {
     }
 }
 
+/// Settles however the session ended, also when the kernel's connection failed: only a second
+/// signal gives up what is not stored.
+async fn finish(
+    ended: Result<(), SessionError>,
+    settle: impl Future<Output = Result<(), SessionError>>,
+) -> Result<(), SessionError> {
+    match ended {
+        Ok(()) => settle.await,
+        Err(SessionError::Interrupted) => Err(SessionError::Interrupted),
+        Err(first) => Err(match settle.await {
+            Ok(()) => first,
+            Err(second) => SessionError::Both {
+                first: Box::new(first),
+                second: Box::new(second),
+            },
+        }),
+    }
+}
+
+/// The first names of a list.
+fn names(files: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = files
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if files.len() > SHOWN {
+        text.push_str(", ...");
+    }
+    text
+}
+
 enum Refusal {
     /// A signal came first.
     Stopped,
     Failed(String),
 }
+
+#[cfg(test)]
+mod tests;

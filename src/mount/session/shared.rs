@@ -40,9 +40,11 @@ impl Shared {
         flush(&self.fs, self.setup.timeout, on_progress).await
     }
 
-    pub(super) fn filesystem_status(&self) -> serde_json::Value {
-        serde_json::to_value(self.fs.status())
-            .unwrap_or_else(|error| serde_json::Value::String(error.to_string()))
+    /// Logs what the daemon is about to lose, by name.
+    pub(super) fn report_unstored(&self) {
+        for path in self.fs.uncommitted_paths() {
+            tracing::error!("what was last written to {path:?} is not stored, and is lost now");
+        }
     }
 }
 
@@ -65,7 +67,8 @@ impl Controlled for Shared {
             operations: operations
                 .map(|(name, (all, waited))| (name.to_owned(), OperationCount { all, waited }))
                 .collect(),
-            filesystem: self.filesystem_status(),
+            filesystem: serde_json::to_value(self.fs.status())
+                .unwrap_or_else(|error| serde_json::Value::String(error.to_string())),
             store: (self.setup.store_status)(),
             errors: self.log.recent().total(),
             last_errors: self.log.recent().last(),

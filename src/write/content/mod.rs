@@ -18,10 +18,13 @@
 //! 4. A part has at most one upload under way, so a late answer cannot replace newer bytes.
 
 mod buffer;
+mod parts;
+mod places;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
 pub(crate) use buffer::{Buffer, Shared, index};
-pub(crate) use table::{Evicted, Missing, Need, Supply, Table};
+pub(crate) use places::{Evicted, Missing};
+pub(crate) use table::{Need, Supply, Table};

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::buffer::{Buffer, Shape, index, union};
+use super::buffer::{Buffer, Shape, union};
+use super::parts::{Completion, PartState};
 use crate::base::range::ByteRange;
-use crate::store::PartReceipt;
 use crate::write::Base;
 use crate::write::extents::ExtentSet;
 use crate::write::grid::{Grid, PartIndex};
@@ -16,42 +16,34 @@ use crate::write::pool::Lease;
 /// See the module's text. `S` is a run of bytes in staging.
 #[derive(Debug)]
 pub(crate) struct Table<S> {
-    cell_bytes: u64,
-    grid: Grid,
-    base: Option<Base>,
-    base_valid: u64,
-    size: u64,
-    dirty: ExtentSet,
-    cells: BTreeMap<u64, Content<S>>,
-    parts: BTreeMap<PartIndex, PartState>,
+    pub(super) cell_bytes: u64,
+    pub(super) grid: Grid,
+    pub(super) base: Option<Base>,
+    pub(super) base_valid: u64,
+    pub(super) size: u64,
+    pub(super) dirty: ExtentSet,
+    pub(super) cells: BTreeMap<u64, Content<S>>,
+    pub(super) parts: BTreeMap<PartIndex, PartState>,
     /// Parts that are wholly dirty and were never uploaded.
-    ready: BTreeSet<PartIndex>,
+    pub(super) ready: BTreeSet<PartIndex>,
     /// Parts that were written again after their upload began: uploading them early once more
     /// would only repeat the loss.
-    rewritten: BTreeSet<PartIndex>,
+    pub(super) rewritten: BTreeSet<PartIndex>,
+    /// A checkpoint that was asked for and not answered yet.
+    pub(super) completion: Option<Completion>,
     /// Where the last write ended.
-    write_end: u64,
+    pub(super) write_end: u64,
     /// Something differs from what was committed last.
-    changed: bool,
+    pub(super) changed: bool,
     /// Uploaded cells are read again: keep them near.
-    keep_uploaded: bool,
+    pub(super) keep_uploaded: bool,
 }
 
 #[derive(Debug)]
-enum Content<S> {
+pub(super) enum Content<S> {
     Memory(Arc<Buffer>),
     Staged { slot: Arc<S>, hull: ByteRange },
     Remote,
-}
-
-#[derive(Debug)]
-enum PartState {
-    /// `stale`: written again since the upload began.
-    Uploading { stale: bool },
-    Uploaded {
-        receipt: PartReceipt,
-        range: ByteRange,
-    },
 }
 
 /// What a write must be given before it can be done.
@@ -83,32 +75,6 @@ impl<S> Default for Supply<S> {
     }
 }
 
-/// Bytes that a read does not find in memory.
-#[derive(Debug)]
-pub(crate) enum Missing<S> {
-    /// The bytes `from` of a staged run, which belong at `to` in the file.
-    Staged {
-        slot: Arc<S>,
-        from: ByteRange,
-        to: ByteRange,
-    },
-    Base(ByteRange),
-    Remote,
-}
-
-/// What became of a cell that should leave memory.
-#[derive(Debug)]
-pub(crate) enum Evicted {
-    /// Its memory is free.
-    Dropped,
-    /// Its bytes have to go to staging first; then [`Table::spilled`].
-    Spill(Arc<Buffer>),
-    /// An upload or a spill holds it.
-    Busy,
-    /// It holds no memory.
-    Gone,
-}
-
 impl<S> Table<S> {
     pub(crate) fn new(cell_bytes: u64, grid: Grid, base: Option<Base>) -> Self {
         let size = base.as_ref().map_or(0, |base| base.size);
@@ -123,6 +89,7 @@ impl<S> Table<S> {
             parts: BTreeMap::new(),
             ready: BTreeSet::new(),
             rewritten: BTreeSet::new(),
+            completion: None,
             write_end: 0,
             changed: false,
             keep_uploaded: false,
@@ -147,22 +114,6 @@ impl<S> Table<S> {
 
     pub(crate) const fn dirty(&self) -> &ExtentSet {
         &self.dirty
-    }
-
-    /// Bytes that memory and staging hold.
-    pub(crate) fn local_bytes(&self) -> u64 {
-        let bytes = self.cells.values().map(|content| match content {
-            Content::Memory(buffer) => buffer.hull().len(),
-            Content::Staged { hull, .. } => hull.len(),
-            Content::Remote => 0,
-        });
-        bytes.sum()
-    }
-
-    pub(crate) fn has_remote(&self) -> bool {
-        self.cells
-            .values()
-            .any(|content| matches!(content, Content::Remote))
     }
 
     /// The same bytes are somewhere else now.
@@ -272,6 +223,10 @@ impl<S> Table<S> {
             gone.extend(cells.into_keys());
             self.dirty.truncate(size);
             self.base_valid = self.base_valid.min(size);
+            if let Some(completion) = &mut self.completion {
+                completion.dirty.truncate(size);
+                completion.valid = completion.valid.min(size);
+            }
             // What is left of the last cell may be nothing.
             let last = self.cell_of(size);
             if !self.dirty.intersects(self.cell_range(last)) {
@@ -294,170 +249,32 @@ impl<S> Table<S> {
         Some(gone)
     }
 
-    /// Copies what memory has of `range` into `out`, which is zeros and as long, and tells what
-    /// is missing. `range` is below the size.
-    pub(crate) fn fill(&self, range: ByteRange, out: &mut [u8]) -> Vec<Missing<S>> {
-        let mut missing = Vec::new();
-        let mut clean_from = range.start();
-        for gap in self
-            .dirty
-            .gaps(range)
-            .chain([ByteRange::new(range.end(), range.end())])
-        {
-            self.fill_dirty(
-                ByteRange::new(clean_from, gap.start()),
-                range,
-                out,
-                &mut missing,
-            );
-            if let Some(base) = gap.intersection(ByteRange::new(0, self.base_valid)) {
-                missing.push(Missing::Base(base));
-            }
-            clean_from = gap.end();
-        }
-        missing
-    }
-
-    /// The buffer that is exactly `range`, all of it dirty.
-    pub(crate) fn whole(&self, range: ByteRange) -> Option<Arc<Buffer>> {
-        match self.cells.get(&self.cell_of(range.start())) {
-            Some(Content::Memory(buffer)) if buffer.hull() == range && self.dirty.covers(range) => {
-                Some(Arc::clone(buffer))
-            }
-            _ => None,
-        }
-    }
-
-    /// Takes a cell out of memory.
-    pub(crate) fn evict(&mut self, number: u64) -> Evicted {
-        let droppable = !self.keep_uploaded && self.is_uploaded(number);
-        match self.cells.get_mut(&number) {
-            Some(content @ Content::Memory(_)) => {
-                let Content::Memory(buffer) = content else {
-                    unreachable!("matched above")
-                };
-                if Arc::strong_count(buffer) > 1 {
-                    return Evicted::Busy;
-                }
-                if droppable {
-                    *content = Content::Remote;
-                    return Evicted::Dropped;
-                }
-                Evicted::Spill(Arc::clone(buffer))
-            }
-            _ => Evicted::Gone,
-        }
-    }
-
-    /// The cell's buffer was staged; `false` when the cell has other bytes by now.
-    pub(crate) fn spilled(&mut self, number: u64, buffer: &Arc<Buffer>, slot: S) -> bool {
-        match self.cells.get_mut(&number) {
-            Some(content @ Content::Memory(_)) => {
-                let same = matches!(content, Content::Memory(held) if Arc::ptr_eq(held, buffer));
-                if same {
-                    *content = Content::Staged {
-                        slot: Arc::new(slot),
-                        hull: buffer.hull(),
-                    };
-                }
-                same
-            }
-            _ => false,
-        }
-    }
-
-    /// Gives up the staged copies of uploaded cells; how many there were.
-    pub(crate) fn drop_staged_copies(&mut self) -> usize {
-        let staged = self
-            .cells
-            .iter()
-            .filter(|(_, cell)| matches!(cell, Content::Staged { .. }));
-        let numbers: Vec<u64> = staged.map(|(number, _)| *number).collect();
-        let uploaded = numbers
-            .into_iter()
-            .filter(|number| self.is_uploaded(*number));
-        let uploaded: Vec<u64> = uploaded.collect();
-        for number in &uploaded {
-            self.cells.insert(*number, Content::Remote);
-        }
-        uploaded.len()
-    }
-
-    /// A part that can be uploaded before the commit: wholly dirty, and the writer has left it.
-    /// It counts as being uploaded from now on.
-    pub(crate) fn next_ready(&mut self) -> Option<(PartIndex, ByteRange)> {
-        let left = |part: &&PartIndex| {
-            let range = self.grid.range(**part);
-            self.write_end <= range.start() || self.write_end >= range.end()
-        };
-        let part = self.ready.iter().find(left).copied()?;
-        self.ready.remove(&part);
-        self.parts
-            .insert(part, PartState::Uploading { stale: false });
-        Some((part, self.grid.range(part)))
-    }
-
-    /// A part that the commit uploads.
-    pub(crate) fn begin_part(&mut self, part: PartIndex) {
-        self.ready.remove(&part);
-        self.parts
-            .insert(part, PartState::Uploading { stale: false });
-    }
-
-    /// An upload of a part ended; `None` when it failed.
-    pub(crate) fn end_part(
-        &mut self,
-        part: PartIndex,
-        range: ByteRange,
-        receipt: Option<PartReceipt>,
-    ) {
-        let Some(PartState::Uploading { stale }) = self.parts.remove(&part) else {
-            return;
-        };
-        match receipt {
-            Some(receipt) if !stale => {
-                self.parts
-                    .insert(part, PartState::Uploaded { receipt, range });
-            }
-            None if !stale && range == self.grid.range(part) && self.dirty.covers(range) => {
-                self.ready.insert(part);
-            }
-            _ => {}
-        }
-    }
-
-    /// The receipt of a part that is uploaded as it is now.
-    pub(crate) fn receipt(&self, part: PartIndex, of: ByteRange) -> Option<PartReceipt> {
-        match self.parts.get(&part) {
-            Some(PartState::Uploaded { receipt, range }) if *range == of => Some(receipt.clone()),
-            _ => None,
-        }
-    }
-
-    /// The multipart upload is gone, and with it what only it held.
-    pub(crate) fn forget_uploads(&mut self) {
-        debug_assert!(!self.has_remote(), "remote bytes would be lost");
-        self.parts.clear();
-        self.rewritten.clear();
-    }
-
-    /// All of the content is in `base` now; the cells that were held. The file still differs
-    /// from what its name shows.
+    /// All of the content, as it was when the completion was asked for, is in `base` now; the
+    /// cells that are held no more. The file still differs from what its name shows.
     pub(crate) fn checkpointed(&mut self, base: Base) -> Vec<u64> {
-        debug_assert_eq!(base.size, self.size, "the base is the whole file");
-        self.base_valid = base.size;
+        let since = self.completion.take();
+        let since = since.unwrap_or_else(|| Completion::of(Vec::new(), self.size));
+        debug_assert_eq!(base.size, since.size, "the base is the whole file");
+        self.base_valid = since.valid;
         self.base = Some(base);
-        self.dirty = ExtentSet::new();
+        self.dirty = since.dirty;
         self.parts.clear();
-        self.ready.clear();
         self.rewritten.clear();
-        std::mem::take(&mut self.cells).into_keys().collect()
+        let (grid, dirty) = (self.grid, &self.dirty);
+        self.ready.retain(|part| dirty.covers(grid.range(*part)));
+        let cells = std::mem::take(&mut self.cells);
+        let (kept, gone): (BTreeMap<_, _>, _) = cells
+            .into_iter()
+            .partition(|(cell, _)| self.dirty.intersects(self.cell_range(*cell)));
+        self.cells = kept;
+        gone.into_keys().collect()
     }
 
-    /// Like [`Table::checkpointed`], and its name shows it.
+    /// All of the content is in `base` now, and its name shows it; the cells that were held.
     pub(crate) fn committed(&mut self, base: Base) -> Vec<u64> {
         self.changed = false;
         self.keep_uploaded = false;
+        self.completion = None;
         self.checkpointed(base)
     }
 
@@ -469,6 +286,7 @@ impl<S> Table<S> {
     /// Drops all that is dirty; the cells that were held.
     pub(crate) fn clear(&mut self) -> Vec<u64> {
         self.changed = false;
+        self.completion = None;
         self.dirty = ExtentSet::new();
         self.parts.clear();
         self.ready.clear();
@@ -478,6 +296,9 @@ impl<S> Table<S> {
 
     fn written(&mut self, piece: ByteRange) {
         self.dirty.insert(piece);
+        if let Some(completion) = &mut self.completion {
+            completion.dirty.insert(piece);
+        }
         self.size = self.size.max(piece.end());
         self.write_end = piece.end();
         self.changed = true;
@@ -501,53 +322,12 @@ impl<S> Table<S> {
         }
     }
 
-    /// Whether a write into a cell takes the receipt away under which another cell, or what
-    /// the write does not replace of this one, is remote.
-    fn loses_remote(&self, number: u64, replaces: bool) -> bool {
-        let part = self.grid.range(self.grid.part_at(number * self.cell_bytes));
-        self.cells_of(part).any(|cell| {
-            (cell != number || !replaces) && matches!(self.cells.get(&cell), Some(Content::Remote))
-        })
-    }
-
-    fn is_uploaded(&self, cell: u64) -> bool {
-        let part = self.grid.part_at(cell * self.cell_bytes);
-        self.receipt(part, self.grid.range(part)).is_some()
-    }
-
-    fn fill_dirty(
-        &self,
-        dirty: ByteRange,
-        range: ByteRange,
-        out: &mut [u8],
-        missing: &mut Vec<Missing<S>>,
-    ) {
-        let mut rest = dirty;
-        while !rest.is_empty() {
-            let piece = self.first_piece(rest);
-            match self.cells.get(&self.cell_of(piece.start())) {
-                Some(Content::Memory(buffer)) => {
-                    let at = index(piece.start() - range.start());
-                    out[at..at + index(piece.len())].copy_from_slice(buffer.slice(piece));
-                }
-                Some(Content::Staged { slot, hull }) => missing.push(Missing::Staged {
-                    slot: Arc::clone(slot),
-                    from: ByteRange::new(piece.start() - hull.start(), piece.end() - hull.start()),
-                    to: piece,
-                }),
-                Some(Content::Remote) => missing.push(Missing::Remote),
-                None => unreachable!("dirty bytes are in a cell"),
-            }
-            rest = ByteRange::new(piece.end(), rest.end());
-        }
-    }
-
-    fn cell_range(&self, cell: u64) -> ByteRange {
+    pub(super) fn cell_range(&self, cell: u64) -> ByteRange {
         let start = cell * self.cell_bytes;
         ByteRange::new(start, start + self.cell_bytes)
     }
 
-    fn cells_of(&self, part: ByteRange) -> impl Iterator<Item = u64> + use<S> {
+    pub(super) fn cells_of(&self, part: ByteRange) -> impl Iterator<Item = u64> + use<S> {
         part.start() / self.cell_bytes..part.end().div_ceil(self.cell_bytes)
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::table::{Evicted, Missing, Need, Supply, Table};
+use super::{Evicted, Missing, Need, Supply, Table};
 use crate::base::range::ByteRange;
 use crate::store::{ETag, PartReceipt};
 use crate::volume::{ObjectRef, Version};
@@ -39,6 +39,8 @@ enum Step {
     },
     DropStaged,
     Checkpoint,
+    /// The bucket carries a checkpoint out, and its answer is lost.
+    LostCheckpoint,
     Commit,
 }
 
@@ -55,6 +57,7 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(which, fails)| Step::EndUpload { which, fails }),
         1 => Just(Step::DropStaged),
         1 => Just(Step::Checkpoint),
+        1 => Just(Step::LostCheckpoint),
         1 => Just(Step::Commit),
     ]
 }
@@ -68,6 +71,8 @@ struct World {
     /// Bodies of the private upload by receipt.
     bucket: BTreeMap<String, Vec<u8>>,
     running: Vec<(PartIndex, ByteRange, Vec<u8>)>,
+    /// What a checkpoint made whose answer was lost.
+    unanswered: Option<Vec<u8>>,
     stamp: u8,
 }
 
@@ -80,6 +85,7 @@ impl World {
             pool: Pool::new(1 << 20),
             bucket: BTreeMap::new(),
             running: Vec::new(),
+            unanswered: None,
             stamp: 0,
         }
     }
@@ -133,7 +139,16 @@ impl World {
             Step::DropStaged => {
                 self.table.drop_staged_copies();
             }
-            Step::Checkpoint => self.checkpoint(),
+            Step::Checkpoint => {
+                self.checkpoint();
+                assert_eq!(self.pool.used(), 0, "a checkpoint frees all memory");
+            }
+            Step::LostCheckpoint => {
+                if self.unanswered.is_none() {
+                    let object = self.upload();
+                    self.unanswered = Some(object);
+                }
+            }
             Step::Commit => {
                 self.checkpoint();
                 self.table.committed(base_of(self.base.len()));
@@ -212,8 +227,20 @@ impl World {
         }
     }
 
-    /// As the shell does it: waits for uploads, sends what has no receipt, completes.
+    /// As the shell does it: learns what became of the last one, uploads, completes.
     fn checkpoint(&mut self) {
+        if let Some(object) = self.unanswered.take() {
+            let (_, size) = self.table.unanswered().expect("it is remembered");
+            assert_eq!(size, object.len() as u64);
+            self.base = object;
+            self.table.checkpointed(base_of(self.base.len()));
+        }
+        self.base = self.upload();
+        self.table.checkpointed(base_of(self.base.len()));
+    }
+
+    /// Waits for uploads, sends what has no receipt, asks for the completion; the object.
+    fn upload(&mut self) -> Vec<u8> {
         while let Some((part, range, body)) = self.running.pop() {
             let receipt = self.receive(part, body);
             self.table.end_part(part, range, Some(receipt));
@@ -226,9 +253,8 @@ impl World {
             }
         }
         assert_eq!(object, self.model, "what was uploaded is the file");
-        self.base = object;
-        self.table.checkpointed(base_of(self.base.len()));
-        assert_eq!(self.pool.used(), 0, "a checkpoint frees all memory");
+        self.table.completing(Vec::new());
+        object
     }
 }
 

@@ -82,6 +82,7 @@ impl Fixture {
         let mem = Arc::new(mem);
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as _));
         let options = VolumeOptions {
+            server: String::new(),
             read_only: false,
             defaults: Defaults {
                 uid: 0,

@@ -28,6 +28,11 @@ enum Step {
         file: usize,
         size: u64,
     },
+    /// Appends so much that it streams, and cuts the file back to its base.
+    ThereAndBack {
+        file: usize,
+        len: usize,
+    },
     Read {
         file: usize,
         at: u64,
@@ -55,6 +60,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(file, at, len)| Step::Write { file, at, len }),
         6 => (file.clone(), 1..200_usize).prop_map(|(file, len)| Step::Append { file, len }),
         1 => (file.clone(), 0..SIZE_MAX).prop_map(|(file, size)| Step::Truncate { file, size }),
+        1 => (file.clone(), 300..1200_usize)
+            .prop_map(|(file, len)| Step::ThereAndBack { file, len }),
         3 => (file.clone(), 0..SIZE_MAX, 1..400_u64)
             .prop_map(|(file, at, len)| Step::Read { file, at, len }),
         1 => file.clone().prop_map(|file| Step::Commit { file }),
@@ -86,9 +93,10 @@ impl Run {
             let name = format!("file{index}");
             let content = pattern(99, 0, index * 500);
             let existing = index > 0;
-            let file = match existing {
-                true => fixture.existing(&name, &content).await,
-                false => fixture.file(),
+            let file = if existing {
+                fixture.existing(&name, &content).await
+            } else {
+                fixture.file()
             };
             let version = file.base().map(|base| base.version);
             let committed = content.clone();
@@ -117,13 +125,16 @@ impl Run {
                     self.write(file, at, len).await;
                 }
             }
-            Step::Truncate { file, size } => {
-                let opened = &mut self.files[file];
-                if opened.file.truncate(size).await.is_err() {
-                    heal(&self.fixture);
-                    opened.file.truncate(size).await.unwrap();
+            Step::Truncate { file, size } => self.truncate(file, size).await,
+            Step::ThereAndBack { file, len } => {
+                let base = self.files[file].file.base().map_or(0, |base| base.size);
+                let start = self.files[file].model.len() as u64;
+                let end = SIZE_MAX.min(start + len as u64);
+                for at in (start..end).step_by(48) {
+                    let len = usize::try_from(48.min(end - at)).unwrap();
+                    self.write(file, at, len).await;
                 }
-                opened.model.resize(usize::try_from(size).unwrap(), 0);
+                self.truncate(file, base).await;
             }
             Step::Read { file, at, len } => {
                 heal(&self.fixture);
@@ -177,6 +188,15 @@ impl Run {
         let at = usize::try_from(at).unwrap();
         opened.model.resize(opened.model.len().max(at + len), 0);
         opened.model[at..at + len].copy_from_slice(&data);
+    }
+
+    async fn truncate(&mut self, file: usize, size: u64) {
+        let opened = &mut self.files[file];
+        if opened.file.truncate(size).await.is_err() {
+            heal(&self.fixture);
+            opened.file.truncate(size).await.unwrap();
+        }
+        opened.model.resize(usize::try_from(size).unwrap(), 0);
     }
 
     async fn commit(&mut self, file: usize) -> crate::write::Result<()> {
@@ -234,7 +254,7 @@ fn heal(fixture: &Fixture) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn files_hold_what_was_written(

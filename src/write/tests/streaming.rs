@@ -151,6 +151,33 @@ async fn a_part_that_is_rewritten_after_its_upload_goes_up_again() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_cut_back_to_its_base_commits_its_attributes() {
+    let fixture = Fixture::tiny().await;
+    let old = content(1, 6);
+    let file = fixture.existing("a", &old).await;
+    let more = content(2, 12);
+    for (at, piece) in (6 * CELL..).step_by(16).zip(more.chunks(16)) {
+        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    }
+    eventually("streaming", || {
+        fixture.fault.calls().of(Operation::UploadPart) > 0
+    })
+    .await;
+    file.truncate(6 * CELL).await.unwrap();
+    assert!(file.is_dirty());
+    assert_eq!(file.dirty_bytes(), 0);
+    let mut changed = meta();
+    changed.attributes.uid = 9;
+    file.commit(&path("a"), &changed, &Condition::None)
+        .await
+        .unwrap();
+    assert_eq!(fixture.stored("a").await, old);
+    let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
+    assert_eq!(stat.meta.attributes.uid, 9);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
 async fn a_failed_stream_is_finished_by_the_commit() {
     let fixture = Fixture::tiny().await;
     let file = fixture.file();
@@ -191,6 +218,67 @@ async fn an_upload_that_the_bucket_dropped_is_made_again() {
         .await
         .unwrap();
     assert_eq!(fixture.stored("a").await, data);
+    fixture.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_checkpoint_whose_answer_was_lost_is_found_by_the_next_commit() {
+    // Once with its bytes nowhere but in the upload, once with memory for all of them.
+    for memory in [0, 256 * CELL] {
+        let fixture = Fixture::tiny_streaming(memory, 0, 2 * CELL).await;
+        let file = fixture.file();
+        let mut model = content(1, 20).to_vec();
+        for (at, piece) in (0..).step_by(16).zip(model.chunks(16)) {
+            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut));
+        let lost = lost.on(Operation::CompleteMultipartUpload).times(1);
+        let down = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+        fixture.fault.inject(lost);
+        fixture.fault.inject(down.on(Operation::HeadObject));
+        let failed = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+        assert_eq!(failed.unwrap_err().kind(), Some(ErrorKind::TimedOut));
+        let unanswered = || file.state().table.unanswered().is_some();
+        assert!(unanswered());
+        if memory == 0 {
+            let again = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+            assert!(again.is_err(), "nobody can tell yet");
+        }
+        // Bytes that are here only, and an end that is neither's.
+        let patch = pattern(2, 0, 64);
+        file.write(19 * CELL, patch.clone().into()).await.unwrap();
+        model.splice(19 * 64.., patch);
+        file.write(20 * CELL, Bytes::from_static(b"tail"))
+            .await
+            .unwrap();
+        model.extend(b"tail");
+        file.truncate(20 * CELL + 2).await.unwrap();
+        model.truncate(20 * 64 + 2);
+        assert!(unanswered(), "these need no answer");
+        fixture.fault.clear();
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+            .await
+            .unwrap();
+        assert_eq!(fixture.stored("a").await, model);
+        fixture.assert_clean().await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_unanswered_checkpoint_left_is_discarded_too() {
+    let fixture = Fixture::tiny().await;
+    let file = fixture.file();
+    file.write(0, content(1, 20)).await.unwrap();
+    let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut));
+    let down = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+    fixture
+        .fault
+        .inject(lost.on(Operation::CompleteMultipartUpload).times(1));
+    fixture.fault.inject(down.on(Operation::HeadObject));
+    let failed = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+    assert!(failed.is_err());
+    assert!(!fixture.mem.keys().is_empty(), "it was carried out");
+    file.discard();
     fixture.assert_clean().await;
 }
 
