@@ -155,13 +155,6 @@ impl FileSystem {
             return Ok(());
         }
         let _gate = self.gate.read().await;
-        self.recheck_with_gate(inode).await
-    }
-
-    pub(super) async fn recheck_with_gate(&self, inode: &Arc<Inode>) -> Result<()> {
-        if inode.is_uncommitted() || self.is_fresh(inode) {
-            return Ok(());
-        }
         self.ask(inode).await
     }
 

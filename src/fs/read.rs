@@ -105,16 +105,13 @@ impl FileSystem {
         let mut read = pin!(self.cache.read(tag, size, range, Arc::clone(&source)));
         // The bytes that are waited for are asked for before those ahead.
         let first = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
-        if let Poll::Ready(read) = first {
-            if let Some(ahead) = ahead {
-                self.cache.prefetch(tag, size, ahead, source);
-            }
-            return read;
-        }
         if let Some(ahead) = ahead {
             self.cache.prefetch(tag, size, ahead, source);
         }
-        read.await
+        match first {
+            Poll::Ready(read) => read,
+            Poll::Pending => read.await,
+        }
     }
 
     pub(super) fn source(

@@ -204,9 +204,7 @@ impl FileSystem {
         let Some(version) = snapshot.version else {
             if let Some(replaced) = snapshot.replaces {
                 // It was renamed over this object before; with its name the object goes too.
-                self.volume
-                    .delete_version(names.from, &replaced, None)
-                    .await?;
+                self.volume.delete_content(names.from, &replaced).await?;
             }
             content.update(|snapshot| snapshot.replaces = taken);
             return Ok(());

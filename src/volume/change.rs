@@ -7,12 +7,13 @@ use bytes::Bytes;
 use super::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, Stat, Version, Volume, VolumeError,
 };
+use crate::base::id::CommitId;
 use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
 use crate::store::probe::Access;
 use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, HeadOptions, ListedObject,
-    ObjectKey, Operation, StoreError,
+    ObjectInfo, ObjectKey, Operation, StoreError,
 };
 
 /// An object of a directory that was renamed.
@@ -61,35 +62,17 @@ impl Volume {
         commit: Option<&str>,
     ) -> Result<()> {
         let key = self.file_key(path)?;
-        if self.capabilities.conditional_delete {
-            let if_match = Some(version.etag.clone());
-            let deleted = self
-                .delete_key(
-                    &key,
-                    DeleteOptions {
-                        if_match,
-                        version: None,
-                    },
-                )
-                .await;
-            return match deleted {
-                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-                other => other,
-            };
-        }
-        match self.stat_file(path).await? {
-            Some(now)
-                if now.version.as_ref().map(|version| &version.etag) == Some(&version.etag)
-                    && now.commit.as_deref() == commit =>
-            {
-                self.delete_key(&key, DeleteOptions::default()).await
-            }
-            Some(_) => {
-                let changed = StoreError::precondition(Operation::DeleteObject, &key);
-                Err(VolumeError::store(path, changed))
-            }
-            None => Ok(()),
-        }
+        let same = |info: &ObjectInfo| {
+            let metadata = &info.attributes.metadata;
+            metadata.get(CommitId::METADATA_NAME).map(String::as_str) == commit
+        };
+        self.delete_if(&key, Some(&version.etag), same).await
+    }
+
+    /// The same where only the content counts, whatever became of its attributes.
+    pub async fn delete_content(&self, path: &VolumePath, version: &Version) -> Result<()> {
+        let key = self.file_key(path)?;
+        self.delete_if(&key, Some(&version.etag), |_| true).await
     }
 
     /// Moves an object to another path with the given attributes: a copy on the server, then a
@@ -198,10 +181,17 @@ impl Volume {
         etag: Option<&ETag>,
     ) -> Result<()> {
         let key = self.key_below(path, rest)?;
-        self.delete_if(&key, etag).await
+        self.delete_if(&key, etag, |_| true).await
     }
 
-    async fn delete_if(&self, key: &ObjectKey, etag: Option<&ETag>) -> Result<()> {
+    /// Deletes an object while it has an ETag, and, where a HEAD must find that out, while `same`
+    /// says so too. One that is not there is no error.
+    async fn delete_if(
+        &self,
+        key: &ObjectKey,
+        etag: Option<&ETag>,
+        same: impl Fn(&ObjectInfo) -> bool + Send,
+    ) -> Result<()> {
         let if_match = etag
             .filter(|_| self.capabilities.conditional_delete)
             .cloned();
@@ -210,7 +200,7 @@ impl Volume {
         {
             // The window that remains is named in status.
             match self.store.head(key, HeadOptions::default()).await {
-                Ok(info) if info.etag == *etag => {}
+                Ok(info) if info.etag == *etag && same(&info) => {}
                 Ok(_) => {
                     let changed = StoreError::precondition(Operation::DeleteObject, key);
                     return Err(VolumeError::store(key, changed));

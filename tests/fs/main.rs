@@ -5,6 +5,7 @@ mod conflicts;
 mod costs;
 mod ending;
 mod harness;
+mod kernel;
 mod names;
 mod namespace;
 mod races;
