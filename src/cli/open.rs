@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
 use super::config::{S3Settings, ServerSide, StoreConfig};
+use crate::aws::{Aws, AwsConfig};
 use crate::base::jitter::Jitter;
 use crate::store::Store;
 use crate::store::dir::DirStore;
@@ -44,7 +45,7 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
         }
         StoreConfig::S3(settings) => {
             let store = connect(settings, timeout).await?;
-            let server = store.endpoint().describe();
+            let server = store.endpoint().describe("S3");
             let prefix = settings.location.prefix.clone();
             Ok(wrap(Arc::new(store), prefix, server, timeout))
         }
@@ -62,26 +63,30 @@ async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3S
         path_style,
         ca_bundle,
     } = settings.clone();
-    let store = S3Store::connect(S3Config {
+    let aws = Aws::find(&AwsConfig {
         endpoint_url,
         region,
         profile,
-        path_style,
         ca_bundle,
+        timeout,
+        ..AwsConfig::default()
+    })
+    .await?;
+    let config = S3Config {
+        path_style,
         encryption: match encryption {
             ServerSide::BucketDefault => RequestedEncryption::None,
             ServerSide::SseS3 => RequestedEncryption::SseS3,
         },
-        timeout,
         ..S3Config::new(location.bucket)
-    })
-    .await?;
+    };
+    let store = S3Store::new(&aws, config)?;
     let checked = tokio::time::timeout(timeout, store.check(&location.prefix))
         .await
         .with_context(|| {
             format!(
                 "{} did not answer within {} s; check --endpoint-url and the network",
-                store.endpoint().describe(),
+                store.endpoint().describe("S3"),
                 timeout.as_secs()
             )
         })?;

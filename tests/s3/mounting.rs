@@ -1,6 +1,7 @@
 //! The sentences for what is wrong when a bucket is mounted, from real servers.
 
-use cloakfs::store::s3::{BucketFacts, ConnectError, RequestedEncryption, S3Config, S3Store};
+use cloakfs::aws::{Aws, AwsConfig, AwsError};
+use cloakfs::store::s3::{BucketFacts, RequestedEncryption, S3Config, S3Store};
 use cloakfs::store::{ErrorKind, ObjectKey, PutOptions, Store};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -111,14 +112,13 @@ async fn the_certificate_is_for_another_name() {
 
 #[tokio::test]
 async fn the_profile_has_no_credentials() {
-    let failed = S3Store::connect(S3Config {
+    let failed = Aws::find(&AwsConfig {
         profile: Some("no-such-profile".to_owned()),
         credentials: None,
-        ..servers::minio().config("bucket", RequestedEncryption::None)
+        ..servers::minio().config()
     })
     .await
     .unwrap_err();
-    assert_eq!(failed.kind(), ErrorKind::Denied);
     assert_eq!(
         failed.to_string(),
         "no AWS credentials were found: the profile \"no-such-profile\" is not in the AWS configuration files or names no credentials; check its name, or leave --profile out to use the environment"
@@ -188,13 +188,11 @@ async fn the_ca_bundle_is_no_use() {
     let server = servers::minio();
     let directory = tempfile::tempdir().unwrap();
     let bundle = directory.path().join("bundle.pem");
-    let connect = || {
-        S3Store::connect(S3Config {
-            ca_bundle: Some(bundle.clone()),
-            ..server.config("bucket", RequestedEncryption::None)
-        })
+    let config = AwsConfig {
+        ca_bundle: Some(bundle.clone()),
+        ..server.config()
     };
-    let missing = connect().await.unwrap_err();
+    let missing = Aws::find(&config).await.unwrap_err();
     assert_eq!(
         missing.to_string(),
         format!(
@@ -203,8 +201,8 @@ async fn the_ca_bundle_is_no_use() {
         )
     );
     std::fs::write(&bundle, "no certificate").unwrap();
-    let empty = connect().await.unwrap_err();
-    assert!(matches!(empty, ConnectError::CaBundle(_)));
+    let empty = Aws::find(&config).await.unwrap_err();
+    assert!(matches!(empty, AwsError::CaBundle(_)));
     assert_eq!(
         empty.to_string(),
         format!(
@@ -225,12 +223,13 @@ async fn a_bundle_of_several_certificates_is_read_whole() {
     let bundle = directory.path().join("bundle.pem");
     std::fs::write(&bundle, format!("{other}\n{own}")).unwrap();
     let bucket = server.fresh_bucket().await;
-    let store = S3Store::connect(S3Config {
+    let aws = Aws::find(&AwsConfig {
         ca_bundle: Some(bundle),
-        ..server.config(&bucket, RequestedEncryption::None)
+        ..server.config()
     })
     .await
     .unwrap();
+    let store = S3Store::new(&aws, S3Config::new(bucket)).unwrap();
     store.check("").await.unwrap();
 }
 

@@ -10,7 +10,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
-use cloakfs::store::s3::Transport;
+use cloakfs::aws::Transport;
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
 

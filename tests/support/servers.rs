@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
-use cloakfs::store::s3::{RequestedEncryption, S3Config, S3Store, Transport};
+use cloakfs::aws::{Aws, AwsConfig, Transport};
+use cloakfs::store::s3::{RequestedEncryption, S3Config, S3Store};
 
 /// A server and how to speak to it.
 #[derive(Clone, Debug)]
@@ -59,24 +60,28 @@ impl Server {
         )
     }
 
-    /// How cloakfs reaches a bucket here.
-    pub fn config(&self, bucket: &str, encryption: RequestedEncryption) -> S3Config {
-        S3Config {
+    /// How cloakfs reaches it.
+    pub fn config(&self) -> AwsConfig {
+        AwsConfig {
             endpoint_url: Some(self.endpoint.clone()),
             region: Some("us-east-1".to_owned()),
             ca_bundle: self.ca.clone(),
             credentials: Some(aws_sdk_s3::config::SharedCredentialsProvider::new(
                 self.credentials(),
             )),
-            encryption,
-            ..S3Config::new(bucket)
+            ..AwsConfig::default()
         }
     }
 
     pub async fn store(&self, bucket: &str, encryption: RequestedEncryption) -> S3Store {
-        S3Store::connect(self.config(bucket, encryption))
+        let aws = Aws::find(&self.config())
             .await
-            .unwrap_or_else(|error| panic!("{}: {error}", self.name))
+            .unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        let config = S3Config {
+            encryption,
+            ..S3Config::new(bucket)
+        };
+        S3Store::new(&aws, config).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
     /// The SDK's own client.

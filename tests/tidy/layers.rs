@@ -3,8 +3,9 @@
 use super::source::{Source, Tree, is_ident};
 
 /// Modules and their ranks. `main` is the binary.
-pub const RANKS: [(&str, u32); 14] = [
+pub const RANKS: [(&str, u32); 15] = [
     ("base", 0),
+    ("aws", 1),
     ("crypto", 1),
     ("cache", 1),
     ("telemetry", 1),

@@ -9,7 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::unreachable::{self, Interrupted, Unreachable};
+use crate::aws::{CredentialsFault, Interrupted, Unreachable, unreachable};
 use crate::store::{ErrorKind, Operation, StoreError};
 
 /// What a caller can do about an answer with this status and S3 code.
@@ -229,8 +229,12 @@ fn without_answer(operation: Operation, object: &str, error: &(dyn Error + 'stat
         );
     }
     if let Some(reason) = unreachable::find::<CredentialsError>(error) {
-        let (kind, words) = classify_credentials(reason);
-        return StoreError::new(kind, operation, object, words);
+        let fault = CredentialsFault::of(reason);
+        let kind = match fault {
+            CredentialsFault::Missing | CredentialsFault::Misconfigured(_) => ErrorKind::Denied,
+            CredentialsFault::Failed(_) => ErrorKind::Unavailable,
+        };
+        return StoreError::new(kind, operation, object, fault.to_string());
     }
     let reason = unreachable::chain(error)
         .last()
@@ -241,28 +245,6 @@ fn without_answer(operation: Operation, object: &str, error: &(dyn Error + 'stat
         object,
         format!("the request could not be made: {reason}"),
     )
-}
-
-/// Credentials that cannot be had now, and those that will not be had without a person.
-pub(super) fn classify_credentials(error: &CredentialsError) -> (ErrorKind, String) {
-    let reason = unreachable::chain(error)
-        .last()
-        .map_or_else(String::new, ToString::to_string);
-    // A credential process that says nothing leaves this behind.
-    let reason = reason.trim().trim_end_matches("Stderr:").trim_end();
-    match error {
-        CredentialsError::CredentialsNotLoaded(_) => {
-            (ErrorKind::Denied, super::config::NO_CREDENTIALS.to_owned())
-        }
-        CredentialsError::InvalidConfiguration(_) => (
-            ErrorKind::Denied,
-            format!("the AWS credentials are configured wrongly: {reason}"),
-        ),
-        _ => (
-            ErrorKind::Unavailable,
-            format!("the source of the AWS credentials failed: {reason}"),
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! One sentence for the person who mounts: what failed, why, what to do.
 
+use super::S3Store;
 use super::errors::advice;
-use super::{S3Store, Unreachable, unreachable};
+use crate::aws::{Unreachable, unreachable};
 use crate::store::{ErrorKind, StoreError};
 
 /// The words of a place that was asked.
@@ -19,7 +20,7 @@ impl S3Store {
             error,
             Place {
                 bucket: &self.bucket,
-                endpoint: &self.endpoint.describe(),
+                endpoint: &self.endpoint.describe("S3"),
             },
         )
     }

@@ -1,7 +1,7 @@
 //! The `s3` back end: a bucket on Amazon S3 or a server that speaks its protocol.
 //!
 //! The only user of the S3 SDK. Each method is one request, but for the two cases below; the SDK's retries and timeouts are off, because the `retry`
-//! decorator owns both and watches [`crate::base::progress`], which [`transport`] reports to.
+//! decorator owns both and watches [`crate::base::progress`], which [`crate::aws::Transport`] reports to.
 //!
 //! - Uploads carry a CRC-32C in a header. Over https the payload is not hashed again for the
 //!   signature; over http it is signed.
@@ -15,7 +15,6 @@
 mod answers;
 mod bucket;
 mod carried;
-mod config;
 pub mod encryption;
 mod errors;
 mod explain;
@@ -23,12 +22,10 @@ mod listing;
 mod multipart;
 mod read;
 mod requests;
-mod transport;
-mod trust;
-mod unreachable;
 mod write;
 
 use async_trait::async_trait;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use bytes::Bytes;
 
@@ -39,15 +36,42 @@ use super::{
     WriteCondition, Written,
 };
 
+use crate::aws::{Aws, Endpoint};
+
 pub use bucket::{BucketFacts, Versioning};
-pub use config::{ConnectError, Endpoint, S3Config};
-pub use encryption::RequestedEncryption;
+pub use encryption::{CustomerKey, KmsRequest, RequestedEncryption};
 pub use errors::classify;
-pub use transport::Transport;
-pub use trust::CaBundleError;
-pub use unreachable::Unreachable;
 
 use encryption::RequestKind;
+
+/// A bucket and what is asked of its server.
+#[derive(Clone, Debug)]
+pub struct S3Config {
+    pub bucket: String,
+    /// `https://HOST/BUCKET/KEY` even where the host could carry the bucket's name.
+    pub path_style: bool,
+    pub encryption: RequestedEncryption,
+}
+
+impl S3Config {
+    /// No encryption asked for.
+    #[must_use]
+    pub fn new(bucket: impl Into<String>) -> Self {
+        Self {
+            bucket: bucket.into(),
+            path_style: false,
+            encryption: RequestedEncryption::None,
+        }
+    }
+}
+
+/// Why no request can be made of a bucket. Each message is a whole sentence for the person who
+/// mounts.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum S3ConfigError {
+    #[error("\"{0}\" is not the name of a bucket")]
+    BadBucket(String),
+}
 
 /// A bucket. All requests go through one pool of connections.
 #[derive(Debug)]
@@ -60,18 +84,30 @@ pub struct S3Store {
 }
 
 impl S3Store {
-    /// Finds endpoint, region and credentials. The bucket itself is not asked: see
-    /// [`S3Store::check`].
+    /// The bucket itself is not asked: see [`S3Store::check`].
     ///
     /// # Errors
-    /// When there are no credentials, or the endpoint or the CA bundle make no sense.
-    pub async fn connect(config: S3Config) -> std::result::Result<Self, ConnectError> {
-        let connection = config::connect(&config).await?;
+    /// When the configuration makes no sense.
+    pub fn new(aws: &Aws, config: S3Config) -> std::result::Result<Self, S3ConfigError> {
+        let S3Config {
+            bucket,
+            path_style,
+            encryption,
+        } = config;
+        if bucket.is_empty() || bucket.contains(|c: char| c.is_control() || c == ' ') {
+            return Err(S3ConfigError::BadBucket(bucket));
+        }
+        let endpoint = aws.s3().clone();
+        let mut s3 = aws_sdk_s3::config::Builder::from(aws.sdk())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .force_path_style(path_style || endpoint.needs_path_style());
+        s3.set_endpoint_url(endpoint.url.clone());
         Ok(Self {
-            client: connection.client,
-            bucket: config.bucket,
-            endpoint: connection.endpoint,
-            encryption: config.encryption,
+            client: aws_sdk_s3::Client::from_conf(s3.build()),
+            bucket,
+            endpoint,
+            encryption,
             carried: carried::Carried::new(),
         })
     }
@@ -90,8 +126,8 @@ impl S3Store {
     fn encrypt(&self, kind: RequestKind) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
         let headers = encryption::headers(&self.encryption, kind);
         move |request| {
-            for (name, value) in headers.pairs() {
-                request.headers_mut().insert(name, value.to_owned());
+            for (name, value) in &headers {
+                request.headers_mut().insert(*name, value.clone());
             }
         }
     }

@@ -4,7 +4,8 @@ use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
 use super::encryption::RequestKind;
-use super::{S3Store, answers, carried, corrupt, errors, invalid, requests, unreachable};
+use super::{S3Store, answers, carried, corrupt, errors, invalid, requests};
+use crate::aws::{Interrupted, unreachable};
 use crate::base::range::ByteRange;
 use crate::store::{
     ErrorKind, GetOptions, GetRange, HeadOptions, Object, ObjectInfo, ObjectKey, Operation, Result,
@@ -135,7 +136,7 @@ async fn collect(key: &ObjectKey, mut stream: ByteStream, len: u64) -> Result<By
     let mut body = Vec::with_capacity(len.min(PROMISED_BYTES_MAX));
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
-            let words = unreachable::find::<unreachable::Interrupted>(&error)
+            let words = unreachable::find::<Interrupted>(&error)
                 .map_or_else(|| error.to_string(), ToString::to_string);
             StoreError::new(
                 ErrorKind::Unavailable,

@@ -107,7 +107,7 @@ impl Unreachable {
 
 /// `error` and everything below it. An `io::Error` hides the error it wraps from `source`,
 /// which gives that error's own source.
-pub(super) fn chain<'a>(
+pub fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
@@ -119,7 +119,8 @@ pub(super) fn chain<'a>(
 }
 
 /// The first error of type `E` in the chain.
-pub(super) fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+#[must_use]
+pub fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|cause| cause.downcast_ref::<E>())
 }
 

@@ -10,8 +10,13 @@
 //! Invariant: an object is never left under another mode than the one asked for without an
 //! error that names both.
 
+mod customer_key;
+
 use std::fmt;
 
+pub use customer_key::CustomerKey;
+
+use crate::base::context::EncryptionContext;
 use crate::store::ServerEncryption;
 
 /// The server-side encryption of one mount.
@@ -22,14 +27,44 @@ pub enum RequestedEncryption {
     None,
     /// SSE-S3: AES-256 under keys that S3 owns.
     SseS3,
+    /// SSE-KMS: under a key that KMS keeps.
+    SseKms(KmsRequest),
+    /// SSE-C: under a key that goes with every request.
+    SseC(CustomerKey),
+}
+
+/// What SSE-KMS may be told.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KmsRequest {
+    /// An id or, better, the ARN, which policies compare; never an alias, which S3 would not
+    /// resolve everywhere. `None`: the AWS managed key of S3.
+    pub key: Option<String>,
+    /// S3 adds the object's or the bucket's own ARN by itself.
+    pub context: Option<EncryptionContext>,
+    /// Fewer calls to KMS: S3 derives the objects' keys from one for the bucket.
+    pub bucket_key: bool,
+    /// `aws:kms:dsse`: two layers of encryption. Not together with a bucket key.
+    pub dsse: bool,
 }
 
 impl fmt::Display for RequestedEncryption {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "none",
-            Self::SseS3 => "sse-s3 (AES256)",
-        })
+        match self {
+            Self::None => f.write_str("none"),
+            Self::SseS3 => f.write_str("sse-s3 (AES256)"),
+            Self::SseKms(kms) => {
+                f.write_str(if kms.dsse {
+                    "sse-kms (dsse)"
+                } else {
+                    "sse-kms"
+                })?;
+                match &kms.key {
+                    Some(key) => write!(f, " under key {key}"),
+                    None => f.write_str(" under the AWS managed key"),
+                }
+            }
+            Self::SseC(key) => write!(f, "sse-c under the key with MD5 {}", key.md5()),
+        }
     }
 }
 
@@ -46,33 +81,39 @@ pub enum RequestKind {
     Copy,
 }
 
-/// The encryption headers of one request; absent fields are not sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct EncryptionHeaders {
-    /// `x-amz-server-side-encryption`
-    pub server_side_encryption: Option<&'static str>,
-}
-
-impl EncryptionHeaders {
-    /// Names and values as they are sent.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.server_side_encryption
-            .map(|value| ("x-amz-server-side-encryption", value))
-            .into_iter()
-    }
-}
+/// The encryption headers of one request: names and values as they are sent.
+pub type EncryptionHeaders = Vec<(&'static str, String)>;
 
 /// What a request of this kind must carry.
 #[must_use]
 pub fn headers(requested: &RequestedEncryption, kind: RequestKind) -> EncryptionHeaders {
-    match (requested, kind) {
-        (
-            RequestedEncryption::SseS3,
-            RequestKind::Put | RequestKind::CreateMultipart | RequestKind::Copy,
-        ) => EncryptionHeaders {
-            server_side_encryption: Some("AES256"),
-        },
-        (RequestedEncryption::None | RequestedEncryption::SseS3, _) => EncryptionHeaders::default(),
+    let decides = matches!(
+        kind,
+        RequestKind::Put | RequestKind::CreateMultipart | RequestKind::Copy
+    );
+    match requested {
+        RequestedEncryption::SseS3 if decides => {
+            vec![("x-amz-server-side-encryption", "AES256".to_owned())]
+        }
+        RequestedEncryption::SseKms(kms) if decides => {
+            let mode = if kms.dsse { "aws:kms:dsse" } else { "aws:kms" };
+            let mut headers = vec![("x-amz-server-side-encryption", mode.to_owned())];
+            if let Some(key) = &kms.key {
+                headers.push(("x-amz-server-side-encryption-aws-kms-key-id", key.clone()));
+            }
+            headers
+        }
+        RequestedEncryption::SseC(key) => vec![
+            (
+                "x-amz-server-side-encryption-customer-key",
+                key.expose_base64().to_owned(),
+            ),
+            (
+                "x-amz-server-side-encryption-customer-key-md5",
+                key.md5().to_owned(),
+            ),
+        ],
+        _ => vec![],
     }
 }
 
@@ -132,19 +173,23 @@ pub fn verify(
     kind: RequestKind,
     answered: &ServerEncryption,
 ) -> Result<(), EncryptionMismatch> {
-    let right = match (requested, kind) {
-        (RequestedEncryption::None, _) | (_, RequestKind::Get | RequestKind::Head) => true,
-        (RequestedEncryption::SseS3, RequestKind::Put | RequestKind::UploadPart) => {
-            *answered == ServerEncryption::SseS3
-        }
-        (
-            RequestedEncryption::SseS3,
-            RequestKind::CreateMultipart
+    let reads = matches!(kind, RequestKind::Get | RequestKind::Head);
+    let may_be_silent = matches!(
+        kind,
+        RequestKind::CreateMultipart
             | RequestKind::CopyPart
             | RequestKind::CompleteMultipart
-            | RequestKind::Copy,
-        ) => matches!(answered, ServerEncryption::SseS3 | ServerEncryption::None),
+            | RequestKind::Copy
+    );
+    let is_it = match requested {
+        RequestedEncryption::None => true,
+        RequestedEncryption::SseS3 => *answered == ServerEncryption::SseS3,
+        RequestedEncryption::SseKms(_) => matches!(answered, ServerEncryption::SseKms { .. }),
+        RequestedEncryption::SseC(key) => {
+            matches!(answered, ServerEncryption::SseC { key_md5 } if key_md5 == key.md5())
+        }
     };
+    let right = reads || is_it || may_be_silent && *answered == ServerEncryption::None;
     if right {
         Ok(())
     } else {
@@ -231,17 +276,14 @@ mod tests {
     proptest! {
         #[test]
         fn the_mode_is_asked_for_exactly_where_it_is_decided(mode in any_mode(), kind in any_kind()) {
-            let sent: Vec<_> = headers(&mode, kind)
-                .pairs()
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .collect();
+            let sent = headers(&mode, kind);
             if mode == RequestedEncryption::SseS3 && decides_the_mode(kind) {
                 prop_assert_eq!(
                     sent,
-                    [("x-amz-server-side-encryption".to_owned(), "AES256".to_owned())]
+                    [("x-amz-server-side-encryption", "AES256".to_owned())]
                 );
             } else {
-                prop_assert_eq!(sent, []);
+                prop_assert_eq!(sent, vec![]);
             }
         }
 

@@ -1,8 +1,8 @@
-//! How to reach a bucket: endpoint, region, credentials, certificates.
+//! Endpoints, region and credentials.
 //!
 //! What is not given comes from the standard AWS chain: environment, profile files (SSO,
 //! `credential_process` and assumed roles among them), web identity, container and instance
-//! metadata. Credentials are looked up once at [`connect`], so that a mount without any fails
+//! metadata. Credentials are looked up once by [`Aws::find`], so that a mount without any fails
 //! there, and refreshed while mounted.
 
 use std::net::IpAddr;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::environment::EnvironmentVariableRegionProvider;
+use aws_config::identity::IdentityCache;
 use aws_config::imds;
 use aws_config::meta::region::RegionProviderChain;
 use aws_config::profile::{ProfileFileCredentialsProvider, ProfileFileRegionProvider};
@@ -18,70 +19,58 @@ use aws_config::provider_config::ProviderConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_s3::config::{
-    IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation,
-    StalledStreamProtectionConfig,
-};
+use aws_smithy_runtime_api::client::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 
-use super::encryption::RequestedEncryption;
-use super::errors;
+use super::credentials::CredentialsFault;
 use super::transport::Transport;
 use super::trust::CaBundleError;
-use crate::store::ErrorKind;
 
 /// Instance metadata answers within milliseconds where there is any.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
 /// Where neither the configuration nor the instance names a region.
 const DEFAULT_REGION: &str = "us-east-1";
 
-pub(super) const NO_CREDENTIALS: &str = "no AWS credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with --profile or AWS_PROFILE, or attach a role to this machine";
-
-/// A bucket and how to reach it.
+/// What is given about the way to AWS, or to a server that speaks its protocols.
 #[derive(Clone, Debug)]
-pub struct S3Config {
-    pub bucket: String,
-    /// `None`: the chain's, else Amazon S3's own.
+pub struct AwsConfig {
+    /// S3; `None`: the chain's, else Amazon S3's own.
     pub endpoint_url: Option<String>,
+    /// KMS; `None`: the chain's own for KMS, else Amazon KMS's, unless S3's is somebody else's.
+    pub kms_endpoint_url: Option<String>,
     pub region: Option<String>,
     /// Credentials of this profile and no others; its region unless the environment names one.
     pub profile: Option<String>,
     /// Instead of the chain's, for a caller that holds its own.
     pub credentials: Option<SharedCredentialsProvider>,
-    /// `https://HOST/BUCKET/KEY` even where the host could carry the bucket's name.
-    pub path_style: bool,
     /// Certificates to trust besides the system's; `None`: the file in `AWS_CA_BUNDLE`.
     pub ca_bundle: Option<PathBuf>,
-    pub encryption: RequestedEncryption,
-    /// For looking up the credentials. Requests are bounded by the retry decorator.
+    /// For looking up the credentials.
     pub timeout: Duration,
 }
 
-impl S3Config {
-    /// Everything from the AWS chain, no encryption asked for, 60 s.
-    #[must_use]
-    pub fn new(bucket: impl Into<String>) -> Self {
+impl Default for AwsConfig {
+    /// Everything from the AWS chain, 60 s.
+    fn default() -> Self {
         Self {
-            bucket: bucket.into(),
             endpoint_url: None,
+            kms_endpoint_url: None,
             region: None,
             profile: None,
             credentials: None,
-            path_style: false,
             ca_bundle: None,
-            encryption: RequestedEncryption::None,
             timeout: Duration::from_mins(1),
         }
     }
 }
 
-/// Why a bucket cannot even be asked. Each message is a whole sentence for the person who
+/// Why nothing can even be asked. Each message is a whole sentence for the person who
 /// mounts.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    #[error("{NO_CREDENTIALS}")]
+pub enum AwsError {
+    #[error("{}", super::credentials::NONE)]
     NoCredentials { source: CredentialsError },
     #[error(
         "no AWS credentials were found: the profile \"{profile}\" is not in the AWS configuration files or names no credentials; check its name, or leave --profile out to use the environment"
@@ -102,36 +91,74 @@ pub enum ConnectError {
     CredentialsTimeout { timeout: Duration },
     #[error("\"{0}\" is not an endpoint: write it as http://HOST[:PORT] or https://HOST[:PORT]")]
     BadEndpoint(String),
-    #[error("\"{0}\" is not the name of a bucket")]
-    BadBucket(String),
     #[error(transparent)]
     CaBundle(#[from] CaBundleError),
 }
 
-impl ConnectError {
-    /// Whether waiting helps.
+/// How this process speaks to AWS: the HTTP client, credentials, region and endpoints that the
+/// clients of all services share. Clones share the connections and the credentials.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    sdk: SdkConfig,
+    s3: Endpoint,
+    kms: Option<Endpoint>,
+}
+
+impl Aws {
+    /// Finds endpoints, region and credentials; makes no request to a service.
+    ///
+    /// # Errors
+    /// When there are no credentials, or an endpoint or the CA bundle make no sense.
+    pub async fn find(config: &AwsConfig) -> Result<Self, AwsError> {
+        let ca_bundle = config.ca_bundle.clone().or_else(|| {
+            std::env::var_os("AWS_CA_BUNDLE")
+                .filter(|path| !path.is_empty())
+                .map(PathBuf::from)
+        });
+        let transport = Transport::new(ca_bundle.as_deref())?;
+        let sdk = load(config, &transport).await?;
+        let region = sdk
+            .region()
+            .map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string);
+        let given = config.endpoint_url.clone();
+        let s3 = Endpoint {
+            url: checked(given.or_else(|| chain_endpoint(&sdk, "S3").or_else(|| general(&sdk))))?,
+            region: region.clone(),
+        };
+        let given = config.kms_endpoint_url.clone();
+        let url = checked(given.or_else(|| chain_endpoint(&sdk, "KMS")))?;
+        let kms = (url.is_some() || s3.is_amazon()).then_some(Endpoint { url, region });
+        Ok(Self { sdk, s3, kms })
+    }
+
+    /// What a service's client is built from. Retries and timeouts are off in it: who asks has
+    /// a deadline.
     #[must_use]
-    pub fn kind(&self) -> ErrorKind {
-        match self {
-            Self::NoCredentials { .. } | Self::NoCredentialsInProfile { .. } => ErrorKind::Denied,
-            Self::Credentials { source, .. } => errors::classify_credentials(source).0,
-            Self::CredentialsTimeout { .. } => ErrorKind::TimedOut,
-            Self::BadEndpoint(_) | Self::BadBucket(_) | Self::CaBundle(_) => ErrorKind::Invalid,
-        }
+    pub fn sdk(&self) -> &SdkConfig {
+        &self.sdk
+    }
+
+    #[must_use]
+    pub fn s3(&self) -> &Endpoint {
+        &self.s3
+    }
+
+    /// Where KMS is asked; `None` where that is not known, because S3 is not Amazon's and no
+    /// endpoint of KMS was given.
+    #[must_use]
+    pub fn kms(&self) -> Option<&Endpoint> {
+        self.kms.as_ref()
     }
 }
 
-/// A client and what was found out on the way to it.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub client: aws_sdk_s3::Client,
-    pub endpoint: Endpoint,
+fn checked(url: Option<String>) -> Result<Option<String>, AwsError> {
+    url.map(|url| check_endpoint(&url)).transpose()
 }
 
 /// Where requests go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// `None`: Amazon S3's own, over https.
+    /// `None`: Amazon's own, over https.
     pub url: Option<String>,
     pub region: String,
 }
@@ -156,55 +183,24 @@ impl Endpoint {
         })
     }
 
-    /// As a person calls it.
+    /// As a person calls it; `service` is `S3` or `KMS`.
     #[must_use]
-    pub fn describe(&self) -> String {
+    pub fn describe(&self, service: &str) -> String {
         match &self.url {
             Some(url) => url.clone(),
-            None => format!("Amazon S3 ({})", self.region),
+            None => format!("Amazon {service} ({})", self.region),
         }
     }
-}
 
-/// Finds endpoint, region and credentials; makes no request to the bucket.
-pub(super) async fn connect(config: &S3Config) -> Result<Connection, ConnectError> {
-    if config.bucket.is_empty() || config.bucket.contains(|c: char| c.is_control() || c == ' ') {
-        return Err(ConnectError::BadBucket(config.bucket.clone()));
+    /// Whether the host cannot carry the bucket's name before its own: an address, `localhost`,
+    /// or a name without a dot.
+    #[must_use]
+    pub fn needs_path_style(&self) -> bool {
+        self.url.as_deref().is_some_and(needs_path_style)
     }
-    let ca_bundle = config.ca_bundle.clone().or_else(|| {
-        std::env::var_os("AWS_CA_BUNDLE")
-            .filter(|path| !path.is_empty())
-            .map(PathBuf::from)
-    });
-    let transport = Transport::new(ca_bundle.as_deref())?;
-    let sdk = load(config, &transport).await?;
-
-    let url = match config.endpoint_url.clone().or_else(|| chain_endpoint(&sdk)) {
-        Some(url) => Some(check_endpoint(&url)?),
-        None => None,
-    };
-    let region = sdk
-        .region()
-        .map_or_else(|| DEFAULT_REGION.to_owned(), ToString::to_string);
-    let endpoint = Endpoint { url, region };
-
-    let mut s3 = aws_sdk_s3::config::Builder::from(&sdk)
-        .http_client(transport)
-        .retry_config(RetryConfig::disabled())
-        .timeout_config(TimeoutConfig::disabled())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-        .identity_cache(IdentityCache::lazy().load_timeout(config.timeout).build())
-        .force_path_style(
-            config.path_style || endpoint.url.as_deref().is_some_and(needs_path_style),
-        );
-    s3.set_endpoint_url(endpoint.url.clone());
-    let client = aws_sdk_s3::Client::from_conf(s3.build());
-    Ok(Connection { client, endpoint })
 }
 
-async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, ConnectError> {
+async fn load(config: &AwsConfig, transport: &Transport) -> Result<SdkConfig, AwsError> {
     let metadata = imds::Client::builder()
         .max_attempts(1)
         .operation_timeout(METADATA_TIMEOUT)
@@ -219,17 +215,17 @@ async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, Con
         Ok(Err(source @ CredentialsError::CredentialsNotLoaded(_))) => {
             return Err(match config.profile.clone() {
                 Some(profile) if config.credentials.is_none() => {
-                    ConnectError::NoCredentialsInProfile { profile, source }
+                    AwsError::NoCredentialsInProfile { profile, source }
                 }
-                _ => ConnectError::NoCredentials { source },
+                _ => AwsError::NoCredentials { source },
             });
         }
         Ok(Err(source)) => {
-            let (_kind, message) = errors::classify_credentials(&source);
-            return Err(ConnectError::Credentials { message, source });
+            let message = CredentialsFault::of(&source).to_string();
+            return Err(AwsError::Credentials { message, source });
         }
         Err(_elapsed) => {
-            return Err(ConnectError::CredentialsTimeout {
+            return Err(AwsError::CredentialsTimeout {
                 timeout: config.timeout,
             });
         }
@@ -237,7 +233,11 @@ async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, Con
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(transport.clone())
         .region(region)
-        .credentials_provider(credentials);
+        .credentials_provider(credentials)
+        .identity_cache(IdentityCache::lazy().load_timeout(config.timeout).build())
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::disabled())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
     if let Some(profile) = &config.profile {
         loader = loader.profile_name(profile);
     }
@@ -247,7 +247,7 @@ async fn load(config: &S3Config, transport: &Transport) -> Result<SdkConfig, Con
 /// The standard chain, or the named profile alone: like the AWS command line, a profile that was
 /// asked for is not overridden by what is in the environment.
 async fn chain_credentials(
-    config: &S3Config,
+    config: &AwsConfig,
     transport: &Transport,
     metadata: imds::Client,
     region: Region,
@@ -272,7 +272,7 @@ async fn chain_credentials(
 }
 
 /// The region: given, environment, profile, and on Amazon's own endpoint the instance's.
-async fn find_region(config: &S3Config, metadata: &imds::Client) -> Region {
+async fn find_region(config: &AwsConfig, metadata: &imds::Client) -> Region {
     let mut profile = ProfileFileRegionProvider::builder();
     if let Some(name) = &config.profile {
         profile = profile.profile_name(name);
@@ -296,22 +296,26 @@ async fn find_region(config: &S3Config, metadata: &imds::Client) -> Region {
         .unwrap_or_else(|| Region::new(DEFAULT_REGION))
 }
 
-/// `AWS_ENDPOINT_URL_S3`, a profile's `services` section, `AWS_ENDPOINT_URL`, `endpoint_url`.
-fn chain_endpoint(sdk: &SdkConfig) -> Option<String> {
-    let for_s3 = ServiceConfigKey::builder()
-        .service_id("S3")
+/// One service's: `AWS_ENDPOINT_URL_S3`, or a profile's `services` section.
+fn chain_endpoint(sdk: &SdkConfig, service: &str) -> Option<String> {
+    ServiceConfigKey::builder()
+        .service_id(service)
         .env("AWS_ENDPOINT_URL")
         .profile("endpoint_url")
         .build()
         .ok()
-        .and_then(|key| sdk.service_config()?.load_config(key));
-    for_s3.or_else(|| sdk.endpoint_url().map(str::to_owned))
+        .and_then(|key| sdk.service_config()?.load_config(key))
+}
+
+/// That of all services: `AWS_ENDPOINT_URL`, a profile's `endpoint_url`.
+fn general(sdk: &SdkConfig) -> Option<String> {
+    sdk.endpoint_url().map(str::to_owned)
 }
 
 /// # Errors
 /// When it is not an http or https URL with a host.
-fn check_endpoint(url: &str) -> Result<String, ConnectError> {
-    let bad = || ConnectError::BadEndpoint(url.to_owned());
+fn check_endpoint(url: &str) -> Result<String, AwsError> {
+    let bad = || AwsError::BadEndpoint(url.to_owned());
     let parsed: http::Uri = url.parse().map_err(|_| bad())?;
     let known_scheme = matches!(parsed.scheme_str(), Some("http" | "https"));
     if !known_scheme || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
@@ -320,8 +324,6 @@ fn check_endpoint(url: &str) -> Result<String, ConnectError> {
     Ok(url.trim_end_matches('/').to_owned())
 }
 
-/// A host that cannot carry the bucket's name before its own: an address, `localhost`, or a
-/// name without a dot.
 fn needs_path_style(url: &str) -> bool {
     host(url).is_none_or(|host| {
         let address = host.trim_start_matches('[').trim_end_matches(']');
