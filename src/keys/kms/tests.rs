@@ -1,0 +1,1 @@
+//! What becomes of keys that S3 cannot use, without a server.
