@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
-use super::config::{S3Settings, ServerSide, StoreConfig};
+use super::config::{S3Settings, StoreConfig};
+use super::server_side::{self, CustomerKeys};
 use crate::aws::{Aws, AwsConfig};
 use crate::base::jitter::Jitter;
+use crate::mount::control::protocol;
 use crate::store::Store;
 use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
@@ -31,6 +33,10 @@ pub(super) struct Opened {
     pub prefix: String,
     /// The server; empty for a local directory.
     pub server: String,
+    /// How what is written is encrypted.
+    pub encryption: protocol::Encryption,
+    /// What the user should know about its keys, a sentence each.
+    pub notes: Vec<String>,
     /// The store's figures at the time of the call.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }
@@ -41,30 +47,62 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
             let path = path.clone();
             // It looks at the disk, which a task may not wait for.
             let store = tokio::task::spawn_blocking(move || DirStore::open(&path)).await??;
-            Ok(wrap(Arc::new(store), String::new(), String::new(), timeout))
+            let at = Place::default();
+            Ok(wrap(Arc::new(store), at, timeout))
         }
         StoreConfig::S3(settings) => {
-            let store = connect(settings, timeout).await?;
-            let server = store.endpoint().describe("S3");
-            let prefix = settings.location.prefix.clone();
-            Ok(wrap(Arc::new(store), prefix, server, timeout))
+            let mut at = Place {
+                prefix: settings.location.prefix.clone(),
+                ..Place::default()
+            };
+            let store = connect(settings, timeout, &mut at).await?;
+            at.server = store.endpoint().describe("S3");
+            Ok(wrap(Arc::new(store), at, timeout))
         }
     }
 }
 
-/// Connects and asks for one key, so that what is wrong is said now.
-async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3Store> {
+/// What there is to tell about a store beside the store itself.
+struct Place {
+    prefix: String,
+    server: String,
+    encryption: protocol::Encryption,
+    notes: Vec<String>,
+}
+
+impl Default for Place {
+    /// A local directory.
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            server: String::new(),
+            encryption: server_side::describe(&RequestedEncryption::None),
+            notes: Vec::new(),
+        }
+    }
+}
+
+/// Connects, asks for one key and looks whether what is there can be read, so that what is wrong
+/// is said now.
+async fn connect(
+    settings: &S3Settings,
+    timeout: Duration,
+    at: &mut Place,
+) -> anyhow::Result<S3Store> {
     let S3Settings {
         location,
         encryption,
         endpoint_url,
+        kms_endpoint_url,
         region,
         profile,
         path_style,
         ca_bundle,
     } = settings.clone();
+    let keys = CustomerKeys::read(&encryption).await?;
     let aws = Aws::find(&AwsConfig {
         endpoint_url,
+        kms_endpoint_url,
         region,
         profile,
         ca_bundle,
@@ -72,16 +110,32 @@ async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3S
         ..AwsConfig::default()
     })
     .await?;
+    let requested =
+        server_side::request(&encryption.mode, &keys, &aws, timeout, &mut at.notes).await?;
+    at.encryption = server_side::describe(&requested);
     let config = S3Config {
         path_style,
-        encryption: match encryption {
-            ServerSide::BucketDefault => RequestedEncryption::None,
-            ServerSide::SseS3 => RequestedEncryption::SseS3,
-        },
+        encryption: requested,
+        read_keys: keys.older,
         ..S3Config::new(location.bucket)
     };
     let store = S3Store::new(&aws, config)?;
-    let checked = tokio::time::timeout(timeout, store.check(&location.prefix))
+    within(timeout, &store, store.check(&location.prefix))
+        .await?
+        .map_err(|error| anyhow!(store.explain(&error)))?;
+    let notes = within(timeout, &store, store.check_keys(&location.prefix))
+        .await?
+        .map_err(|sentence| anyhow!(sentence))?;
+    at.notes.extend(notes);
+    Ok(store)
+}
+
+async fn within<T>(
+    timeout: Duration,
+    store: &S3Store,
+    asking: impl Future<Output = T>,
+) -> anyhow::Result<T> {
+    tokio::time::timeout(timeout, asking)
         .await
         .with_context(|| {
             format!(
@@ -89,12 +143,10 @@ async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3S
                 store.endpoint().describe("S3"),
                 timeout.as_secs()
             )
-        })?;
-    checked.map_err(|error| anyhow!(store.explain(&error)))?;
-    Ok(store)
+        })
 }
 
-fn wrap(store: Arc<dyn Store>, prefix: String, server: String, timeout: Duration) -> Opened {
+fn wrap(store: Arc<dyn Store>, at: Place, timeout: Duration) -> Opened {
     let retry = Arc::new(Retry::new(
         store,
         RetryPolicy::with_timeout(timeout),
@@ -118,8 +170,10 @@ fn wrap(store: Arc<dyn Store>, prefix: String, server: String, timeout: Duration
     };
     Opened {
         store: Arc::new(limit),
-        prefix,
-        server,
+        prefix: at.prefix,
+        server: at.server,
+        encryption: at.encryption,
+        notes: at.notes,
         status: Box::new(status),
     }
 }
