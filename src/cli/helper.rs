@@ -78,7 +78,7 @@ struct UmountCall {
     #[arg(short = 'f')]
     force: bool,
     /// Unmount at once, whoever uses it; nothing is waited for
-    #[arg(short = 'l', overrides_with = "force")]
+    #[arg(short = 'l')]
     lazy: bool,
     /// Do not write /etc/mtab, which is never written
     #[arg(short = 'n')]
@@ -205,12 +205,11 @@ fn typed_for_people(call: &MountCall) -> Vec<OsString> {
 
 fn unmount_for_others(call: UmountCall) -> anyhow::Result<()> {
     enter(call.namespace.as_deref())?;
-    let done = if call.lazy {
-        ask::take_away(&call.mountpoint, Way::Lazily)
-    } else if call.force {
-        ask::take_away(&call.mountpoint, Way::ByForce)
-    } else {
-        ask::unmount_anyones(&call.mountpoint)
+    let done = match (call.force, call.lazy) {
+        (false, false) => ask::unmount_anyones(&call.mountpoint),
+        (false, true) => ask::take_away(&call.mountpoint, Way::Lazily),
+        (true, false) => ask::take_away(&call.mountpoint, Way::ByForce),
+        (true, true) => ask::take_away(&call.mountpoint, Way::ByForceLazily),
     };
     match done {
         Err(error) if call.read_only => bail!(

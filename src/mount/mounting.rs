@@ -72,8 +72,11 @@ pub enum Way {
     WhenFree,
     /// At once for newcomers; for those who use it, when they leave.
     Lazily,
-    /// What is under way is broken off first: it fails, and so does every file that is open.
+    /// What is under way is broken off first: it fails, and so does every file that is open,
+    /// which still keep it there.
     ByForce,
+    /// Both: it is gone whatever uses it.
+    ByForceLazily,
 }
 
 /// A mount that this process made.
@@ -288,6 +291,7 @@ pub(super) fn unmount(path: &Path, way: Way) -> Result<(), UnmountError> {
             Way::WhenFree => 0,
             Way::Lazily => libc::MNT_DETACH,
             Way::ByForce => libc::MNT_FORCE,
+            Way::ByForceLazily => libc::MNT_FORCE | libc::MNT_DETACH,
         };
     // SAFETY: `target` is a NUL-terminated string that outlives the call.
     if unsafe { libc::umount2(target.as_ptr(), flags) } == 0 {
@@ -295,7 +299,7 @@ pub(super) fn unmount(path: &Path, way: Way) -> Result<(), UnmountError> {
     }
     let error = io::Error::last_os_error();
     match (error.raw_os_error(), way) {
-        (Some(libc::EPERM), Way::ByForce) => Err(UnmountError::Failed {
+        (Some(libc::EPERM), Way::ByForce | Way::ByForceLazily) => Err(UnmountError::Failed {
             mountpoint,
             reason: "only root may break off what is under way; leave it with: umount --lazy"
                 .to_owned(),
