@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_key_in_place_of_a_path_is_known() {
-        let slashes = format!("/ab/{}+/cd=", "x".repeat(34));
+        let slashes = format!("/ab/{}+/cd=", "x".repeat(36));
         assert_eq!(slashes.len(), 45);
         for path in [
             "aB".repeat(32),

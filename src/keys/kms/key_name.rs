@@ -164,7 +164,8 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_is_some_name(text in "\\PC{0,60}") {
-            prop_assert_eq!(KeyName::parse(&text).as_str(), text.trim());
+            let name = KeyName::parse(&text);
+            prop_assert_eq!(name.as_str(), text.trim());
         }
 
         #[test]
