@@ -156,6 +156,7 @@ async fn start(
         },
         trust_listing: config.trust_listing,
         server: opened.server,
+        encryption: opened.encryption,
         journal_dir: state.path().join("uploads"),
     };
     let volume = Volume::open(opened.store, &opened.prefix, options).await?;

@@ -16,6 +16,7 @@ use crate::store::Store;
 use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
+use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::s3::{RequestedEncryption, S3Config, S3Store};
 
 /// Requests under way at once. A server on the same machine is busy with far fewer; one at 20 ms
@@ -31,6 +32,8 @@ pub(super) struct Opened {
     pub prefix: String,
     /// The server; empty for a local directory.
     pub server: String,
+    /// How the objects that are written here come back.
+    pub encryption: ExpectedEncryption,
     /// The store's figures at the time of the call.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
 }
@@ -47,7 +50,11 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
             let store = connect(settings, timeout).await?;
             let server = store.endpoint().describe("S3");
             let prefix = settings.location.prefix.clone();
-            Ok(wrap(Arc::new(store), prefix, server, timeout))
+            let encryption = store.expected_encryption();
+            Ok(Opened {
+                encryption,
+                ..wrap(Arc::new(store), prefix, server, timeout)
+            })
         }
     }
 }
@@ -120,6 +127,7 @@ fn wrap(store: Arc<dyn Store>, prefix: String, server: String, timeout: Duration
         store: Arc::new(limit),
         prefix,
         server,
+        encryption: ExpectedEncryption::default(),
         status: Box::new(status),
     }
 }
