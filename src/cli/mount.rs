@@ -9,7 +9,9 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 
 use super::config::{MountConfig, StoreConfig};
-use super::{environment, open, output};
+use super::open::{self, Opened};
+use super::{environment, output};
+use crate::base::secret;
 use crate::fs::{FileSystem, FsConfig};
 use crate::layout::plain::Defaults;
 use crate::mount::claim::Claim;
@@ -146,8 +148,12 @@ async fn start(
         claim,
         log,
     } = prepared;
-    let opened = open::store(&config.store, config.timeout).await?;
-    notes.0.extend(opened.notes);
+    let Opened {
+        store,
+        about,
+        status,
+    } = open::store(&config.store, config.timeout).await?;
+    notes.0.extend(about.notes);
     let read_only = config.kernel.flags.is_read_only();
     let options = VolumeOptions {
         read_only,
@@ -157,15 +163,17 @@ async fn start(
             umask: config.owner.umask,
         },
         trust_listing: config.trust_listing,
-        server: opened.server,
+        server: about.server,
+        encryption: about.expected,
         journal_dir: state.path().join("uploads"),
     };
-    let volume = Volume::open(opened.store, &opened.prefix, options).await?;
+    let volume = Volume::open(store, &about.prefix, options).await?;
     if let Access::Encryption(sentence) = &volume.capabilities().write {
         bail!("{sentence}");
     }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());
+    notes.0.extend(secret::locking().note());
     let fs = FileSystem::new(
         Arc::clone(&volume),
         FsConfig {
@@ -182,13 +190,13 @@ async fn start(
     let socket = state.socket(&mountpoint);
     let setup = Setup {
         source: config.store.describe(),
-        encryption: opened.encryption,
+        encryption: about.encryption,
         notes: lacking,
         mountpoint,
         kernel: config.kernel.clone(),
         timeout: config.timeout,
         foreground: config.foreground,
-        store_status: opened.status,
+        store_status: status,
     };
     Ok(session::start(fs, setup, &socket, claim, log).await?)
 }

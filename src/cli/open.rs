@@ -18,6 +18,7 @@ use crate::store::Store;
 use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
+use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::s3::{RequestedEncryption, S3Config, S3Store};
 
 /// Requests under way at once. A server on the same machine is busy with far fewer; one at 20 ms
@@ -29,16 +30,36 @@ const UPLOAD_BYTES_MAX: u64 = 64 << 20;
 /// A store that is known to answer.
 pub(super) struct Opened {
     pub store: Arc<dyn Store>,
+    pub about: About,
+    /// The store's figures at the time of the call.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+/// What there is to tell about a store.
+pub(super) struct About {
     /// Of the keys: empty, or ends in `/`.
     pub prefix: String,
     /// The server; empty for a local directory.
     pub server: String,
-    /// How what is written is encrypted.
+    /// How what is written is encrypted, for status.
     pub encryption: protocol::Encryption,
+    /// How the objects that are written here come back.
+    pub expected: ExpectedEncryption,
     /// What the user should know about its keys, a sentence each.
     pub notes: Vec<String>,
-    /// The store's figures at the time of the call.
-    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+impl Default for About {
+    /// A local directory.
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            server: String::new(),
+            encryption: server_side::describe(&RequestedEncryption::None),
+            expected: ExpectedEncryption::default(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Result<Opened> {
@@ -47,37 +68,17 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
             let path = path.clone();
             // It looks at the disk, which a task may not wait for.
             let store = tokio::task::spawn_blocking(move || DirStore::open(&path)).await??;
-            let at = Place::default();
-            Ok(wrap(Arc::new(store), at, timeout))
+            Ok(wrap(Arc::new(store), About::default(), timeout))
         }
         StoreConfig::S3(settings) => {
-            let mut at = Place {
+            let mut about = About {
                 prefix: settings.location.prefix.clone(),
-                ..Place::default()
+                ..About::default()
             };
-            let store = connect(settings, timeout, &mut at).await?;
-            at.server = store.endpoint().describe("S3");
-            Ok(wrap(Arc::new(store), at, timeout))
-        }
-    }
-}
-
-/// What there is to tell about a store beside the store itself.
-struct Place {
-    prefix: String,
-    server: String,
-    encryption: protocol::Encryption,
-    notes: Vec<String>,
-}
-
-impl Default for Place {
-    /// A local directory.
-    fn default() -> Self {
-        Self {
-            prefix: String::new(),
-            server: String::new(),
-            encryption: server_side::describe(&RequestedEncryption::None),
-            notes: Vec::new(),
+            let store = connect(settings, timeout, &mut about).await?;
+            about.server = store.endpoint().describe("S3");
+            about.expected = store.expected_encryption();
+            Ok(wrap(Arc::new(store), about, timeout))
         }
     }
 }
@@ -87,7 +88,7 @@ impl Default for Place {
 async fn connect(
     settings: &S3Settings,
     timeout: Duration,
-    at: &mut Place,
+    about: &mut About,
 ) -> anyhow::Result<S3Store> {
     let S3Settings {
         location,
@@ -111,8 +112,8 @@ async fn connect(
     })
     .await?;
     let requested =
-        server_side::request(&encryption.mode, &keys, &aws, timeout, &mut at.notes).await?;
-    at.encryption = server_side::describe(&requested);
+        server_side::request(&encryption.mode, &keys, &aws, timeout, &mut about.notes).await?;
+    about.encryption = server_side::describe(&requested);
     let config = S3Config {
         path_style,
         encryption: requested,
@@ -126,7 +127,7 @@ async fn connect(
     let notes = within(timeout, &store, store.check_keys(&location.prefix))
         .await?
         .map_err(|sentence| anyhow!(sentence))?;
-    at.notes.extend(notes);
+    about.notes.extend(notes);
     Ok(store)
 }
 
@@ -146,7 +147,7 @@ async fn within<T>(
         })
 }
 
-fn wrap(store: Arc<dyn Store>, at: Place, timeout: Duration) -> Opened {
+fn wrap(store: Arc<dyn Store>, about: About, timeout: Duration) -> Opened {
     let retry = Arc::new(Retry::new(
         store,
         RetryPolicy::with_timeout(timeout),
@@ -170,10 +171,7 @@ fn wrap(store: Arc<dyn Store>, at: Place, timeout: Duration) -> Opened {
     };
     Opened {
         store: Arc::new(limit),
-        prefix: at.prefix,
-        server: at.server,
-        encryption: at.encryption,
-        notes: at.notes,
+        about,
         status: Box::new(status),
     }
 }

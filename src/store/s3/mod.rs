@@ -129,6 +129,12 @@ impl S3Store {
         &self.endpoint
     }
 
+    /// How the objects that are written here come back.
+    #[must_use]
+    pub fn expected_encryption(&self) -> encryption::ExpectedEncryption {
+        (&self.encryption).into()
+    }
+
     /// Puts the mode's headers on a request of this kind.
     fn encrypt(&self, kind: RequestKind) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
         let headers = encryption::headers(&self.encryption, kind);
