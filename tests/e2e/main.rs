@@ -4,6 +4,12 @@
 //! A test that finds no server fails. Tests in modules named `as_root` switch users or mount for
 //! others, and so need root; `scripts/test` says so when it leaves them out for an ordinary user.
 
+#[path = "../support/answer.rs"]
+mod answer;
+#[path = "../support/customer_key.rs"]
+mod customer_key;
+#[path = "../support/localstack.rs"]
+mod localstack;
 #[path = "../support/minio.rs"]
 mod minio;
 #[path = "../support/mount.rs"]
@@ -14,6 +20,8 @@ mod other_client;
 mod pjdfstest;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
 #[path = "../support/wait.rs"]
 mod wait;
 
@@ -23,6 +31,7 @@ mod memory;
 mod mounting;
 mod outage;
 mod programs;
+mod proofs;
 mod sharing;
 mod stage;
 mod tree;
