@@ -27,11 +27,14 @@ mod wait;
 
 mod ending;
 mod files;
+mod matrix;
 mod memory;
+mod modes;
 mod mounting;
 mod outage;
 mod programs;
 mod proofs;
+mod rewrites;
 mod sharing;
 mod stage;
 mod tree;

@@ -39,7 +39,10 @@ pub struct Refused {
 
 /// Keeps the last answer's status and headers.
 #[derive(Clone, Debug, Default)]
-pub struct Recorder(Arc<Mutex<Option<(u16, HashMap<String, String>)>>>);
+pub struct Recorder(Arc<Mutex<Option<Answer>>>);
+
+/// Its status, and its headers in lower case.
+type Answer = (u16, HashMap<String, String>);
 
 impl Recorder {
     /// The outcome of a request that was sent with this recorder.
