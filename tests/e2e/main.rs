@@ -22,6 +22,8 @@ mod pjdfstest;
 mod process;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
+#[path = "../support/s3fs.rs"]
+mod s3fs;
 #[path = "../support/wait.rs"]
 mod wait;
 
@@ -35,6 +37,7 @@ mod outage;
 mod programs;
 mod proofs;
 mod rewrites;
+mod s3fs_interop;
 mod sharing;
 mod stage;
 mod tree;
