@@ -218,15 +218,18 @@ async fn wrong_credentials_and_names_are_told_at_once() {
 
 #[tokio::test]
 async fn another_kind_of_server_is_told() {
-    let (kind, sentence, asked) = refused(answer("200 OK", "<html></html>"), TIMEOUT).await;
-    assert_eq!(kind, KmsErrorKind::Unreachable);
-    assert_eq!(
-        sentence,
-        about(
-            "KMS at http://FAKE gives no answer of KMS: check the endpoint that --kms-endpoint-url names"
-        )
-    );
-    assert_eq!(asked, 1);
+    for status in ["200 OK", "404 Not Found"] {
+        let (kind, sentence, asked) = refused(answer(status, "<html></html>"), TIMEOUT).await;
+        assert_eq!(kind, KmsErrorKind::Unreachable);
+        assert_eq!(
+            sentence,
+            about(&format!(
+                "KMS at http://FAKE gives no answer of KMS (the answer was {}); check the endpoint that --kms-endpoint-url names",
+                &status[..3]
+            ))
+        );
+        assert_eq!(asked, 1);
+    }
     let fake = FakeServer::start(|_| answer("200 OK", "{}")).await;
     assert_eq!(
         ask(&fake, ID, TIMEOUT).await.unwrap_err().to_string(),
