@@ -29,6 +29,11 @@ impl FsError {
         }
     }
 
+    /// A refusal whose words the log has already.
+    pub(super) const fn quietly(errno: i32, message: String) -> Self {
+        Self { errno, message }
+    }
+
     /// A refusal that needs words; the words are logged.
     pub(super) fn refused(errno: i32, message: String) -> Self {
         tracing::warn!("{message}");
@@ -76,7 +81,13 @@ impl FsError {
         }
         let code = error.store_error().and_then(|error| error.code());
         let errno = errno_of(error.kind(), code);
-        log(errno, &message, error);
+        // Where the encryption is why, the store's own sentence says what to do.
+        let advice = if error.concerns_encryption() {
+            ""
+        } else {
+            advice(errno)
+        };
+        log(errno, &message, error, advice);
         Self { errno, message }
     }
 }
@@ -91,7 +102,7 @@ impl From<WriteError> for FsError {
             WriteError::Staging(_) => libc::EIO,
         };
         let message = error.to_string();
-        log(errno, &message, &error);
+        log(errno, &message, &error, advice(errno));
         Self { errno, message }
     }
 }
@@ -117,7 +128,7 @@ fn errno_of(kind: ErrorKind, code: Option<&str>) -> i32 {
     }
 }
 
-fn log(errno: i32, message: &str, error: &dyn std::error::Error) {
+fn log(errno: i32, message: &str, error: &dyn std::error::Error, advice: &str) {
     if errno == libc::ENOENT {
         return;
     }
@@ -139,7 +150,7 @@ fn log(errno: i32, message: &str, error: &dyn std::error::Error) {
         libc::EFBIG => "EFBIG",
         _ => "refused",
     };
-    tracing::error!("{name}: {message}{causes}{}", advice(errno));
+    tracing::error!("{name}: {message}{causes}{advice}");
 }
 
 /// What to do about it.

@@ -62,6 +62,8 @@ pub struct StoreError {
     /// S3's own error code, where the server gave one: `NoSuchKey`, `AccessDenied`.
     code: Option<String>,
     message: String,
+    /// See [`StoreError::concerns_encryption`].
+    encryption: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -79,6 +81,7 @@ impl StoreError {
             object: object.into(),
             code: None,
             message: message.into(),
+            encryption: false,
             source: None,
         }
     }
@@ -115,6 +118,21 @@ impl StoreError {
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
+    }
+
+    /// Says that the encryption is why: see [`Self::concerns_encryption`].
+    #[must_use]
+    pub fn about_encryption(mut self) -> Self {
+        self.encryption = true;
+        self
+    }
+
+    /// Whether the encryption that was asked for, or the key that was given or missing, is why
+    /// it failed. True of an error that wraps such a one, too.
+    #[must_use]
+    pub fn concerns_encryption(&self) -> bool {
+        let wrapped = || self.source.as_ref()?.downcast_ref::<Self>();
+        self.encryption || wrapped().is_some_and(Self::concerns_encryption)
     }
 
     #[must_use]

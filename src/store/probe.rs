@@ -36,6 +36,9 @@ pub struct Capabilities {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     Allowed,
+    /// The encryption that was asked for is refused, or its key; the words. Whatever is tried
+    /// next would fail too, so a mount is refused with them.
+    Encryption(String),
     /// The credentials do not allow it; the server's words.
     Denied(String),
     /// It failed otherwise; the server's words.
@@ -46,6 +49,7 @@ pub enum Access {
 impl Access {
     fn of(error: &StoreError) -> Self {
         match error.kind() {
+            _ if error.concerns_encryption() => Self::Encryption(error.to_string()),
             ErrorKind::Denied => Self::Denied(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
@@ -76,6 +80,11 @@ impl Capabilities {
     pub fn lacking(&self) -> Vec<String> {
         match &self.write {
             Access::NotTried => return vec![],
+            Access::Encryption(why) => {
+                return vec![format!(
+                    "objects cannot be written with the encryption asked for: {why}"
+                )];
+            }
             Access::Denied(why) => {
                 return vec![format!("the credentials do not allow to write: {why}")];
             }
@@ -87,7 +96,7 @@ impl Capabilities {
             Access::Allowed => {}
         }
         let mut lacking = vec![];
-        if let Access::Denied(why) | Access::Failed(why) = &self.delete {
+        if let Access::Encryption(why) | Access::Denied(why) | Access::Failed(why) = &self.delete {
             lacking.push(format!(
                 "objects cannot be deleted, so rm, rmdir and mv fail: {why}"
             ));

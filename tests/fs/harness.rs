@@ -15,6 +15,7 @@ use cloakfs::fs::{
 use cloakfs::layout::plain::Defaults;
 use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
+use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{GetOptions, HeadOptions, ObjectKey, PutOptions, Store};
 use cloakfs::volume::{Volume, VolumeOptions};
 use tempfile::TempDir;
@@ -72,6 +73,7 @@ impl Bucket {
                 umask: 0o022,
             },
             trust_listing: false,
+            encryption: ExpectedEncryption::default(),
             journal_dir: state.path().join("journal"),
         };
         let volume = Volume::open(Arc::clone(&self.fault) as Arc<dyn Store>, "", options)

@@ -51,6 +51,9 @@ pub struct S3Config {
     /// `https://HOST/BUCKET/KEY` even where the host could carry the bucket's name.
     pub path_style: bool,
     pub encryption: RequestedEncryption,
+    /// Customer's keys (SSE-C) that objects may still be under which are read here; nothing is
+    /// written with them. In any mode.
+    pub read_keys: Vec<CustomerKey>,
 }
 
 impl S3Config {
@@ -61,6 +64,7 @@ impl S3Config {
             bucket: bucket.into(),
             path_style: false,
             encryption: RequestedEncryption::None,
+            read_keys: vec![],
         }
     }
 }
@@ -80,6 +84,7 @@ pub struct S3Store {
     bucket: String,
     endpoint: Endpoint,
     encryption: RequestedEncryption,
+    read_keys: Vec<CustomerKey>,
     carried: carried::Carried,
 }
 
@@ -93,6 +98,7 @@ impl S3Store {
             bucket,
             path_style,
             encryption,
+            read_keys,
         } = config;
         if bucket.is_empty() || bucket.contains(|c: char| c.is_control() || c == ' ') {
             return Err(S3ConfigError::BadBucket(bucket));
@@ -108,6 +114,7 @@ impl S3Store {
             bucket,
             endpoint,
             encryption,
+            read_keys,
             carried: carried::Carried::new(),
         })
     }
@@ -120,6 +127,12 @@ impl S3Store {
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// How the objects that are written here come back.
+    #[must_use]
+    pub fn expected_encryption(&self) -> encryption::ExpectedEncryption {
+        (&self.encryption).into()
     }
 
     /// Puts the mode's headers on a request of this kind.

@@ -11,10 +11,12 @@
 //! error that names both.
 
 mod customer_key;
+mod expected;
 
 use std::fmt;
 
 pub use customer_key::CustomerKey;
+pub use expected::ExpectedEncryption;
 
 use crate::base::context::EncryptionContext;
 use crate::store::ServerEncryption;
