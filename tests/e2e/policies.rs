@@ -4,7 +4,9 @@
 //! MinIO applies a bucket's policy only to anonymous requests, but the same Deny in the policy of a
 //! session to every request: that is what stands for the bucket's policy here.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -107,7 +109,7 @@ fn assert_refused(bucket: &Bucket, restricted: &Bucket, mode: &Mode, name: &str)
     let mount = Mount::new(&mode.source(restricted), &[]);
     let path = mount.path();
     for (what, outcome) in [
-        ("writing", fs::write(path.join("new"), "x")),
+        ("writing", write_synced(&path.join("new"))),
         ("making a directory", fs::create_dir(path.join("directory"))),
     ] {
         let error = outcome.expect_err(what);
@@ -120,6 +122,13 @@ fn assert_refused(bucket: &Bucket, restricted: &Bucket, mode: &Mode, name: &str)
     assert!(line.contains(name), "the mode {name} is not named: {line}");
     drop(mount);
     assert_eq!(bucket.client.keys(""), ["there/already"]);
+}
+
+/// Unlike `fs::write`, which closes without a look at the outcome.
+fn write_synced(path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(b"x")?;
+    file.sync_all()
 }
 
 #[test]
