@@ -59,7 +59,7 @@ fn assert_none(look: impl Fn(&Traces) -> Vec<String>) {
 #[track_caller]
 fn assert_not_in(what: &str, text: &str) {
     for traces in all_traces() {
-        assert_eq!(traces.find(text.as_bytes()), None, "{what}:\n{text}");
+        assert_eq!(traces.find(text.as_bytes()), None, "in {what}");
     }
 }
 
@@ -129,8 +129,9 @@ mod as_root {
     use std::process::{Command, Stdio};
 
     use super::*;
+    use crate::minio::Minio;
     use crate::mount::{CLOAKFS, Mount};
-    use crate::process::{DEADLINE, finish, sh};
+    use crate::process::{DEADLINE, Finished, finish, sh};
     use crate::tree::bytes;
 
     /// A mount at work; root looks, because the kernel shows the process to nobody else.
@@ -235,43 +236,76 @@ mod as_root {
         assert!(ended.core_dumped(), "{ended}");
     }
 
-    /// What `limits` (commands of bash) leave of the protection of an ordinary user's daemon in
-    /// the background: owners of the environments of it and of its user's shell, as the kernel
-    /// shows them, locked memory in KiB, and what the user was told.
-    fn protection(limits: &str) -> (String, String, u64, String) {
-        let place = TempDir::new().expect("a directory");
+    /// Runs commands of bash as a user without any rights, in a mount namespace in which
+    /// /dev/fuse has its usual mode. `$0` is the program, `$1` an empty mountpoint, `$2` the
+    /// source and the rest its options; `place` becomes the user's.
+    fn as_user(place: &TempDir, source: &Source, commands: &str) -> Finished {
         let at = |name: &str| place.path().join(name);
-        for name in ["store", "mnt", "state"] {
+        for name in ["mnt", "state"] {
             fs::create_dir(at(name)).expect("a directory");
         }
         fs::copy(CLOAKFS, at("cloakfs")).expect("a copy of the program");
         sh(
             place.path(),
-            "chown -R 65534:65534 . && chmod -R u=rwX,go=rX .",
+            "chown -R 65534:65534 . && chmod -R u=rwX,go=rX .; find . -name 'key-*' -exec chmod 600 {} +",
             &[],
         );
-        let source = Source::dir(&at("store"));
-        // In a mount namespace of its own, in which /dev/fuse has its usual mode.
-        let script = "mknod $1 c 10 229; chmod 666 $1; mount --bind $1 /dev/fuse
-            exec setpriv --reuid=65534 --regid=65534 --clear-groups bash -euc \"$5\" $2 $3 $4";
-        let users = format!(
-            "{limits}
-            $0 mount $1 $2
-            pid=$($0 status --json $2 | grep -oE '\"pid\": *[0-9]+' | grep -oE '[0-9]+')
-            stat -c %u /proc/$pid/environ /proc/$$/environ
-            grep -oE 'VmLck:.* kB' /proc/$pid/status | grep -oE '[0-9]+'
-            $0 umount $2"
-        );
+        let script = "mknod $1 c 10 229; chmod 666 $1; mount --bind $1 /dev/fuse; shift
+            exec setpriv --reuid=65534 --regid=65534 --clear-groups bash -euc \"$@\"";
         let mut command = source.command("unshare", &at("state"));
         command.args(["--mount", "bash", "-euc", script, "bash"]);
-        command.arg(at("fuse")).arg(at("cloakfs")).arg(&source.name);
-        let finished = finish(command.arg(at("mnt")).arg(users), DEADLINE);
+        command.arg(at("fuse")).arg(commands).arg(at("cloakfs"));
+        command.arg(at("mnt")).arg(&source.name);
+        let finished = finish(command.args(&source.options), DEADLINE);
         assert!(finished.status.success(), "{finished:?}");
+        finished
+    }
+
+    /// What `limits` leave of the protection of a user's daemon in the background: owners of the
+    /// environments of it and of its user's shell, as the kernel shows them, locked memory in
+    /// KiB, and what the user was told.
+    fn protection(limits: &str) -> (String, String, u64, String) {
+        let place = TempDir::new().expect("a directory");
+        let store = place.path().join("store");
+        fs::create_dir(&store).expect("a store");
+        let commands = format!(
+            "{limits}
+            $0 mount $2 $1
+            pid=$($0 status --json $1 | grep -oE '\"pid\": *[0-9]+' | grep -oE '[0-9]+')
+            stat -c %u /proc/$pid/environ /proc/$$/environ
+            grep -oE 'VmLck:.* kB' /proc/$pid/status | grep -oE '[0-9]+'
+            $0 umount $1"
+        );
+        let finished = as_user(&place, &Source::dir(&store), &commands);
         let mut lines = finished.stdout.lines().map(str::to_owned);
         let mut line = || lines.next().expect("a line");
         let (daemon, shell) = (line(), line());
         let locked = line().parse().expect("a number");
         (daemon, shell, locked, finished.stderr)
+    }
+
+    /// The process is protected before it reads the key, and that must not keep it from its own
+    /// descriptors.
+    #[test]
+    fn a_key_comes_through_a_pipe_to_the_daemon_of_an_ordinary_user() {
+        let place = TempDir::new().expect("a directory");
+        let mut server = Minio::shared();
+        let ca = place.path().join("ca");
+        fs::copy(server.ca.expect("a certificate"), &ca).expect("a copy of it");
+        server.ca = Some(ca);
+        let bucket = server.bucket("key-pipe");
+        let own = CustomerKey::new(OWN);
+        let key = own.base64_file(place.path());
+        let commands = format!(
+            "mountpoint=$1; shift
+            $0 mount \"$1\" $mountpoint --encryption sse-c --key-file <(cat {}) \"${{@:2}}\"
+            echo content > $mountpoint/file
+            $0 umount $mountpoint",
+            key.display()
+        );
+        as_user(&place, &bucket.source(), &commands);
+        let read = bucket.client.with(own.headers()).read("file");
+        assert_eq!(read.expect("reading with the key"), b"content\n");
     }
 
     #[test]
