@@ -171,7 +171,6 @@ async fn start(
     }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());
-    notes.0.extend(secret::locking().note());
     let fs = FileSystem::new(
         Arc::clone(&volume),
         FsConfig {
@@ -185,6 +184,8 @@ async fn start(
         },
     )
     .await?;
+    // By now there are secrets in every mode.
+    notes.0.extend(secret::locking().note());
     let socket = state.socket(&mountpoint);
     let setup = Setup {
         source: config.store.describe(),

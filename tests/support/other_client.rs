@@ -10,6 +10,9 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+};
 use cloakfs::aws::Transport;
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
@@ -89,6 +92,30 @@ impl OtherClient {
         self.runtime
             .block_on(self.client.create_bucket().bucket(&self.bucket).send())
             .expect("creating a bucket");
+    }
+
+    /// Sets the bucket's default encryption: `AES256` or `aws:kms`, with a key of KMS.
+    pub fn encrypt_by_default(&self, mode: &str, kms_key: Option<&str>) {
+        let by_default = ServerSideEncryptionByDefault::builder()
+            .sse_algorithm(mode.into())
+            .set_kms_master_key_id(kms_key.map(str::to_owned))
+            .build()
+            .expect("a default encryption");
+        let rule = ServerSideEncryptionRule::builder()
+            .apply_server_side_encryption_by_default(by_default)
+            .build();
+        let rules = ServerSideEncryptionConfiguration::builder()
+            .rules(rule)
+            .build()
+            .expect("one rule");
+        let request = self
+            .client
+            .put_bucket_encryption()
+            .bucket(&self.bucket)
+            .server_side_encryption_configuration(rules);
+        self.runtime
+            .block_on(request.send())
+            .expect("setting the default encryption");
     }
 
     /// Requests with these headers added, whose refusals are values.
