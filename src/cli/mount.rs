@@ -115,9 +115,7 @@ fn prepare(
         ));
         mountpoint.examine(config.nonempty)?;
     }
-    if config.encryption_unspecified
-        && let StoreConfig::S3(_) = config.store
-    {
+    if config.encryption_is_open() {
         notes.0.push(
             "no --encryption was given, so the bucket's default encryption applies to what is written"
                 .to_owned(),

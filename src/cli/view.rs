@@ -32,6 +32,25 @@ struct Filesystem {
     conflicts_total: u64,
     hidden: BTreeMap<String, String>,
     hidden_total: u64,
+    modes: Modes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Modes {
+    other_modes: Vec<OtherMode>,
+    without_key: u64,
+    without_key_examples: Vec<String>,
+    at_least: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OtherMode {
+    mode: String,
+    key_id: Option<String>,
+    key_md5: Option<String>,
+    objects: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -79,6 +98,13 @@ pub(super) fn status(status: &Status) -> String {
         ),
     );
     text.line("not uploaded", &not_uploaded(&filesystem));
+    let modes = &filesystem.modes;
+    if !modes.other_modes.is_empty() {
+        text.line("other modes", &other_modes(modes));
+    }
+    if modes.without_key > 0 {
+        text.line("without a key", &without_key(modes));
+    }
     text.line("block cache", &block_cache(&filesystem));
     text.line("operations", &operations(status));
     text.line("retries", &retries(&store));
@@ -206,6 +232,39 @@ fn not_uploaded(filesystem: &Filesystem) -> String {
     )
 }
 
+/// Objects that were met and are not of the mount's mode and key.
+fn other_modes(modes: &Modes) -> String {
+    let all: Vec<String> = modes
+        .other_modes
+        .iter()
+        .map(|other| {
+            let OtherMode { mode, objects, .. } = other;
+            match (&other.key_id, &other.key_md5) {
+                (Some(key_id), _) => format!("{objects} {mode} (key {key_id})"),
+                (None, Some(md5)) => format!("{objects} {mode} (key MD5 {md5})"),
+                (None, None) => format!("{objects} {mode}"),
+            }
+        })
+        .collect();
+    format!("{}{}", at_least(modes), all.join(", "))
+}
+
+/// Objects that did not open for lack of their key.
+fn without_key(modes: &Modes) -> String {
+    let number = count(modes.without_key, "object", "objects");
+    let examples: Vec<String> = modes
+        .without_key_examples
+        .iter()
+        .take(3)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    format!("{}{number}, e.g. {}", at_least(modes), examples.join(", "))
+}
+
+const fn at_least(modes: &Modes) -> &'static str {
+    if modes.at_least { "at least " } else { "" }
+}
+
 fn block_cache(filesystem: &Filesystem) -> String {
     format!(
         "{} hits, {} misses; {} of {} used, {} fetched",
@@ -286,6 +345,15 @@ mod tests {
                 "failed": {"a/\u{1b}[2Jb": "no space"},
                 "conflicts": [{"path": "c", "kept_as": "c.conflict-host-1"}], "conflicts_total": 1,
                 "hidden": {"d": "there are objects below it"}, "hidden_total": 12,
+                "modes": {
+                    "other_modes": [
+                        {"mode": "none", "objects": 3},
+                        {"mode": "sse-c", "key_md5": "abc=", "objects": 1},
+                        {"mode": "sse-kms", "key_id": "arn:k", "objects": 2},
+                    ],
+                    "without_key": 2, "without_key_examples": ["a/b", "c"],
+                    "at_least": true,
+                },
             }),
             store: json!({"retries": 3, "throttled": 3}),
             errors: 1,
@@ -306,6 +374,8 @@ encryption    sse-s3
 running       2 h 1 min (process 42, cloakfs 0.1.0)
 open          1 file, 0 directories
 not uploaded  2 files, 1.5 KiB
+other modes   at least 3 none, 1 sse-c (key MD5 abc=), 2 sse-kms (key arn:k)
+without a key at least 2 objects, e.g. \"a/b\", \"c\"
 block cache   9 hits, 1 misses; 0 B of 0 B used, 0 B fetched
 operations    15, 7 of them answered from memory
 retries       3 (3 throttled, 0 unreachable, 0 timed out); 0 given up

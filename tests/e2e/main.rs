@@ -8,6 +8,8 @@
 mod answer;
 #[path = "../support/customer_key.rs"]
 mod customer_key;
+#[path = "../support/fstab_machine.rs"]
+mod fstab_machine;
 #[path = "../support/localstack.rs"]
 mod localstack;
 #[path = "../support/minio.rs"]
@@ -31,6 +33,7 @@ mod wait;
 
 mod ending;
 mod files;
+mod fstab;
 mod matrix;
 mod memory;
 mod modes;
