@@ -14,7 +14,7 @@ use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::{Attributes, Xattrs};
 use crate::layout::path::{PlainName, VolumePath};
-use crate::store::{ErrorKind, ServerEncryption};
+use crate::store::ErrorKind;
 use crate::volume::{Committed, Condition, ObjectMeta, Stat};
 
 impl FileSystem {
@@ -180,7 +180,7 @@ impl FileSystem {
             version: Some(done.version),
             commit: Some(done.commit),
             last_modified: Timestamp::now(),
-            encryption: ServerEncryption::None,
+            encryption: None,
             hides_object: false,
         };
         if let Some(inode) = self.table.child(parent, name) {

@@ -6,10 +6,10 @@ use std::time::Instant;
 
 use super::flux::Flux;
 use super::types::{Attr, FileKind, Ino, ROOT};
+use super::virtual_xattr::ObjectFacts;
 use crate::base::time::Timestamp;
 use crate::cache::FileTag;
 use crate::layout::path::PlainName;
-use crate::store::ServerEncryption;
 use crate::volume::{ObjectMeta, ObjectRef, Stat, Version};
 use crate::write::DirtyFile;
 
@@ -45,7 +45,9 @@ pub(super) struct State {
     pub changed: Option<Instant>,
     /// A directory without a marker of its own.
     pub implicit: bool,
-    pub encryption: ServerEncryption,
+    /// When a HEAD last told of the object at its name, and what; `None` inside where there was
+    /// no object.
+    pub told: Option<(Instant, Option<ObjectFacts>)>,
     pub content: Arc<Content>,
     /// The content whose pages the kernel may have.
     pub kernel_content: Option<u64>,
@@ -115,17 +117,29 @@ impl Inode {
     }
 
     pub fn from_stat(ino: Ino, place: Place, stat: Stat) -> Self {
-        let implicit = stat.version.is_none();
+        let now = Instant::now();
         let content = Content::new(Snapshot::of(&stat));
-        Self::build(
-            ino,
-            place,
-            stat.meta,
-            content,
-            implicit,
-            stat.encryption,
-            true,
-        )
+        let inode = Self::build(ino, place, stat.meta.clone(), content);
+        {
+            let mut state = inode.state();
+            state.implicit = stat.version.is_none();
+            state.checked = Some(now);
+            state.told = told(&stat, now);
+        }
+        inode
+    }
+
+    /// The name of an object that could not be looked at: nobody may take what is here for its
+    /// attributes, so whoever asks for them asks the bucket again.
+    pub fn closed(ino: Ino, place: Place, stat: Stat) -> Self {
+        let inode = Self::from_stat(ino, place, stat);
+        {
+            let mut state = inode.state();
+            state.checked = None;
+            state.told = None;
+            state.meta.attributes.perm = 0;
+        }
+        inode
     }
 
     /// A file that only this mount knows so far.
@@ -138,28 +152,12 @@ impl Inode {
             size: 0,
             tag: FileTag(next_id()),
         });
-        let inode = Self::build(
-            ino,
-            place,
-            meta,
-            content,
-            false,
-            ServerEncryption::None,
-            false,
-        );
+        let inode = Self::build(ino, place, meta, content);
         inode.state().meta_dirty = true;
         inode
     }
 
-    fn build(
-        ino: Ino,
-        place: Place,
-        meta: ObjectMeta,
-        content: Content,
-        implicit: bool,
-        encryption: ServerEncryption,
-        checked: bool,
-    ) -> Self {
+    fn build(ino: Ino, place: Place, meta: ObjectMeta, content: Content) -> Self {
         Self {
             ino,
             kind: meta.attributes.kind,
@@ -173,10 +171,10 @@ impl Inode {
                 meta_changes: 0,
                 meta_dirty: false,
                 meta_set_here: false,
-                checked: checked.then(Instant::now),
+                checked: None,
                 changed: None,
-                implicit,
-                encryption,
+                implicit: false,
+                told: None,
                 content: Arc::new(content),
                 kernel_content: None,
                 going: false,
@@ -235,6 +233,9 @@ impl Inode {
             return;
         }
         state.checked = Some(asked);
+        if let Some(told) = told(&stat, asked) {
+            state.told = Some(told);
+        }
         if state.meta_dirty
             || state.content.is_dirty()
             || state.place == Place::Unlinked
@@ -243,7 +244,6 @@ impl Inode {
             return;
         }
         state.implicit = stat.version.is_none();
-        state.encryption = stat.encryption.clone();
         if self.kind == FileKind::Directory {
             // Times of a directory move with its entries, which no marker records.
             let (mtime, ctime) = (state.meta.attributes.mtime, state.meta.attributes.ctime);
@@ -270,6 +270,22 @@ impl Inode {
         let mut state = self.state();
         state.meta.attributes.mtime = now;
         state.meta.attributes.ctime = now;
+    }
+}
+
+/// What an answer that was asked for at `asked` tells of the object itself. A listing tells
+/// nothing of its encryption.
+fn told(stat: &Stat, asked: Instant) -> Option<(Instant, Option<ObjectFacts>)> {
+    match (&stat.version, &stat.encryption) {
+        (Some(version), Some(encryption)) => {
+            let facts = ObjectFacts {
+                version: version.clone(),
+                encryption: encryption.clone(),
+            };
+            Some((asked, Some(facts)))
+        }
+        (Some(_), None) => None,
+        (None, _) => Some((asked, None)),
     }
 }
 

@@ -35,6 +35,7 @@ mod stats;
 mod status;
 mod table;
 mod types;
+mod virtual_xattr;
 mod write;
 mod xattr;
 

@@ -217,7 +217,7 @@ impl FileSystem {
             version: Some(version),
             commit: snapshot.commit,
             last_modified: now,
-            encryption: inode.state().encryption.clone(),
+            encryption: None,
             hides_object: false,
         };
         let done = self

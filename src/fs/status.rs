@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{FileSystem, FsError};
 use crate::layout::path::VolumePath;
-use crate::volume::Stat;
+use crate::volume::{ModesSeen, Stat};
 
 /// Hidden keys and conflicts that are remembered by name; more are only counted.
 const REMEMBERED: usize = 100;
@@ -49,6 +49,8 @@ pub struct FsStatus {
     /// Objects that no path shows, and why.
     pub hidden: BTreeMap<String, String>,
     pub hidden_total: u64,
+    /// Objects of other modes or keys than the mount's.
+    pub modes: ModesSeen,
 }
 
 #[derive(Debug, Default)]
@@ -61,6 +63,7 @@ struct Inner {
     conflicts_total: u64,
     hidden: BTreeMap<String, String>,
     hidden_more: u64,
+    virtual_xattr_refused: bool,
 }
 
 impl Notices {
@@ -104,6 +107,20 @@ impl Notices {
         inner.hidden.insert(key.to_owned(), reason);
     }
 
+    /// EOPNOTSUPP for setting a `user.cloakfs` attribute. Logged once: tools that copy all
+    /// attributes try it for every file.
+    pub fn refuse_virtual_xattr(&self, name: &str) -> FsError {
+        let message = format!(
+            "{name} cannot be set: the user.cloakfs attributes tell what the server says of an \
+             object; copying tools may leave them out"
+        );
+        if std::mem::replace(&mut self.inner().virtual_xattr_refused, true) {
+            FsError::quietly(libc::EOPNOTSUPP, message)
+        } else {
+            FsError::refused(libc::EOPNOTSUPP, message)
+        }
+    }
+
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -141,6 +158,7 @@ impl FileSystem {
             conflicts_total: notices.conflicts_total,
             hidden: notices.hidden.clone(),
             hidden_total: notices.hidden.len() as u64 + notices.hidden_more,
+            modes: self.volume.modes_seen(),
         }
     }
 

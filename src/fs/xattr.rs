@@ -1,9 +1,13 @@
-//! Extended attributes, kept in the object's metadata as s3fs keeps them.
+//! Extended attributes: kept in the object's metadata as s3fs keeps them, but for those of
+//! [`virtual_xattr`](super::virtual_xattr).
 
 use std::ffi::OsStr;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::types::Ino;
+use super::inode::{Inode, Place};
+use super::types::{FileKind, Ino};
+use super::virtual_xattr::{ObjectFacts, is_virtual};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 
@@ -22,6 +26,9 @@ impl FileSystem {
     ) -> Result<()> {
         let _change = self.writable()?;
         let name = attribute_name(name)?.to_owned();
+        if is_virtual(&name) {
+            return Err(self.notices.refuse_virtual_xattr(&name));
+        }
         let inode = self.inode(ino)?;
         self.change_meta(&inode, |meta| {
             let there = meta.attributes.xattrs.contains_key(&name);
@@ -45,6 +52,14 @@ impl FileSystem {
     pub async fn getxattr(self: &Arc<Self>, ino: Ino, name: &OsStr) -> Result<Vec<u8>> {
         let name = attribute_name(name)?;
         let inode = self.inode(ino)?;
+        if is_virtual(name) {
+            let facts = self.object_facts(&inode).await?;
+            let mut attributes = facts.iter().flat_map(ObjectFacts::attributes);
+            return attributes
+                .find(|(there, _)| *there == name)
+                .map(|(_, value)| value.into_bytes())
+                .ok_or_else(|| FsError::posix(libc::ENODATA));
+        }
         if name.starts_with("user.") {
             self.recheck(&inode).await?;
         }
@@ -56,20 +71,70 @@ impl FileSystem {
     /// The names, each with a NUL after it.
     pub async fn listxattr(self: &Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
         let inode = self.inode(ino)?;
-        self.recheck(&inode).await?;
-        let state = inode.state();
+        let facts = self.object_facts(&inode).await?;
+        let shown = facts.iter().flat_map(ObjectFacts::attributes);
         let mut names = Vec::new();
-        for name in state.meta.attributes.xattrs.keys() {
+        let mut add = |name: &str| {
             names.extend_from_slice(name.as_bytes());
             names.push(0);
-        }
+        };
+        shown.for_each(|(name, _)| add(name));
+        let state = inode.state();
+        let stored = state.meta.attributes.xattrs.keys();
+        stored
+            .filter(|name| !is_virtual(name))
+            .for_each(|name| add(name));
         Ok(names)
+    }
+
+    /// What the server said of the object at an inode's name within the time to live, with the
+    /// inode's own attributes rechecked: at most one question. `None` where there is no object, or
+    /// none that has to do with the inode, and for kinds that the kernel shows no `user.`
+    /// attributes of: links, fifos, sockets and devices.
+    async fn object_facts(&self, inode: &Arc<Inode>) -> Result<Option<ObjectFacts>> {
+        let has_object = {
+            let state = inode.state();
+            match inode.kind {
+                // Whatever else has the name by now.
+                FileKind::File => state.content.snapshot().version.is_some(),
+                FileKind::Directory => true,
+                _ => false,
+            }
+        };
+        if !has_object || inode.state().place == Place::Unlinked {
+            self.recheck(inode).await?;
+            return Ok(None);
+        }
+        if let Some(facts) = self.told_lately(inode) {
+            return Ok(facts);
+        }
+        let asked = Instant::now();
+        {
+            let _gate = self.gate.read().await;
+            self.ask(inode).await?;
+        }
+        let state = inode.state();
+        let told = state.told.as_ref().filter(|(at, _)| *at >= asked);
+        Ok(told.and_then(|(_, facts)| facts.clone()))
+    }
+
+    /// What a HEAD told within the time to live, if this mount has not changed the object since.
+    fn told_lately(&self, inode: &Inode) -> Option<Option<ObjectFacts>> {
+        let state = inode.state();
+        let (asked, facts) = state.told.as_ref()?;
+        let changed_since = state.changed.is_some_and(|changed| changed >= *asked);
+        let fresh = asked.elapsed() < self.config.ttl && !changed_since;
+        fresh.then(|| facts.clone())
     }
 
     pub async fn removexattr(self: &Arc<Self>, ino: Ino, name: &OsStr) -> Result<()> {
         let _change = self.writable()?;
         let name = attribute_name(name)?.to_owned();
         let inode = self.inode(ino)?;
+        if is_virtual(&name) {
+            // Why this is no error: see `virtual_xattr`.
+            return Ok(());
+        }
         self.change_meta(&inode, |meta| match meta.attributes.xattrs.remove(&name) {
             Some(_) => {
                 meta.attributes.ctime = Timestamp::now();

@@ -145,6 +145,22 @@ pub enum ServerEncryption {
     Other(String),
 }
 
+impl ServerEncryption {
+    /// The mode as `--encryption` names it (`sse-kms-dsse` where the encryption is double), or
+    /// what the server called it.
+    #[must_use]
+    pub fn mode(&self) -> &str {
+        match self {
+            Self::None => "none",
+            Self::SseS3 => "sse-s3",
+            Self::SseKms { dsse: false, .. } => "sse-kms",
+            Self::SseKms { dsse: true, .. } => "sse-kms-dsse",
+            Self::SseC { .. } => "sse-c",
+            Self::Other(other) => other,
+        }
+    }
+}
+
 /// What a HEAD tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {

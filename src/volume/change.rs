@@ -168,9 +168,9 @@ impl Volume {
             return Ok(done.version);
         }
         let copied = self.store.copy(target, source, CopyAttributes::Keep).await;
-        copied
-            .map(Version::from)
-            .map_err(|error| VolumeError::store(target, error))
+        let copied = copied.map_err(|error| VolumeError::store(target, error))?;
+        self.modes.settled(target);
+        Ok(copied.into())
     }
 
     /// Deletes one object of a directory that is being renamed, while it has the given ETag.
@@ -237,6 +237,8 @@ impl Volume {
 
     async fn delete_key(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {
         let deleted = self.store.delete(key, options).await;
-        deleted.map_err(|error| VolumeError::store(key, error))
+        deleted.map_err(|error| VolumeError::store(key, error))?;
+        self.modes.settled(key);
+        Ok(())
     }
 }

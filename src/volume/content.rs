@@ -13,8 +13,8 @@ use crate::layout::path::VolumePath;
 use crate::layout::plain;
 use crate::store::commit;
 use crate::store::{
-    CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, ObjectAttributes, PutOptions,
-    VersionId,
+    CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, Object, ObjectAttributes,
+    ObjectKey, Operation, PutOptions, VersionId,
 };
 
 impl Volume {
@@ -36,6 +36,9 @@ impl Volume {
             version: past_version(object, version),
         };
         let answer = self.store.get(&key, options).await;
+        if matches!(object, ObjectRef::Path(_)) {
+            self.note_read(&key, &answer);
+        }
         let answer = answer.map_err(|error| VolumeError::store(&key, error))?;
         if answer.range != range || answer.body.len() as u64 != range.len() {
             let message = format!("asked for {range}, the store answered {}", answer.range);
@@ -48,9 +51,20 @@ impl Volume {
     pub async fn read_whole(&self, path: &VolumePath) -> Result<Bytes> {
         let key = self.file_key(path)?;
         let answer = self.store.get(&key, GetOptions::default()).await;
+        self.note_read(&key, &answer);
         Ok(answer
             .map_err(|error| VolumeError::store(path, error))?
             .body)
+    }
+
+    fn note_read(&self, key: &ObjectKey, answer: &crate::store::Result<Object>) {
+        match answer {
+            Ok(object) => {
+                self.modes
+                    .told(key, Operation::GetObject, &object.info.encryption);
+            }
+            Err(error) => self.modes.refused(key, error),
+        }
     }
 
     /// Writes a whole object in one request.
@@ -75,6 +89,7 @@ impl Volume {
         let written = written
             .inspect_err(|error| self.note_doubt(id, error))
             .map_err(|error| VolumeError::store(path, error))?;
+        self.modes.settled(&key);
         Ok(Committed {
             version: written.into(),
             commit: id.to_string(),
@@ -121,6 +136,7 @@ impl Volume {
         let written = written
             .inspect_err(|error| self.note_doubt(id, error))
             .map_err(|error| VolumeError::store(target, error))?;
+        self.modes.settled(&key);
         Ok(Committed {
             version: written.into(),
             commit: id.to_string(),

@@ -105,6 +105,13 @@ impl VolumeError {
         &self.path
     }
 
+    /// The encryption that was asked for, or a key that is missing or cannot be used, is why.
+    #[must_use]
+    pub fn concerns_encryption(&self) -> bool {
+        self.store_error()
+            .is_some_and(StoreError::concerns_encryption)
+    }
+
     /// The store's error, if it is one.
     #[must_use]
     pub const fn store_error(&self) -> Option<&StoreError> {

@@ -18,6 +18,7 @@ mod content;
 mod error;
 mod journal;
 mod list;
+mod modes;
 mod stat;
 mod types;
 mod upload;
@@ -30,6 +31,7 @@ pub use change::Moved;
 pub use content::PrivatePurpose;
 pub use error::VolumeError;
 pub use list::{DirPage, ListedEntry, ListedKind};
+pub use modes::{ModesSeen, OtherMode};
 pub use types::{Committed, Condition, ObjectMeta, ObjectRef, Stat, UploadTarget, Version};
 pub use upload::Upload;
 
@@ -40,7 +42,9 @@ use crate::layout::plain::Defaults;
 use crate::store::probe::Capabilities;
 use crate::store::{ErrorKind, ObjectKey, Store, StoreError};
 
+use crate::store::s3::encryption::ExpectedEncryption;
 use journal::Journal;
+use modes::Modes;
 
 /// Shorthand for the answer to a volume's operation.
 pub type Result<T> = std::result::Result<T, VolumeError>;
@@ -56,6 +60,8 @@ pub struct VolumeOptions {
     pub trust_listing: bool,
     /// Which server the store is on: a bucket of the same name elsewhere is another one.
     pub server: String,
+    /// How the objects that this mount writes come back, to tell others apart.
+    pub encryption: ExpectedEncryption,
     /// Where this machine remembers its unfinished uploads; made when missing.
     pub journal_dir: PathBuf,
 }
@@ -70,6 +76,7 @@ pub struct Volume {
     /// Names this mount among all: the directory of its private objects.
     mount_id: String,
     journal: Journal,
+    modes: Modes,
     /// Ids of commits whose fate is open: the answer was lost.
     doubtful: Mutex<VecDeque<CommitId>>,
 }
@@ -101,6 +108,7 @@ impl Volume {
             crate::store::probe::probe(store.as_ref(), prefix).await
         };
         let volume = Arc::new(Self {
+            modes: Modes::new(options.encryption.clone(), prefix),
             store,
             keys,
             options,
@@ -165,6 +173,12 @@ impl Volume {
             }
             doubtful.push_back(id);
         }
+    }
+
+    /// The objects met so far that are not of this mount's mode and key.
+    #[must_use]
+    pub fn modes_seen(&self) -> ModesSeen {
+        self.modes.seen()
     }
 
     /// The path is one of cloakfs's own below the reserved prefix.

@@ -1,6 +1,6 @@
 //! What is at a path.
 
-use futures_util::future::try_join;
+use futures_util::future::join;
 
 use super::{ObjectMeta, Result, Stat, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
@@ -9,7 +9,7 @@ use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
 use crate::layout::plain::{self, ObjectFacts};
 use crate::store::{
-    ErrorKind, HeadOptions, ListOptions, ListedObject, ObjectInfo, ServerEncryption, StoreError,
+    ErrorKind, HeadOptions, ListOptions, ListedObject, ObjectInfo, ObjectKey, Operation, StoreError,
 };
 
 impl Volume {
@@ -21,23 +21,45 @@ impl Volume {
                 Some(found.unwrap_or_else(|| self.implicit_directory(Timestamp::now(), false)))
             });
         }
-        let (file, directory) = try_join(self.stat_file(path), self.stat_directory(path)).await?;
-        Ok(match directory {
-            Some(directory) => Some(Stat {
-                hides_object: file.is_some(),
+        let (file, directory) = join(self.stat_file(path), self.stat_directory(path)).await;
+        Ok(match (directory?, file) {
+            // An object that does not open for lack of its key is hidden all the same.
+            (Some(directory), Err(error)) if error.concerns_encryption() => Some(Stat {
+                hides_object: true,
                 ..directory
             }),
-            None => file,
+            (Some(directory), file) => Some(Stat {
+                hides_object: file?.is_some(),
+                ..directory
+            }),
+            (None, file) => file?,
         })
     }
 
     /// Looks at the object of a file, symlink or special file only: one HEAD.
     pub async fn stat_file(&self, path: &VolumePath) -> Result<Option<Stat>> {
         let key = self.file_key(path)?;
-        match self.store.head(&key, HeadOptions::default()).await {
-            Ok(info) => Ok(Some(self.decode(info, false))),
-            Err(error) if is_absent(&error) => Ok(None),
-            Err(error) => Err(VolumeError::store(path, error)),
+        let info = self.look(&key).await;
+        let info = info.map_err(|error| VolumeError::store(path, error))?;
+        Ok(info.map(|info| self.decode(info, false)))
+    }
+
+    /// A HEAD; `None` when nothing is there.
+    async fn look(&self, key: &ObjectKey) -> std::result::Result<Option<ObjectInfo>, StoreError> {
+        match self.store.head(key, HeadOptions::default()).await {
+            Ok(info) => {
+                self.modes
+                    .told(key, Operation::HeadObject, &info.encryption);
+                Ok(Some(info))
+            }
+            Err(error) if is_absent(&error) => {
+                self.modes.settled(key);
+                Ok(None)
+            }
+            Err(error) => {
+                self.modes.refused(key, &error);
+                Err(error)
+            }
         }
     }
 
@@ -65,10 +87,9 @@ impl Volume {
             .as_ref()
             .is_none_or(|first| first.key == marker.as_str())
         {
-            match self.store.head(&marker, HeadOptions::default()).await {
-                Ok(info) => return Ok(Some(self.decode(info, true))),
-                Err(error) if is_absent(&error) => {}
-                Err(error) => return Err(VolumeError::store(path, error)),
+            let info = self.look(&marker).await;
+            if let Some(info) = info.map_err(|error| VolumeError::store(path, error))? {
+                return Ok(Some(self.decode(info, true)));
             }
         }
         Ok(first.map(|first| self.implicit_directory(first.last_modified, false)))
@@ -102,7 +123,7 @@ impl Volume {
             }),
             commit: None,
             last_modified: listed.last_modified,
-            encryption: ServerEncryption::None,
+            encryption: None,
             hides_object: false,
         }
     }
@@ -127,7 +148,7 @@ impl Volume {
             version: None,
             commit: None,
             last_modified: modified,
-            encryption: ServerEncryption::None,
+            encryption: None,
             hides_object,
         }
     }
@@ -168,7 +189,7 @@ impl Volume {
             version: Some(Version::new(info.etag, info.version)),
             commit,
             last_modified: info.last_modified,
-            encryption: info.encryption,
+            encryption: Some(info.encryption),
             hides_object: false,
         }
     }

@@ -105,7 +105,9 @@ pub struct Stat {
     /// The commit id that the object carries, when cloakfs wrote it.
     pub commit: Option<String>,
     pub last_modified: Timestamp,
-    pub encryption: ServerEncryption,
+    /// What the server said of its encryption; `None` where nobody asked: a listing does not
+    /// tell, and a directory may have no object.
+    pub encryption: Option<ServerEncryption>,
     /// There is also a plain object at the directory's name, which the directory hides.
     pub hides_object: bool,
 }

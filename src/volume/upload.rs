@@ -158,6 +158,7 @@ impl Upload {
             .inspect_err(|error| self.volume.note_doubt(self.commit, error))
             .map_err(|error| VolumeError::store(&self.key, error))?;
         self.volume.journal.ended(&self.ticket);
+        self.volume.modes.settled(&self.key);
         Ok(Committed {
             version: written.into(),
             commit: self.commit.to_string(),

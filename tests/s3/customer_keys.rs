@@ -10,7 +10,8 @@ use cloakfs::store::{
     CopyAttributes, CopySource, ErrorKind, GetOptions, HeadOptions, ServerEncryption, Store,
 };
 
-use crate::fake::{DATE, ETAG, Fake, Request, error, ok};
+use crate::fake::{DATE, ETAG, Fake, error, ok};
+use crate::fake_http::Request;
 use crate::{customer_key, key};
 
 const NEEDED: &str = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object.";

@@ -6,32 +6,11 @@ use std::sync::{Arc, Mutex};
 use cloakfs::store::s3::{RequestedEncryption, S3Config, S3Store};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::fake_http::{Answer, Request, serve};
 use crate::servers::Server;
-
-/// What was asked; header names in lower case.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// The raw bytes of an answer. The connection is closed after one that says so.
-type Answer = dyn Fn(&Request) -> String + Send + Sync;
 
 pub struct Fake {
     pub server: Server,
@@ -176,46 +155,4 @@ fn acceptor(certificate: &tempfile::TempDir) -> TlsAcceptor {
         .with_single_cert(vec![chain], key)
         .unwrap();
     TlsAcceptor::from(Arc::new(config))
-}
-
-async fn serve(
-    stream: impl AsyncRead + AsyncWrite + Unpin,
-    answer: Arc<Answer>,
-    seen: Arc<Mutex<Vec<Request>>>,
-) {
-    let mut stream = BufReader::new(stream);
-    while let Some(request) = read_request(&mut stream).await {
-        let bytes = answer(&request);
-        seen.lock().unwrap().push(request);
-        let wrote = stream.get_mut().write_all(bytes.as_bytes()).await;
-        let flushed = stream.get_mut().flush().await;
-        if wrote.is_err() || flushed.is_err() || bytes.contains("connection: close") {
-            return;
-        }
-    }
-}
-
-async fn read_request(stream: &mut BufReader<impl AsyncRead + Unpin>) -> Option<Request> {
-    let mut request = Request::default();
-    let mut line = String::new();
-    stream.read_line(&mut line).await.ok()?;
-    let mut words = line.split_whitespace();
-    request.method = words.next()?.to_owned();
-    request.target = words.next()?.to_owned();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            break;
-        };
-        request
-            .headers
-            .push((name.to_ascii_lowercase(), value.to_owned()));
-    }
-    let length = request
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
-    request.body = vec![0; length];
-    stream.read_exact(&mut request.body).await.ok()?;
-    Some(request)
 }

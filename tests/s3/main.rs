@@ -8,6 +8,8 @@ mod customer_keys;
 mod encryption;
 mod every_way;
 mod fake;
+#[path = "../support/fake_http.rs"]
+mod fake_http;
 mod kms;
 
 mod mounting;

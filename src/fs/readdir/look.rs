@@ -8,10 +8,12 @@ use std::time::Instant;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Kind, Listed, Looked};
+use crate::base::time::Timestamp;
 use crate::fs::inode::Inode;
 use crate::fs::{FileSystem, FsError, Result};
 use crate::layout::path::{PlainName, VolumePath};
-use crate::store::ListedObject;
+use crate::store::ErrorKind;
+use crate::volume::Stat;
 
 /// Attributes that one directory asks for at once.
 const PARALLEL_STATS: usize = 64;
@@ -28,27 +30,32 @@ impl FileSystem {
     ) -> Result<HashMap<usize, Looked>> {
         let mut looks = Vec::new();
         for (index, listed) in entries.iter().enumerate() {
-            let (object, asked) = match &listed.kind {
-                Kind::Small(object, asked) => (Some(object.clone()), *asked),
-                Kind::Large(object, asked) if plus => (Some(object.clone()), *asked),
-                Kind::Known(_) if plus => (None, Instant::now()),
-                Kind::Known(_) | Kind::Large(..) => continue,
-            };
-            looks.push((index, listed.name.clone(), object, asked));
+            if plus || matches!(listed.kind, Kind::Small(..)) {
+                looks.push((index, listed.clone()));
+            }
         }
-        let looked = stream::iter(looks.into_iter().map(
-            |(index, name, object, asked)| async move {
-                let path = path.join(&name);
-                let looked = self
-                    .look_at_one(dir, &name, path, object.as_ref(), asked)
-                    .await?;
-                Ok::<_, FsError>((index, looked))
-            },
-        ))
+        let looked = stream::iter(looks.into_iter().map(|(index, listed)| async move {
+            let path = path.join(&listed.name);
+            let looked = self
+                .look_at_one(dir, &listed.name, path, &listed.kind)
+                .await?;
+            Ok::<_, FsError>((index, looked))
+        }))
         .buffer_unordered(PARALLEL_STATS)
         .try_filter_map(|(index, looked)| ready(Ok(looked.map(|looked| (index, looked)))))
         .try_collect::<HashMap<_, _>>()
         .await?;
+        let closed = looked
+            .values()
+            .filter(|looked| matches!(looked, Looked::Closed(_)));
+        let closed = closed.count();
+        if closed > 0 {
+            tracing::warn!(
+                "{closed} of the objects in {:?} are listed, but cannot be looked at; opening one \
+                 says why, and `cloakfs status` names those whose key is missing",
+                path.as_str()
+            );
+        }
         for (index, looked) in &looked {
             if !plus {
                 entries[*index].kind = Kind::Known(looked.kind());
@@ -57,15 +64,32 @@ impl FileSystem {
         Ok(looked)
     }
 
+    /// What can be said of an entry that cannot be looked at.
+    fn closed(&self, kind: &Kind) -> Stat {
+        match kind {
+            Kind::Small(object, _) | Kind::Large(object, _) => {
+                self.volume.stat_from_listing(object)
+            }
+            Kind::Known(kind) => {
+                let mut stat = self.volume.implicit_directory(Timestamp::now(), false);
+                stat.meta.attributes.kind = *kind;
+                stat
+            }
+        }
+    }
+
     /// What an entry is; `None` when it has gone meanwhile.
     async fn look_at_one(
         &self,
         dir: &Inode,
         name: &PlainName,
         path: VolumePath,
-        object: Option<&ListedObject>,
-        asked: Instant,
+        kind: &Kind,
     ) -> Result<Option<Looked>> {
+        let (object, asked) = match kind {
+            Kind::Small(object, asked) | Kind::Large(object, asked) => (Some(object), *asked),
+            Kind::Known(_) => (None, Instant::now()),
+        };
         if let Some(inode) = self.table.child(dir.ino, name)
             && (inode.is_uncommitted() || self.is_fresh(&inode))
         {
@@ -74,24 +98,31 @@ impl FileSystem {
         if let Some((stat, asked)) = self.stats.fresh(&path) {
             return Ok(Some(Looked::Stat(Box::new(stat), asked)));
         }
-        let (stat, asked) = match object {
+        let listed = match object {
             Some(object) if self.volume.trusts_listing() => {
-                (Some(self.volume.stat_from_listing(object)), asked)
+                Some(self.volume.stat_from_listing(object))
             }
-            Some(object) => {
-                if let Some(stat) = self.stats.vouched(&path, object, asked) {
-                    (Some(stat), asked)
-                } else {
-                    let asked = Instant::now();
-                    (self.volume.stat_file(&path).await?, asked)
+            Some(object) => self.stats.vouched(&path, object, asked),
+            None => None,
+        };
+        let (stat, asked) = if let Some(stat) = listed {
+            (stat, asked)
+        } else {
+            let asked = Instant::now();
+            let stat = match object {
+                Some(_) => self.volume.stat_file(&path).await,
+                None => self.volume.stat(&path).await,
+            };
+            match stat {
+                Ok(Some(stat)) => (stat, asked),
+                Ok(None) => return Ok(None),
+                // One object that is closed to this mount does not hide its neighbours.
+                Err(error) if error.kind() == ErrorKind::Denied => {
+                    return Ok(Some(Looked::Closed(Box::new(self.closed(kind)))));
                 }
-            }
-            None => {
-                let asked = Instant::now();
-                (self.volume.stat(&path).await?, asked)
+                Err(error) => return Err(error.into()),
             }
         };
-        let Some(stat) = stat else { return Ok(None) };
         self.stats.note(path, stat.clone(), asked);
         Ok(Some(Looked::Stat(Box::new(stat), asked)))
     }

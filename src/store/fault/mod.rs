@@ -67,6 +67,9 @@ pub enum Effect {
     FailBefore(ErrorKind),
     /// The store carries it out, and the answer is lost.
     FailAfter(ErrorKind),
+    /// It is refused as by a KMS key that is disabled, or by an object of another key; the store
+    /// never sees it.
+    RefuseKey,
     /// It begins so much later.
     Delay(Duration),
     /// It never ends and the store never sees it.
@@ -232,6 +235,7 @@ impl Fault {
             Some(Effect::FailBefore(kind)) => {
                 Err(injected(kind, operation, object, "before the request"))
             }
+            Some(Effect::RefuseKey) => Err(key_refused(operation, object)),
             Some(Effect::FailAfter(kind)) => {
                 // An answer is lost whether it was good or bad.
                 drop(call.await);
@@ -265,6 +269,17 @@ fn injected(kind: ErrorKind, operation: Operation, object: &str, when: &str) -> 
         object,
         format!("a failure injected {when}"),
     )
+}
+
+fn key_refused(operation: Operation, object: &str) -> StoreError {
+    StoreError::new(
+        ErrorKind::Denied,
+        operation,
+        object,
+        "the key of the object is disabled; enable it to go on (injected)",
+    )
+    .with_code("KMS.DisabledException")
+    .about_encryption()
 }
 
 /// A panic elsewhere leaves counters and rules that are still right.

@@ -31,6 +31,8 @@ pub struct MemStore {
     copies_keep_etags: bool,
     identifiers: Jitter,
     clock: Clock,
+    /// Of objects written or copied from now on.
+    encryption: Mutex<ServerEncryption>,
     bucket: Mutex<Bucket>,
 }
 
@@ -46,6 +48,7 @@ struct Stored {
     etag: ETag,
     last_modified: Timestamp,
     attributes: ObjectAttributes,
+    encryption: ServerEncryption,
 }
 
 #[derive(Debug)]
@@ -92,6 +95,7 @@ impl MemStore {
                 wall,
                 origin: Instant::now(),
             },
+            encryption: Mutex::default(),
             bucket: Mutex::default(),
         }
     }
@@ -108,6 +112,19 @@ impl MemStore {
     pub fn copies_keep_etags(mut self) -> Self {
         self.copies_keep_etags = true;
         self
+    }
+
+    /// Objects that are written or copied from now on are said to be under this encryption.
+    pub fn encrypt_as(&self, encryption: ServerEncryption) {
+        *self
+            .encryption
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = encryption;
+    }
+
+    fn encryption(&self) -> ServerEncryption {
+        let encryption = self.encryption.lock();
+        encryption.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// All keys, in byte order.
@@ -157,7 +174,7 @@ impl Stored {
             last_modified: self.last_modified,
             version: None,
             attributes: self.attributes.clone(),
-            encryption: ServerEncryption::None,
+            encryption: self.encryption.clone(),
         }
     }
 }

@@ -110,6 +110,7 @@ impl Store for MemStore {
             etag: self.fresh_etag(),
             last_modified: self.now(),
             attributes: options.attributes,
+            encryption: self.encryption(),
         };
         Ok(bucket.write(key, stored))
     }
@@ -208,6 +209,7 @@ impl Store for MemStore {
             etag: ETag::new(format!("\"{}-{}\"", self.identifier(), parts.len())),
             last_modified: self.now(),
             attributes: found.attributes.clone(),
+            encryption: self.encryption(),
         };
         bucket.uploads.remove(upload);
         Ok(bucket.write(key, stored))
@@ -258,6 +260,7 @@ impl Store for MemStore {
         )?;
         let mut stored = found.clone();
         stored.last_modified = self.now();
+        stored.encryption = self.encryption();
         if !self.copies_keep_etags {
             stored.etag = self.fresh_etag();
         }

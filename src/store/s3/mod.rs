@@ -175,6 +175,12 @@ impl S3Store {
         &self.endpoint
     }
 
+    /// How the objects that are written here come back.
+    #[must_use]
+    pub fn expected_encryption(&self) -> encryption::ExpectedEncryption {
+        (&self.encryption).into()
+    }
+
     /// Checks that an answer names the encryption that was asked for, and gives what it names.
     fn verify(
         &self,

@@ -16,6 +16,7 @@ use crate::layout::plain::Defaults;
 use crate::store::Limits;
 use crate::store::fault::Fault;
 use crate::store::mem::MemStore;
+use crate::store::s3::encryption::ExpectedEncryption;
 use crate::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions};
 use crate::write::grid::Grid;
 use crate::write::planner::PlanLimits;
@@ -90,6 +91,7 @@ impl Fixture {
                 umask: 0o022,
             },
             trust_listing: false,
+            encryption: ExpectedEncryption::default(),
             journal_dir: dir.path().join("journal"),
         };
         let volume = Volume::open(Arc::clone(&fault) as _, "", options)

@@ -18,6 +18,7 @@
 //! an error that names both. ETags take no part in it: under SSE-KMS and SSE-C they are no MD5s.
 
 mod customer_key;
+mod expected;
 mod faults;
 mod headers;
 mod openers;
@@ -26,6 +27,7 @@ mod verify;
 use std::fmt;
 
 pub use customer_key::CustomerKey;
+pub use expected::ExpectedEncryption;
 pub use faults::Fault;
 pub use headers::{EncryptionHeaders, HeaderValue, RequestKind, headers};
 pub use openers::{KeyRing, Opener, Refusal, Search};
