@@ -48,4 +48,5 @@ mod s3fs_interop;
 mod secrets;
 mod sharing;
 mod stage;
+mod status;
 mod tree;
