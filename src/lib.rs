@@ -10,6 +10,7 @@ pub mod cache;
 pub mod cli;
 pub mod crypto;
 pub mod fs;
+pub mod keys;
 pub mod layout;
 pub mod mount;
 pub mod store;

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::option_list::{self, OptionListError};
+use super::option_list::{self, OptionListError, Unknown};
 use crate::base::size::ByteSize;
 
 const EXAMPLES: &str = "\
 Examples:
   cloakfs mount dir:/srv/store /mnt/data             a local directory as the store
   cloakfs mount s3://bucket/photos /mnt/photos --encryption sse-s3
+  cloakfs mount s3://bucket /mnt/b --encryption sse-kms --kms-key alias/mine --kms-context tenant=a
+  cloakfs mount s3://bucket /mnt/b --encryption sse-c --key-file /etc/cloakfs/key
   cloakfs mount s3://bucket /mnt/b --endpoint-url https://minio.example:9000 --ca-bundle ca.pem
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
@@ -30,10 +32,11 @@ has s, m or h.
 
 -o takes the flags of mount(8) that mean something here (ro, rw, exec, noexec, sync, async, nosuid,
 nodev, and for root suid and dev), nonempty, and every long option above as name or name=value, so
-that a line of /etc/fstab can say everything. Options given by themselves win over those in -o.
+that a line of /etc/fstab can say everything. There the mode is encryption_mode=MODE, since
+mount(8) keeps encryption= for itself. Options given by themselves win over those in -o.
 What is for others (defaults, nofail, user, _netdev, x-...) passes without effect; so do atime,
 noatime, relatime, norelatime, diratime, nodiratime and dirsync, which do nothing for a FUSE
-filesystem: reading never sets an access time here.";
+filesystem: reading never sets an access time here. A comma within a value is written as \\,.";
 
 /// Mount an S3 bucket, or a local directory that acts as one, as a directory.
 #[derive(Debug, Parser)]
@@ -82,8 +85,35 @@ pub(super) struct MountArguments {
     pub mountpoint: PathBuf,
 
     /// How the server encrypts what is stored; none leaves it to the bucket's default
-    #[arg(long, value_enum, value_name = "MODE")]
+    #[arg(
+        long,
+        visible_alias = "encryption-mode",
+        value_enum,
+        value_name = "MODE",
+        help_heading = "Encryption"
+    )]
     pub encryption: Option<EncryptionArgument>,
+    /// sse-kms: the key, by id, ARN, alias/NAME or an alias's ARN [default: S3's own, aws/s3]
+    #[arg(long, value_name = "KEY", help_heading = "Encryption")]
+    pub kms_key: Option<String>,
+    /// sse-kms: a pair of the encryption context, which is not secret; may be repeated
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "Encryption")]
+    pub kms_context: Vec<String>,
+    /// sse-kms: fewer calls to KMS, by a key of the bucket between KMS's and the objects'
+    #[arg(long, help_heading = "Encryption")]
+    pub bucket_key: bool,
+    /// sse-kms: two layers of encryption, where the server has them
+    #[arg(long, help_heading = "Encryption")]
+    pub dsse: bool,
+    /// sse-c: the key, 32 bytes as they are, in hexadecimal or in base64
+    #[arg(long, value_name = "FILE", help_heading = "Encryption")]
+    pub key_file: Option<PathBuf>,
+    /// Older keys (SSE-C), to read what was written under them; may be repeated
+    #[arg(long, value_name = "FILE", help_heading = "Encryption")]
+    pub read_key_file: Vec<PathBuf>,
+    /// KMS, if it is not Amazon's: it is asked about keys, and resolves aliases
+    #[arg(long, value_name = "URL", help_heading = "Encryption")]
+    pub kms_endpoint_url: Option<String>,
 
     /// The server, if it is not Amazon's: https://HOST[:PORT]
     #[arg(long, value_name = "URL", help_heading = "S3")]
@@ -148,6 +178,10 @@ pub(super) enum EncryptionArgument {
     None,
     /// SSE-S3: AES-256 with the server's keys
     SseS3,
+    /// SSE-KMS: under a key that KMS keeps
+    SseKms,
+    /// SSE-C: under your key, which goes with every request and which the server forgets
+    SseC,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -172,15 +206,23 @@ impl Arguments {
     /// Reads the command line (the program's name first). What `-o` spells as `name=value` is
     /// read once more as if it had been typed as a long option, before those that were.
     pub(super) fn read(typed: &[OsString]) -> Result<Self, UsageError> {
+        Self::read_with(typed, Unknown::Refused).map(|(arguments, _none)| arguments)
+    }
+
+    /// The same, and the names in `-o` that were ignored because they are not known.
+    pub(super) fn read_with(
+        typed: &[OsString],
+        unknown: Unknown,
+    ) -> Result<(Self, Vec<String>), UsageError> {
         let mut arguments = Self::try_parse_from(typed)?;
         let Command::Mount(mount) = &mut arguments.command else {
-            return Ok(arguments);
+            return Ok((arguments, vec![]));
         };
         let lists = std::mem::take(&mut mount.options);
         if lists.is_empty() {
-            return Ok(arguments);
+            return Ok((arguments, vec![]));
         }
-        let list = option_list::read(&lists).map_err(UsageError::OptionList)?;
+        let list = option_list::read(&lists, unknown).map_err(UsageError::OptionList)?;
         // The program and `mount`, which come first: there are no options before it.
         let (head, rest) = typed.split_at(2);
         let all = head
@@ -192,7 +234,7 @@ impl Arguments {
         if let Command::Mount(mount) = &mut arguments.command {
             mount.options = list.words;
         }
-        Ok(arguments)
+        Ok((arguments, list.ignored))
     }
 }
 
@@ -254,6 +296,16 @@ mod tests {
         assert_eq!(mount.memory, ByteSize(64 << 20));
         assert!(mount.allow_other);
         assert_eq!(mount.options, ["ro", "noexec"]);
+    }
+
+    #[test]
+    fn what_may_be_repeated_adds_up_over_both_ways_to_say_it() {
+        let mount = read(
+            "cloakfs mount s3://bucket /m -o kms_context=a=b,read_key_file=/1 --kms-context c=d -o kms-context=e=f=g --read-key-file /2",
+        )
+        .unwrap();
+        assert_eq!(mount.kms_context, ["a=b", "e=f=g", "c=d"]);
+        assert_eq!(mount.read_key_file, [PathBuf::from("/1"), "/2".into()]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::arguments::{AttributesArgument, EncryptionArgument, MountArguments};
+use super::encryption::{Encryption, EncryptionError};
 use super::option_list::NONEMPTY;
 use super::source::{S3Location, Source, SourceError};
 use crate::base::size::ByteSize;
@@ -34,7 +35,7 @@ pub(super) struct MountConfig {
     pub owner: Owner,
     pub foreground: bool,
     /// `--encryption` was not given.
-    pub encryption_unspecified: bool,
+    encryption_unspecified: bool,
 }
 
 /// Owner and permissions of objects that name none.
@@ -55,25 +56,21 @@ pub(super) enum StoreConfig {
 #[derive(Clone, Debug)]
 pub(super) struct S3Settings {
     pub location: S3Location,
-    pub encryption: ServerSide,
+    pub encryption: Encryption,
     pub endpoint_url: Option<String>,
+    pub kms_endpoint_url: Option<String>,
     pub region: Option<String>,
     pub profile: Option<String>,
     pub path_style: bool,
     pub ca_bundle: Option<PathBuf>,
 }
 
-/// What the server is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ServerSide {
-    BucketDefault,
-    SseS3,
-}
-
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigError {
     #[error(transparent)]
     Source(#[from] SourceError),
+    #[error(transparent)]
+    Encryption(#[from] EncryptionError),
     #[error(
         "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
     )]
@@ -141,6 +138,11 @@ impl MountConfig {
             encryption_unspecified: arguments.encryption.is_none(),
         })
     }
+
+    /// Nobody said how a bucket's objects are to be encrypted.
+    pub(super) fn encryption_is_open(&self) -> bool {
+        self.encryption_unspecified && matches!(self.store, StoreConfig::S3(_))
+    }
 }
 
 impl StoreConfig {
@@ -148,10 +150,8 @@ impl StoreConfig {
         match source {
             Source::S3(location) => Ok(Self::S3(Box::new(S3Settings {
                 location,
-                encryption: match arguments.encryption {
-                    None | Some(EncryptionArgument::None) => ServerSide::BucketDefault,
-                    Some(EncryptionArgument::SseS3) => ServerSide::SseS3,
-                },
+                encryption: Encryption::new(arguments, absolute)?,
+                kms_endpoint_url: arguments.kms_endpoint_url.clone(),
                 endpoint_url: arguments.endpoint_url.clone(),
                 region: arguments.region.clone(),
                 profile: arguments.profile.clone(),
@@ -160,9 +160,11 @@ impl StoreConfig {
             }))),
             Source::Dir(path) => {
                 let store = || Source::Dir(path.clone()).to_string();
-                if arguments.encryption == Some(EncryptionArgument::SseS3) {
+                if let Some(mode) = arguments.encryption
+                    && mode != EncryptionArgument::None
+                {
                     return Err(ConfigError::ServerSideOnDir {
-                        mode: ServerSide::SseS3.name(),
+                        mode: mode.name(),
                         store: store(),
                     });
                 }
@@ -172,6 +174,13 @@ impl StoreConfig {
                     ("--profile", arguments.profile.is_some()),
                     ("--path-style", arguments.path_style),
                     ("--ca-bundle", arguments.ca_bundle.is_some()),
+                    ("--kms-key", arguments.kms_key.is_some()),
+                    ("--kms-context", !arguments.kms_context.is_empty()),
+                    ("--bucket-key", arguments.bucket_key),
+                    ("--dsse", arguments.dsse),
+                    ("--key-file", arguments.key_file.is_some()),
+                    ("--read-key-file", !arguments.read_key_file.is_empty()),
+                    ("--kms-endpoint-url", arguments.kms_endpoint_url.is_some()),
                 ];
                 if let Some((option, _)) = s3_options.iter().find(|(_, given)| *given) {
                     return Err(ConfigError::S3OptionOnDir {
@@ -189,23 +198,6 @@ impl StoreConfig {
         match self {
             Self::Dir(path) => Source::Dir(path.clone()).to_string(),
             Self::S3(settings) => Source::S3(settings.location.clone()).to_string(),
-        }
-    }
-
-    /// The mode's name, as `--encryption` takes it.
-    pub(super) fn mode(&self) -> &'static str {
-        match self {
-            Self::Dir(_) => ServerSide::BucketDefault.name(),
-            Self::S3(settings) => settings.encryption.name(),
-        }
-    }
-}
-
-impl ServerSide {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::BucketDefault => "none",
-            Self::SseS3 => "sse-s3",
         }
     }
 }
@@ -269,6 +261,30 @@ mod tests {
                 .unwrap_err()
                 .starts_with("--path-style is for")
         );
+        for mode in ["sse-kms", "sse-c"] {
+            assert!(
+                config(&format!("dir:/s /m --encryption {mode} --key-file k"))
+                    .unwrap_err()
+                    .starts_with(&format!("--encryption {mode} is done by an S3 server"))
+            );
+        }
+        for option in [
+            "--kms-key k",
+            "--kms-context a=b",
+            "--bucket-key",
+            "--dsse",
+            "--key-file k",
+            "--read-key-file k",
+            "--kms-endpoint-url https://h",
+        ] {
+            let name = option.split(' ').next().unwrap();
+            assert_eq!(
+                config(&format!("dir:/s /m {option}")).unwrap_err(),
+                format!(
+                    "{name} is for s3:// sources, and dir:/s is a local directory; leave it out"
+                )
+            );
+        }
         assert!(config("dir:/s /m --encryption none").is_ok());
         assert!(config("s3://bucket /m --encryption sse-s3 --path-style").is_ok());
     }

@@ -5,15 +5,19 @@
 //! sense. Nothing below this module reads an argument.
 //!
 //! Exit codes: 0 done; 1 it failed, for the reason on standard error; 2 the command line is
-//! wrong.
+//! wrong. As a helper of mount(8) and umount(8) ([`helper`]) it has theirs.
 
 mod arguments;
 mod ask;
 mod config;
+mod encryption;
+mod environment;
+mod helper;
 mod mount;
 mod open;
 mod option_list;
 mod output;
+mod server_side;
 mod source;
 mod view;
 
@@ -21,19 +25,28 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use arguments::{Arguments, Command, UsageError};
+use helper::Helper;
 
 const EXIT_FAILED: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
-/// Runs the command that `arguments` (the program's name first) ask for.
+/// Runs the command that `arguments` (the program's name first) ask for. To be called while the
+/// process has one thread.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    environment::find_home();
+    if let Some(helper) = arguments.first().and_then(|name| Helper::named(name)) {
+        return helper.run(&arguments);
+    }
     match Arguments::read(&arguments).map(perform) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
             output::complain(&output::sentence(&error));
-            let is_usage = error.downcast_ref::<config::ConfigError>().is_some();
-            ExitCode::from(if is_usage { EXIT_USAGE } else { EXIT_FAILED })
+            ExitCode::from(if is_usage(&error) {
+                EXIT_USAGE
+            } else {
+                EXIT_FAILED
+            })
         }
         Err(UsageError::Clap(error)) => {
             let _nowhere_to_print = error.print();
@@ -44,6 +57,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(EXIT_USAGE)
         }
     }
+}
+
+/// What was typed makes no sense; nothing was tried.
+fn is_usage(error: &anyhow::Error) -> bool {
+    error.is::<config::ConfigError>()
 }
 
 fn perform(arguments: Arguments) -> anyhow::Result<()> {

@@ -6,10 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::{Context as _, anyhow, bail};
 
 use super::config::{MountConfig, StoreConfig};
-use super::{open, output};
+use super::open::{self, Opened};
+use super::{environment, output};
+use crate::base::secret;
 use crate::fs::{FileSystem, FsConfig};
 use crate::layout::plain::Defaults;
 use crate::mount::claim::Claim;
@@ -19,6 +21,7 @@ use crate::mount::mountpoint::{Found, Mountpoint};
 use crate::mount::overlap::{self, OwnPath};
 use crate::mount::session::{self, Session, Setup};
 use crate::mount::state::StateDir;
+use crate::store::probe::Access;
 use crate::telemetry::log::{Destination, Log};
 use crate::volume::{Volume, VolumeOptions};
 
@@ -26,13 +29,6 @@ use crate::volume::{Volume, VolumeOptions};
 const TTL: Duration = Duration::from_secs(1);
 /// Blocking calls that still run when all is done get this long.
 const SHUTDOWN: Duration = Duration::from_secs(2);
-/// Paths in the environment that the AWS chain reads, perhaps again while mounted.
-const PATH_VARIABLES: [&str; 4] = [
-    "AWS_CA_BUNDLE",
-    "AWS_CONFIG_FILE",
-    "AWS_SHARED_CREDENTIALS_FILE",
-    "AWS_WEB_IDENTITY_TOKEN_FILE",
-];
 
 /// Mounts, in the background unless told otherwise.
 pub(super) fn mount(config: &MountConfig) -> anyhow::Result<()> {
@@ -76,6 +72,16 @@ fn fail(error: anyhow::Error, report: Option<Report>) -> anyhow::Result<()> {
     std::process::exit(1);
 }
 
+/// What can be said without a change anywhere: that it could be mounted there, and where the
+/// state goes.
+pub(super) fn check(config: &MountConfig) -> anyhow::Result<(Mountpoint, PathBuf)> {
+    mounting::check_device()?;
+    let state = StateDir::locate()?;
+    let mountpoint = Mountpoint::resolve(&config.mountpoint)?;
+    refuse_overlaps(config, &mountpoint, &state)?;
+    Ok((mountpoint, state))
+}
+
 /// What is known before anything is asked of the store.
 struct Prepared {
     mountpoint: Mountpoint,
@@ -88,12 +94,9 @@ fn prepare(
     config: &MountConfig,
     notes: &mut Notes,
 ) -> anyhow::Result<(Prepared, tokio::runtime::Runtime)> {
-    make_environment_paths_absolute();
+    environment::make_paths_absolute();
     daemon::harden().context("the process cannot be protected from core dumps")?;
-    mounting::check_device()?;
-    let state_path = StateDir::locate()?;
-    let mountpoint = Mountpoint::resolve(&config.mountpoint)?;
-    refuse_overlaps(config, &mountpoint, &state_path)?;
+    let (mountpoint, state_path) = check(config)?;
     let destination = match (&config.log_file, config.foreground) {
         (Some(path), _) => Destination::File(path.clone()),
         (None, true) => Destination::Stderr,
@@ -112,9 +115,7 @@ fn prepare(
         ));
         mountpoint.examine(config.nonempty)?;
     }
-    if config.encryption_unspecified
-        && let StoreConfig::S3(_) = config.store
-    {
+    if config.encryption_is_open() {
         notes.0.push(
             "no --encryption was given, so the bucket's default encryption applies to what is written"
                 .to_owned(),
@@ -145,7 +146,12 @@ async fn start(
         claim,
         log,
     } = prepared;
-    let opened = open::store(&config.store, config.timeout).await?;
+    let Opened {
+        store,
+        about,
+        status,
+    } = open::store(&config.store, config.timeout).await?;
+    notes.0.extend(about.notes);
     let read_only = config.kernel.flags.is_read_only();
     let options = VolumeOptions {
         read_only,
@@ -155,11 +161,14 @@ async fn start(
             umask: config.owner.umask,
         },
         trust_listing: config.trust_listing,
-        server: opened.server,
-        encryption: opened.encryption,
+        server: about.server,
+        encryption: about.expected,
         journal_dir: state.path().join("uploads"),
     };
-    let volume = Volume::open(opened.store, &opened.prefix, options).await?;
+    let volume = Volume::open(store, &about.prefix, options).await?;
+    if let Access::Encryption(sentence) = &volume.capabilities().write {
+        bail!("{sentence}");
+    }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());
     let fs = FileSystem::new(
@@ -175,16 +184,18 @@ async fn start(
         },
     )
     .await?;
+    // By now there are secrets in every mode.
+    notes.0.extend(secret::locking().note());
     let socket = state.socket(&mountpoint);
     let setup = Setup {
         source: config.store.describe(),
-        mode: config.store.mode().to_owned(),
+        encryption: about.encryption,
         notes: lacking,
         mountpoint,
         kernel: config.kernel.clone(),
         timeout: config.timeout,
         foreground: config.foreground,
-        store_status: opened.status,
+        store_status: status,
     };
     Ok(session::start(fs, setup, &socket, claim, log).await?)
 }
@@ -210,12 +221,14 @@ fn refuse_overlaps(
             path,
         }),
         StoreConfig::S3(settings) => {
-            if let Some(path) = &settings.ca_bundle {
-                own.push(OwnPath {
-                    what: "the CA bundle",
-                    path,
-                });
-            }
+            own.extend(settings.ca_bundle.iter().map(|path| OwnPath {
+                what: "the CA bundle",
+                path,
+            }));
+            own.extend(settings.encryption.key_files().map(|path| OwnPath {
+                what: "the key file",
+                path,
+            }));
         }
     }
     overlap::refuse_overlaps(mountpoint.path(), &own).map_err(|error| anyhow!(error))
@@ -235,19 +248,6 @@ impl Notes {
         };
         self.0.iter().for_each(|note| report.note(note));
         report.ready().is_ok()
-    }
-}
-
-/// The working directory is about to be `/`.
-fn make_environment_paths_absolute() {
-    for name in PATH_VARIABLES {
-        if let Some(value) = std::env::var_os(name)
-            && !value.is_empty()
-            && let Ok(path) = std::path::absolute(PathBuf::from(&value))
-        {
-            // SAFETY: the process has one thread until the runtime is built.
-            unsafe { std::env::set_var(name, path) };
-        }
     }
 }
 

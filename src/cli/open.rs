@@ -9,9 +9,11 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use serde_json::json;
 
-use super::config::{S3Settings, ServerSide, StoreConfig};
+use super::config::{S3Settings, StoreConfig};
+use super::server_side::{self, CustomerKeys};
 use crate::aws::{Aws, AwsConfig};
 use crate::base::jitter::Jitter;
+use crate::mount::control::protocol;
 use crate::store::Store;
 use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
@@ -28,14 +30,36 @@ const UPLOAD_BYTES_MAX: u64 = 64 << 20;
 /// A store that is known to answer.
 pub(super) struct Opened {
     pub store: Arc<dyn Store>,
+    pub about: About,
+    /// The store's figures at the time of the call.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+/// What there is to tell about a store.
+pub(super) struct About {
     /// Of the keys: empty, or ends in `/`.
     pub prefix: String,
     /// The server; empty for a local directory.
     pub server: String,
+    /// How what is written is encrypted, for status.
+    pub encryption: protocol::Encryption,
     /// How the objects that are written here come back.
-    pub encryption: ExpectedEncryption,
-    /// The store's figures at the time of the call.
-    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    pub expected: ExpectedEncryption,
+    /// What the user should know about its keys, a sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Default for About {
+    /// A local directory.
+    fn default() -> Self {
+        Self {
+            prefix: String::new(),
+            server: String::new(),
+            encryption: server_side::describe(&RequestedEncryption::None),
+            expected: ExpectedEncryption::default(),
+            notes: Vec::new(),
+        }
+    }
 }
 
 pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Result<Opened> {
@@ -44,34 +68,42 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
             let path = path.clone();
             // It looks at the disk, which a task may not wait for.
             let store = tokio::task::spawn_blocking(move || DirStore::open(&path)).await??;
-            Ok(wrap(Arc::new(store), String::new(), String::new(), timeout))
+            Ok(wrap(Arc::new(store), About::default(), timeout))
         }
         StoreConfig::S3(settings) => {
-            let store = connect(settings, timeout).await?;
-            let server = store.endpoint().describe("S3");
-            let prefix = settings.location.prefix.clone();
-            let encryption = store.expected_encryption();
-            Ok(Opened {
-                encryption,
-                ..wrap(Arc::new(store), prefix, server, timeout)
-            })
+            let mut about = About {
+                prefix: settings.location.prefix.clone(),
+                ..About::default()
+            };
+            let store = connect(settings, timeout, &mut about).await?;
+            about.server = store.endpoint().describe("S3");
+            about.expected = store.expected_encryption();
+            Ok(wrap(Arc::new(store), about, timeout))
         }
     }
 }
 
-/// Connects and asks for one key, so that what is wrong is said now.
-async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3Store> {
+/// Connects, asks for one key and looks whether what is there can be read, so that what is wrong
+/// is said now.
+async fn connect(
+    settings: &S3Settings,
+    timeout: Duration,
+    about: &mut About,
+) -> anyhow::Result<S3Store> {
     let S3Settings {
         location,
         encryption,
         endpoint_url,
+        kms_endpoint_url,
         region,
         profile,
         path_style,
         ca_bundle,
     } = settings.clone();
+    let keys = CustomerKeys::read(&encryption).await?;
     let aws = Aws::find(&AwsConfig {
         endpoint_url,
+        kms_endpoint_url,
         region,
         profile,
         ca_bundle,
@@ -79,16 +111,32 @@ async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3S
         ..AwsConfig::default()
     })
     .await?;
+    let requested =
+        server_side::request(&encryption.mode, &keys, &aws, timeout, &mut about.notes).await?;
+    about.encryption = server_side::describe(&requested);
     let config = S3Config {
         path_style,
-        encryption: match encryption {
-            ServerSide::BucketDefault => RequestedEncryption::None,
-            ServerSide::SseS3 => RequestedEncryption::SseS3,
-        },
+        encryption: requested,
+        read_keys: keys.older,
         ..S3Config::new(location.bucket)
     };
     let store = S3Store::new(&aws, config)?;
-    let checked = tokio::time::timeout(timeout, store.check(&location.prefix))
+    within(timeout, &store, store.check(&location.prefix))
+        .await?
+        .map_err(|error| anyhow!(store.explain(&error)))?;
+    let notes = within(timeout, &store, store.check_keys(&location.prefix))
+        .await?
+        .map_err(|sentence| anyhow!(sentence))?;
+    about.notes.extend(notes);
+    Ok(store)
+}
+
+async fn within<T>(
+    timeout: Duration,
+    store: &S3Store,
+    asking: impl Future<Output = T>,
+) -> anyhow::Result<T> {
+    tokio::time::timeout(timeout, asking)
         .await
         .with_context(|| {
             format!(
@@ -96,12 +144,10 @@ async fn connect(settings: &S3Settings, timeout: Duration) -> anyhow::Result<S3S
                 store.endpoint().describe("S3"),
                 timeout.as_secs()
             )
-        })?;
-    checked.map_err(|error| anyhow!(store.explain(&error)))?;
-    Ok(store)
+        })
 }
 
-fn wrap(store: Arc<dyn Store>, prefix: String, server: String, timeout: Duration) -> Opened {
+fn wrap(store: Arc<dyn Store>, about: About, timeout: Duration) -> Opened {
     let retry = Arc::new(Retry::new(
         store,
         RetryPolicy::with_timeout(timeout),
@@ -125,9 +171,7 @@ fn wrap(store: Arc<dyn Store>, prefix: String, server: String, timeout: Duration
     };
     Opened {
         store: Arc::new(limit),
-        prefix,
-        server,
-        encryption: ExpectedEncryption::default(),
+        about,
         status: Box::new(status),
     }
 }

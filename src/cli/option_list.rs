@@ -12,7 +12,7 @@ pub(super) const NONEMPTY: &str = "nonempty";
 
 /// For mount(8), systemd and people; or what is always so here; or flags of mount(2) that the
 /// kernel does not act on for a FUSE filesystem, which never gets a new access time by reading.
-const FOR_OTHERS: [&str; 19] = [
+const FOR_OTHERS: [&str; 29] = [
     "defaults",
     "auto",
     "noauto",
@@ -20,21 +20,41 @@ const FOR_OTHERS: [&str; 19] = [
     "user",
     "nouser",
     "users",
+    "nousers",
     "owner",
+    "noowner",
     "group",
+    "nogroup",
     "_netdev",
+    "_rnetdev",
     "default_permissions",
     "comment",
+    "silent",
+    "loud",
     "atime",
     "noatime",
     "relatime",
     "norelatime",
+    "strictatime",
+    "nostrictatime",
+    "lazytime",
+    "nolazytime",
     "diratime",
     "nodiratime",
     "dirsync",
 ];
 /// Comments and extensions of others, by the same convention.
 const FOR_OTHERS_PREFIXES: [&str; 2] = ["x-", "X-"];
+/// mount(8)'s word for changing a mount that is there.
+const REMOUNT: &str = "remount";
+
+/// What to do about options that nobody here knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unknown {
+    Refused,
+    /// As mount(8)'s `-s` wants it, for tables that several systems share.
+    Ignored,
+}
 
 /// What a list says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,6 +63,8 @@ pub(super) struct OptionList {
     pub long_options: Vec<String>,
     /// Flags of mount(2), and [`NONEMPTY`], in the order given.
     pub words: Vec<String>,
+    /// Names that are not known.
+    pub ignored: Vec<String>,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -53,10 +75,14 @@ pub(super) enum OptionListError {
     NeedsValue { name: String },
     #[error("-o {name} takes no value; write only -o {name}")]
     NeedsNoValue { name: String },
+    #[error(
+        "-o {REMOUNT} is not possible: the options of a mount are fixed while it is there; unmount it and mount it again"
+    )]
+    Remount,
 }
 
 /// Reads lists in the order they were given.
-pub(super) fn read(lists: &[String]) -> Result<OptionList, OptionListError> {
+pub(super) fn read(lists: &[String], unknown: Unknown) -> Result<OptionList, OptionListError> {
     let long_options = long_options();
     let mut result = OptionList::default();
     for item in lists.iter().flat_map(|list| split(list)) {
@@ -88,6 +114,10 @@ pub(super) fn read(lists: &[String]) -> Result<OptionList, OptionListError> {
                 return Err(OptionListError::NeedsNoValue {
                     name: name.to_owned(),
                 });
+            }
+            (false, None, _) if name == REMOUNT => return Err(OptionListError::Remount),
+            (false, None, _) if unknown == Unknown::Ignored => {
+                result.ignored.push(name.to_owned());
             }
             (false, None, _) => {
                 return Err(OptionListError::Unknown {
@@ -132,9 +162,12 @@ fn long_options() -> Vec<(String, bool)> {
         .into_iter()
         .flat_map(clap::Command::get_arguments)
         .filter(|argument| !matches!(argument.get_action(), ArgAction::Help))
-        .filter_map(|argument| {
+        .flat_map(|argument| {
             let takes_value = argument.get_action().takes_values();
-            Some((argument.get_long()?.to_owned(), takes_value))
+            let names = argument.get_long_and_visible_aliases().unwrap_or_default();
+            names
+                .into_iter()
+                .map(move |name| (name.to_owned(), takes_value))
         })
         .collect()
 }
@@ -166,7 +199,7 @@ mod tests {
     use super::*;
 
     fn read_one(list: &str) -> Result<OptionList, OptionListError> {
-        read(&[list.to_owned()])
+        read(&[list.to_owned()], Unknown::Refused)
     }
 
     #[test]
@@ -186,6 +219,30 @@ mod tests {
         );
         assert!(error.contains(" timeout=..., "), "{error}");
         assert!(!error.contains(" help"), "{error}");
+    }
+
+    #[test]
+    fn a_sloppy_caller_has_what_is_unknown_ignored_and_named() {
+        let list = read(&["fast,ro,big=1".to_owned()], Unknown::Ignored).unwrap();
+        assert_eq!(list.ignored, ["fast", "big"]);
+        assert_eq!(list.words, ["ro"]);
+        for unknown in [Unknown::Ignored, Unknown::Refused] {
+            assert_eq!(
+                read(&["remount,ro".to_owned()], unknown)
+                    .unwrap_err()
+                    .to_string(),
+                "-o remount is not possible: the options of a mount are fixed while it is there; unmount it and mount it again"
+            );
+        }
+    }
+
+    #[test]
+    fn an_option_may_be_given_again_where_it_adds_up() {
+        let list = read_one("kms_context=a=b,kms_context=c=d\\,e,bucket_key").unwrap();
+        assert_eq!(
+            list.long_options,
+            ["--kms-context=a=b", "--kms-context=c=d,e", "--bucket-key"]
+        );
     }
 
     #[test]

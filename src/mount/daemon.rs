@@ -1,6 +1,7 @@
 //! Becoming a daemon.
 //!
-//! [`fork`] comes before any thread and any secret. The parent waits for what the child reports
+//! [`fork`] comes before any thread and any secret: a child has no memory of the secrets of its
+//! parent. The parent waits for what the child reports
 //! over a pipe, and exits with that. The child keeps the terminal for its messages until it is
 //! ready, and is then without one.
 //!
@@ -10,6 +11,8 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use crate::base::secret::{self, Locking};
 
 /// Which side of the fork this is.
 #[derive(Debug)]
@@ -46,7 +49,15 @@ const READY: u8 = b'r';
 const FAILED: u8 = b'f';
 
 /// Splits the process in two. The child is in a session of its own.
+///
+/// # Panics
+/// When there is a secret already, which the child would crash on.
 pub fn fork() -> Result<Forked, StartError> {
+    assert_eq!(
+        secret::locking(),
+        Locking::Unused,
+        "the fork comes before any secret"
+    );
     let (reader, writer) = pipe().map_err(StartError::Fork)?;
     // SAFETY: the process has one thread (the module's rule), so the child may go on freely.
     match unsafe { libc::fork() } {
@@ -140,22 +151,32 @@ impl Report {
     }
 }
 
-/// No core dumps and no debugger of another process: the memory holds plaintext and keys. And
-/// no working directory that would keep another filesystem busy.
+/// No core dumps and no debugger of another process: the memory holds plaintext and keys. As
+/// much locked memory for keys as the system grants. And no working directory that would keep
+/// another filesystem busy. Comes before keys are read.
 pub fn harden() -> io::Result<()> {
     // SAFETY: these options take integers only.
-    if unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
-    let none = libc::rlimit {
+    done(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })?;
+    let mut limit = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
-    // SAFETY: `none` is a valid rlimit for the duration of the call.
-    if unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) } != 0 {
-        return Err(io::Error::last_os_error());
-    }
+    // SAFETY: `limit` is a valid rlimit for the duration of the call, here and below.
+    done(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) })?;
+    // SAFETY: and it is writable.
+    done(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &raw mut limit) })?;
+    limit.rlim_cur = limit.rlim_max;
+    // SAFETY: as above.
+    done(unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &raw const limit) })?;
     std::env::set_current_dir("/")
+}
+
+fn done(result: libc::c_int) -> io::Result<()> {
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }
 
 /// A pipe whose ends are closed by exec.

@@ -25,9 +25,11 @@ mod fusermount;
 pub mod mountinfo;
 pub mod mounting;
 pub mod mountpoint;
+pub mod namespace;
 pub mod overlap;
 pub mod session;
 pub mod state;
+pub mod unmounting;
 
 pub use adapter::Adapter;
 pub use dispatch::OperationCounts;

@@ -65,6 +65,20 @@ pub enum UnmountError {
     Failed { mountpoint: PathBuf, reason: String },
 }
 
+/// How a mount goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Only when nothing uses it.
+    WhenFree,
+    /// At once for newcomers; for those who use it, when they leave.
+    Lazily,
+    /// What is under way is broken off first: it fails, and so does every file that is open,
+    /// which still keep it there.
+    ByForce,
+    /// Both: it is gone whatever uses it.
+    ByForceLazily,
+}
+
 /// A mount that this process made.
 #[derive(Clone, Debug)]
 pub struct Mounted {
@@ -116,7 +130,7 @@ pub fn remove_dead(mountpoint: &Mountpoint, examined: &MountEntry) -> Result<(),
     let top =
         mountinfo::mounted_at(mountpoint.path()).map_err(|error| failed(error.to_string()))?;
     if is_still_there(top.as_ref(), examined).map_err(failed)? {
-        unmount(mountpoint.path(), true)
+        unmount(mountpoint.path(), Way::Lazily)
     } else {
         Ok(())
     }
@@ -147,7 +161,10 @@ impl Mounted {
         match stack.iter().rposition(|entry| self.is_ours(entry)) {
             None => Ok(()),
             Some(at) => match stack.get(at + 1) {
-                None => unmount(&self.mountpoint, lazily),
+                None => {
+                    let way = if lazily { Way::Lazily } else { Way::WhenFree };
+                    unmount(&self.mountpoint, way)
+                }
                 Some(above) => Err(failed(format!(
                     "{above} is mounted above it; unmount that first"
                 ))),
@@ -260,7 +277,8 @@ fn helper_options(source: &str, options: &KernelOptions) -> String {
     list.join(",")
 }
 
-fn unmount(path: &Path, lazily: bool) -> Result<(), UnmountError> {
+/// One umount2(2); an ordinary user's goes through fusermount3, which cannot force.
+pub(super) fn unmount(path: &Path, way: Way) -> Result<(), UnmountError> {
     let mountpoint = path.to_owned();
     let Ok(target) = CString::new(path.as_os_str().as_bytes()) else {
         return Err(UnmountError::Failed {
@@ -268,15 +286,26 @@ fn unmount(path: &Path, lazily: bool) -> Result<(), UnmountError> {
             reason: "the path contains a zero byte".to_owned(),
         });
     };
-    let flags = libc::UMOUNT_NOFOLLOW | if lazily { libc::MNT_DETACH } else { 0 };
+    let flags = libc::UMOUNT_NOFOLLOW
+        | match way {
+            Way::WhenFree => 0,
+            Way::Lazily => libc::MNT_DETACH,
+            Way::ByForce => libc::MNT_FORCE,
+            Way::ByForceLazily => libc::MNT_FORCE | libc::MNT_DETACH,
+        };
     // SAFETY: `target` is a NUL-terminated string that outlives the call.
     if unsafe { libc::umount2(target.as_ptr(), flags) } == 0 {
         return Ok(());
     }
     let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EPERM) => fusermount::unmount(path, lazily),
-        Some(libc::EBUSY) => Err(UnmountError::Busy { mountpoint }),
+    match (error.raw_os_error(), way) {
+        (Some(libc::EPERM), Way::ByForce | Way::ByForceLazily) => Err(UnmountError::Failed {
+            mountpoint,
+            reason: "only root may break off what is under way; leave it with: umount --lazy"
+                .to_owned(),
+        }),
+        (Some(libc::EPERM), _) => fusermount::unmount(path, way == Way::Lazily),
+        (Some(libc::EBUSY), _) => Err(UnmountError::Busy { mountpoint }),
         _ => Err(UnmountError::Failed {
             mountpoint,
             reason: error.to_string(),

@@ -44,6 +44,7 @@ pub enum Operation {
     DeleteObject,
     ListObjects,
     GetBucketVersioning,
+    GetBucketEncryption,
 }
 
 impl fmt::Display for Operation {
@@ -117,6 +118,13 @@ impl StoreError {
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// The same failure as that of the operation which it was found out for.
+    #[must_use]
+    pub(super) fn of(mut self, operation: Operation) -> Self {
+        self.operation = operation;
         self
     }
 

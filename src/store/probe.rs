@@ -1,7 +1,7 @@
 //! What a server can do beyond what every S3 server can, found out by trying.
 //!
-//! At mount, one small object is written below `<prefix>.cloakfs/probe/`, written to under
-//! conditions that hold and that do not, and deleted. A server that ignores a condition says
+//! At mount, one small object is written below `<prefix>.cloakfs/probe/`, read back, written to
+//! under conditions that hold and that do not, and deleted. A server that ignores a condition says
 //! nothing: only the effect shows it. Whatever happens the object is deleted again, as far as
 //! the server lets us. Credentials that may not write, or a store that does not answer, are a
 //! result too: what could not be found out is taken for lacking, and the reason is kept.
@@ -9,17 +9,23 @@
 use bytes::Bytes;
 
 use super::{
-    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, ObjectKey, PutOptions, Result,
-    Store, StoreError, WriteCondition, Written,
+    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, GetOptions, ObjectKey, Operation,
+    PutOptions, Result, Store, StoreError, WriteCondition, Written,
 };
 use crate::base::id::CommitId;
 use crate::base::limits;
 
+/// What the object of the probe holds.
+const CONTENT: &[u8] = b"cloakfs probes what this server can do";
+
 /// What was found. A capability that could not be tried is taken for lacking.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capabilities {
-    /// Objects can be written.
+    /// Objects can be written. [`Access::Encryption`] is also that what was written cannot be
+    /// read back under the encryption that was asked for: a key may be allowed for one alone.
     pub write: Access,
+    /// What is written can be read.
+    pub read: Access,
     /// Objects can be deleted.
     pub delete: Access,
     /// A put that asks for an absent object refuses to overwrite one.
@@ -67,6 +73,7 @@ impl Capabilities {
     pub const fn unknown() -> Self {
         Self {
             write: Access::NotTried,
+            read: Access::NotTried,
             delete: Access::NotTried,
             conditional_create: false,
             conditional_replace: false,
@@ -96,6 +103,9 @@ impl Capabilities {
             Access::Allowed => {}
         }
         let mut lacking = vec![];
+        if let Access::Encryption(why) | Access::Denied(why) | Access::Failed(why) = &self.read {
+            lacking.push(format!("what is written cannot be read again: {why}"));
+        }
         if let Access::Encryption(why) | Access::Denied(why) | Access::Failed(why) = &self.delete {
             lacking.push(format!(
                 "objects cannot be deleted, so rm, rmdir and mv fail: {why}"
@@ -177,6 +187,15 @@ async fn try_writes(
         }
     };
     found.write = Access::Allowed;
+    found.read = match read_back(store, key).await {
+        Ok(()) => Access::Allowed,
+        Err(error) if error.concerns_encryption() => {
+            found.write =
+                Access::Encryption(format!("what was written cannot be read back: {error}"));
+            return false;
+        }
+        Err(error) => Access::of(&error),
+    };
     found.conditional_create = refuses(&put(store, key, WriteCondition::IfAbsent).await);
     let other = WriteCondition::IfMatch(other_than(&first.etag));
     // A condition that holds must be let through too: always saying no is not support.
@@ -212,8 +231,20 @@ async fn put(store: &dyn Store, key: &ObjectKey, condition: WriteCondition) -> R
         condition,
         ..PutOptions::default()
     };
-    let body = Bytes::from_static(b"cloakfs probes what this server can do");
-    store.put(key, body, options).await
+    store.put(key, Bytes::from_static(CONTENT), options).await
+}
+
+async fn read_back(store: &dyn Store, key: &ObjectKey) -> Result<()> {
+    let object = store.get(key, GetOptions::default()).await?;
+    if object.body == CONTENT {
+        return Ok(());
+    }
+    Err(StoreError::new(
+        ErrorKind::Corrupt,
+        Operation::GetObject,
+        key.as_str(),
+        "what was read is not what was written just before",
+    ))
 }
 
 fn refuses<T>(answer: &Result<T>) -> bool {

@@ -399,7 +399,7 @@ const EXCLUSIVE_CREATION: Workload = Workload {
 };
 
 /// Owners and other users.
-mod as_root {
+pub mod as_root {
     use super::*;
 
     on_every_stage!(

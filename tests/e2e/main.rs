@@ -4,6 +4,14 @@
 //! A test that finds no server fails. Tests in modules named `as_root` switch users or mount for
 //! others, and so need root; `scripts/test` says so when it leaves them out for an ordinary user.
 
+#[path = "../support/answer.rs"]
+mod answer;
+#[path = "../support/customer_key.rs"]
+mod customer_key;
+#[path = "../support/fstab_machine.rs"]
+mod fstab_machine;
+#[path = "../support/localstack.rs"]
+mod localstack;
 #[path = "../support/minio.rs"]
 mod minio;
 #[path = "../support/mount.rs"]
@@ -14,15 +22,27 @@ mod other_client;
 mod pjdfstest;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/s3_server.rs"]
+mod s3_server;
+#[path = "../support/s3fs.rs"]
+mod s3fs;
 #[path = "../support/wait.rs"]
 mod wait;
 
 mod ending;
 mod files;
+mod fstab;
+mod matrix;
 mod memory;
+mod modes;
 mod mounting;
+mod other_keys;
 mod outage;
+mod policies;
 mod programs;
+mod proofs;
+mod rewrites;
+mod s3fs_interop;
 mod sharing;
 mod stage;
 mod tree;

@@ -198,7 +198,7 @@ fn no_such_bucket() {
         &said,
         &[
             "there is no bucket \"there-is-no-such-bucket\"",
-            &bucket.minio.endpoint,
+            &bucket.server.endpoint,
             "check the bucket's name",
         ],
     );
@@ -262,7 +262,7 @@ fn an_endpoint_that_is_down() {
         .port();
     let endpoint = format!("http://127.0.0.1:{port}");
     for option in &mut source.options {
-        if *option == bucket.minio.endpoint {
+        if *option == bucket.server.endpoint {
             option.clone_from(&endpoint);
         }
     }
@@ -290,7 +290,7 @@ fn a_certificate_that_nobody_trusts() {
         .position(|option| option == "--ca-bundle");
     source.options.drain(position.expect("the option")..);
     let said = refusal(&source, &place.mountpoint(), &["--timeout", "5"]);
-    let host = bucket.minio.endpoint.trim_start_matches("https://");
+    let host = bucket.server.endpoint.trim_start_matches("https://");
     assert_says(
         &said,
         &[

@@ -5,9 +5,10 @@ use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
-use crate::minio::{Minio, PrivateMinio, announced};
+use crate::minio::{Minio, PrivateMinio};
 use crate::mount::Mount;
 use crate::process::sh;
+use crate::s3_server::announced;
 use crate::tree::bytes;
 use crate::wait::until;
 

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::minio::announced;
 use crate::process::{run, sh};
+use crate::s3_server::announced;
 use crate::stage::{Ground, Workload, on_every_stage};
 use crate::tree::{bytes, plant};
 

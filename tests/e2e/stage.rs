@@ -24,9 +24,13 @@ pub struct Workload {
     pub verify: fn(&Ground),
 }
 
-/// Makes, for each workload, a test on each of the three stages.
+/// Makes, for each workload, a test on each of the three stages, and a list of all of them for the
+/// matrix of modes and servers.
 macro_rules! on_every_stage {
-    ($($name:ident: $workload:expr),* $(,)?) => {$(
+    ($($name:ident: $workload:expr),* $(,)?) => {
+    pub const WORKLOADS: &[(&str, crate::stage::Workload)] = &[$((stringify!($name), $workload)),*];
+
+    $(
         mod $name {
             use super::*;
 

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::minio::announced;
 use crate::mount::{Mount, Source};
 use crate::process::finish;
+use crate::s3_server::announced;
 
 const DEADLINE: Duration = Duration::from_mins(10);
 

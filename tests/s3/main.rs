@@ -5,6 +5,8 @@
 mod answers;
 mod encryption;
 mod fake;
+#[path = "../support/fake_server.rs"]
+mod fake_server;
 mod mounting;
 #[path = "../support/servers.rs"]
 mod servers;

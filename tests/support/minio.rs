@@ -5,13 +5,12 @@ use std::fs::File;
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 
-use super::mount::Source;
 use super::other_client::OtherClient;
+use super::s3_server::{S3Server, announced};
 use super::wait::until;
 
 /// For a server to come up.
@@ -20,116 +19,48 @@ const START_DEADLINE: Duration = Duration::from_mins(1);
 /// The name, account and key that the tests' servers are started with.
 const ACCOUNT: &str = "minioadmin";
 
-/// What `scripts/test` says about the machine's servers and tools.
-///
-/// # Panics
-/// Where the tests are run without it: there is nothing to test against.
-pub fn announced(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| {
-        panic!(
-            "{name} is not set, so there is no server to test on: run the tests with scripts/test \
-             (scripts/test --test e2e NAME runs one)"
-        )
-    })
-}
+/// The id of the one key of their KMS.
+pub const KMS_KEY: &str = "my-key";
 
-/// How to reach a MinIO.
-#[derive(Clone, Debug)]
-pub struct Minio {
-    pub endpoint: String,
-    /// PEM of the certificate to trust, for https.
-    pub ca: Option<PathBuf>,
-    pub access_key: String,
-    pub secret_key: String,
-}
+/// The MinIO that all tests share: https, and one KMS key, [`KMS_KEY`].
+#[derive(Clone, Copy, Debug)]
+pub struct Minio;
 
 impl Minio {
-    /// The one that all tests share: https.
-    pub fn shared() -> Self {
-        Self {
+    pub fn shared() -> S3Server {
+        S3Server {
             endpoint: announced("CLOAKFS_TEST_MINIO_ENDPOINT"),
+            kms_endpoint: None,
             ca: Some(announced("CLOAKFS_TEST_MINIO_CA").into()),
             access_key: announced("CLOAKFS_TEST_MINIO_ACCESS_KEY"),
             secret_key: announced("CLOAKFS_TEST_MINIO_SECRET_KEY"),
-        }
-    }
-
-    /// Credentials of a session that may do only what `policy` (JSON) allows, as environment
-    /// variables. MinIO enforces such a policy on every request.
-    pub fn session(&self, policy: &str) -> Vec<(String, String)> {
-        let session = OtherClient::new(self, "none").assume_role(policy);
-        [
-            ("AWS_ACCESS_KEY_ID", session.access_key_id()),
-            ("AWS_SECRET_ACCESS_KEY", session.secret_access_key()),
-            ("AWS_SESSION_TOKEN", session.session_token()),
-        ]
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .into()
-    }
-
-    /// A new, empty bucket; its name begins with `name`.
-    pub fn bucket(&self, name: &str) -> Bucket {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{}-{}-{count}", name.replace('_', "-"), std::process::id());
-        let client = OtherClient::new(self, &name);
-        client.create_bucket();
-        Bucket {
-            minio: self.clone(),
-            name,
-            client,
+            session_token: None,
         }
     }
 }
 
-/// A bucket of one test.
-#[derive(Debug)]
-pub struct Bucket {
-    pub minio: Minio,
-    pub name: String,
-    /// Another S3 client, to see what a mount has stored and to put objects beside it.
-    pub client: OtherClient,
-}
-
-impl Bucket {
-    /// To mount it.
-    pub fn source(&self) -> Source {
-        let mut options: Vec<String> = [
-            "--endpoint-url",
-            &self.minio.endpoint,
-            "--path-style",
-            "--region",
-            "us-east-1",
-        ]
-        .map(String::from)
-        .into();
-        if let Some(ca) = &self.minio.ca {
-            options.extend(["--ca-bundle".into(), ca.display().to_string()]);
-        }
-        Source {
-            name: format!("s3://{}", self.name),
-            options,
-            environment: vec![
-                ("AWS_ACCESS_KEY_ID".into(), self.minio.access_key.clone()),
-                (
-                    "AWS_SECRET_ACCESS_KEY".into(),
-                    self.minio.secret_key.clone(),
-                ),
-            ],
-        }
-    }
-}
-
-/// A MinIO of one test's own, over http, which the test can stop and start again. Its data stays.
+/// A MinIO of one test's own, over http or https, which the test can stop and start again. Its
+/// data stays.
 #[derive(Debug)]
 pub struct PrivateMinio {
     place: TempDir,
     port: u16,
+    /// The certificate that all tests' servers have, with its key beside it.
+    certificate: Option<PathBuf>,
     server: Option<Child>,
 }
 
 impl PrivateMinio {
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Over https.
+    pub fn start_with_tls() -> Self {
+        Self::start_with(Some(announced("CLOAKFS_TEST_MINIO_CA").into()))
+    }
+
+    fn start_with(certificate: Option<PathBuf>) -> Self {
         // The port is free again when the listener is dropped; should another process take it
         // before the server does, the test fails with the server's words.
         let port = TcpListener::bind("127.0.0.1:0")
@@ -143,19 +74,30 @@ impl PrivateMinio {
         let mut minio = Self {
             place,
             port,
+            certificate,
             server: None,
         };
         minio.resume();
         minio
     }
 
-    pub fn reach(&self) -> Minio {
-        Minio {
-            endpoint: format!("http://127.0.0.1:{}", self.port),
-            ca: None,
+    pub fn reach(&self) -> S3Server {
+        S3Server {
+            endpoint: match self.certificate {
+                Some(_) => format!("https://127.0.0.1:{}", self.port),
+                None => format!("http://127.0.0.1:{}", self.port),
+            },
+            kms_endpoint: None,
+            ca: self.certificate.clone(),
             access_key: ACCOUNT.into(),
             secret_key: ACCOUNT.into(),
+            session_token: None,
         }
+    }
+
+    /// Where its data and its log are.
+    pub fn directory(&self) -> &std::path::Path {
+        self.place.path()
     }
 
     /// Ends the server at once: connections to it are refused from now on.
@@ -171,6 +113,10 @@ impl PrivateMinio {
         let log_path = self.place.path().join("log");
         let log = File::create(&log_path).expect("a log file");
         let tools = PathBuf::from(announced("CLOAKFS_TEST_TOOLS"));
+        let certificates = match &self.certificate {
+            Some(certificate) => certificate.parent().expect("a directory").to_owned(),
+            None => self.place.path().join("no-certificates"),
+        };
         let server = Command::new(tools.join("bin/minio"))
             .args([
                 "server",
@@ -178,6 +124,8 @@ impl PrivateMinio {
                 "--address",
                 &format!("127.0.0.1:{}", self.port),
             ])
+            .arg("--certs-dir")
+            .arg(certificates)
             .arg(self.place.path().join("data"))
             .env("MINIO_ROOT_USER", ACCOUNT)
             .env("MINIO_ROOT_PASSWORD", ACCOUNT)
@@ -185,7 +133,7 @@ impl PrivateMinio {
             .env("MINIO_UPDATE", "off")
             .env(
                 "MINIO_KMS_SECRET_KEY",
-                "my-key:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=",
+                format!("{KMS_KEY}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),
             )
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a second descriptor"))

@@ -108,6 +108,11 @@ impl Mount {
         self.daemon.as_ref().expect("a running daemon").id()
     }
 
+    /// The daemon's state directory.
+    pub fn state(&self) -> PathBuf {
+        self.place.path().join("state")
+    }
+
     /// What the daemon has logged since the guard was made.
     pub fn log(&self) -> String {
         fs::read_to_string(self.place.path().join("log")).unwrap_or_default()
@@ -274,6 +279,11 @@ pub fn refusal(source: &Source, mountpoint: &Path, options: &[&str]) -> String {
 
 /// Whether a cloakfs is mounted at `path`.
 pub fn is_mounted(path: &Path) -> bool {
+    is_mounted_as(path, "fuse.cloakfs")
+}
+
+/// Whether a filesystem of this type is mounted at `path`.
+pub fn is_mounted_as(path: &Path, kind: &str) -> bool {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("reading mountinfo");
     let wanted = path.to_str().expect("a mountpoint in UTF-8");
     mounts.lines().any(|line| {
@@ -282,7 +292,7 @@ pub fn is_mounted(path: &Path) -> bool {
             && line
                 .split(" - ")
                 .nth(1)
-                .is_some_and(|rest| rest.starts_with("fuse.cloakfs "))
+                .is_some_and(|rest| rest.split(' ').next() == Some(kind))
     })
 }
 

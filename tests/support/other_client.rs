@@ -1,28 +1,46 @@
 //! Another S3 client: the SDK itself, with nothing of cloakfs's but its TLS, as the witness of what
 //! a mount has stored.
 //!
-//! Every call blocks and panics when the server refuses: a test's own requests must work.
+//! Every call blocks. Those of [`OtherClient`] panic when the server refuses: a test's own requests
+//! must work. Those of [`Asking`] may carry headers, and give refusals as values.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{Credentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{Credentials, RequestChecksumCalculation, SharedCredentialsProvider};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ServerSideEncryptionByDefault, ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
+};
 use cloakfs::aws::Transport;
 use futures_util::{StreamExt, stream};
 use tokio::runtime::Runtime;
 
-use super::minio::Minio;
+use super::answer::{Recorder, Refused, Seen};
+use super::customer_key::Headers;
+use super::s3_server::S3Server;
 
-/// What a HEAD tells about an object.
-#[derive(Clone, Debug)]
-pub struct Seen {
-    pub size_bytes: u64,
-    /// The answered `x-amz-server-side-encryption`.
-    pub encryption: Option<String>,
-    pub metadata: HashMap<String, String>,
+/// The SDK's configuration for a server, with the TLS that trusts its certificate.
+pub fn sdk_config(server: &S3Server, region: &str) -> SdkConfig {
+    let credentials = Credentials::new(
+        &server.access_key,
+        &server.secret_key,
+        server.session_token.clone(),
+        None,
+        "the tests",
+    );
+    let mut config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(region.to_owned()))
+        .endpoint_url(&server.endpoint)
+        .credentials_provider(SharedCredentialsProvider::new(credentials));
+    if let Some(ca) = &server.ca {
+        // A self-signed certificate as openssl makes it, which the SDK's own TLS refuses.
+        let transport = Transport::new(Some(ca)).expect("the server's certificate");
+        config = config.http_client(transport);
+    }
+    config.build()
 }
 
 /// An S3 client on one bucket.
@@ -34,26 +52,12 @@ pub struct OtherClient {
 }
 
 impl OtherClient {
-    pub fn new(minio: &Minio, bucket: &str) -> Self {
-        let credentials = Credentials::new(
-            &minio.access_key,
-            &minio.secret_key,
-            None,
-            None,
-            "the tests",
-        );
-        let mut config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::new("us-east-1"))
-            .endpoint_url(&minio.endpoint)
-            .credentials_provider(SharedCredentialsProvider::new(credentials));
-        if let Some(ca) = &minio.ca {
-            // A self-signed certificate as openssl makes it, which the SDK's own TLS refuses.
-            let transport = Transport::new(Some(ca)).expect("the server's certificate");
-            config = config.http_client(transport);
-        }
-        let config = config.build();
-        let path_style = aws_sdk_s3::config::Builder::from(&config).force_path_style(true);
+    pub fn new(server: &S3Server, bucket: &str) -> Self {
+        let config = sdk_config(server, "us-east-1");
+        let path_style = aws_sdk_s3::config::Builder::from(&config)
+            .force_path_style(true)
+            // LocalStack cannot read a checksum that follows the body.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired);
         Self {
             client: Client::from_conf(path_style.build()),
             tokens: aws_sdk_sts::Client::new(&config),
@@ -90,18 +94,42 @@ impl OtherClient {
             .expect("creating a bucket");
     }
 
-    pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
-        let body = ByteStream::from(body.into());
+    /// Sets the bucket's default encryption: `AES256` or `aws:kms`, with a key of KMS.
+    pub fn encrypt_by_default(&self, mode: &str, kms_key: Option<&str>) {
+        let by_default = ServerSideEncryptionByDefault::builder()
+            .sse_algorithm(mode.into())
+            .set_kms_master_key_id(kms_key.map(str::to_owned))
+            .build()
+            .expect("a default encryption");
+        let rule = ServerSideEncryptionRule::builder()
+            .apply_server_side_encryption_by_default(by_default)
+            .build();
+        let rules = ServerSideEncryptionConfiguration::builder()
+            .rules(rule)
+            .build()
+            .expect("one rule");
+        let request = self
+            .client
+            .put_bucket_encryption()
+            .bucket(&self.bucket)
+            .server_side_encryption_configuration(rules);
         self.runtime
-            .block_on(
-                self.client
-                    .put_object()
-                    .bucket(&self.bucket)
-                    .key(key)
-                    .body(body)
-                    .send(),
-            )
-            .unwrap_or_else(|error| panic!("putting {key:?}: {error:?}"));
+            .block_on(request.send())
+            .expect("setting the default encryption");
+    }
+
+    /// Requests with these headers added, whose refusals are values.
+    pub fn with(&self, headers: impl Into<Headers>) -> Asking<'_> {
+        Asking {
+            client: self,
+            headers: headers.into(),
+        }
+    }
+
+    pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) {
+        self.with([])
+            .put(key, body)
+            .unwrap_or_else(|refused| panic!("putting {key:?}: {refused:?}"));
     }
 
     /// Puts the same `body` under many keys, some at a time.
@@ -122,42 +150,15 @@ impl OtherClient {
     }
 
     pub fn read(&self, key: &str) -> Vec<u8> {
-        self.runtime.block_on(async {
-            let object = self
-                .client
-                .get_object()
-                .bucket(&self.bucket)
-                .key(key)
-                .send()
-                .await
-                .unwrap_or_else(|error| panic!("getting {key:?}: {error:?}"));
-            object
-                .body
-                .collect()
-                .await
-                .expect("reading a body")
-                .to_vec()
-        })
+        self.with([])
+            .read(key)
+            .unwrap_or_else(|refused| panic!("getting {key:?}: {refused:?}"))
     }
 
     pub fn head(&self, key: &str) -> Seen {
-        let answer = self
-            .runtime
-            .block_on(
-                self.client
-                    .head_object()
-                    .bucket(&self.bucket)
-                    .key(key)
-                    .send(),
-            )
-            .unwrap_or_else(|error| panic!("HEAD of {key:?}: {error:?}"));
-        Seen {
-            size_bytes: answer.content_length().unwrap_or(0).unsigned_abs(),
-            encryption: answer
-                .server_side_encryption()
-                .map(|mode| mode.as_str().to_owned()),
-            metadata: answer.metadata().cloned().unwrap_or_default(),
-        }
+        self.with([])
+            .head(key)
+            .unwrap_or_else(|refused| panic!("HEAD of {key:?}: {refused:?}"))
     }
 
     pub fn delete(&self, key: &str) {
@@ -202,5 +203,104 @@ impl fmt::Debug for OtherClient {
             .debug_struct("OtherClient")
             .field("bucket", &self.bucket)
             .finish_non_exhaustive()
+    }
+}
+
+/// Requests of an [`OtherClient`] with headers added to each of them.
+#[derive(Debug)]
+pub struct Asking<'a> {
+    client: &'a OtherClient,
+    headers: Headers,
+}
+
+/// Sends a request of the SDK with the headers added, and judges the answer.
+macro_rules! ask {
+    ($asking:ident, $request:expr) => {{
+        let recorder = Recorder::default();
+        let headers = $asking.headers.clone();
+        let request = $request
+            .customize()
+            .mutate_request(move |request| {
+                for (name, value) in &headers {
+                    request.headers_mut().insert(*name, value.clone());
+                }
+            })
+            .interceptor(recorder.clone());
+        let result = $asking.client.runtime.block_on(request.send());
+        recorder.judge(result)
+    }};
+}
+
+impl Asking<'_> {
+    pub fn put(&self, key: &str, body: impl Into<Vec<u8>>) -> Result<Seen, Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        let body = ByteStream::from(body.into());
+        let request = client.put_object().bucket(bucket).key(key).body(body);
+        ask!(self, request).map(|(_, seen)| seen)
+    }
+
+    pub fn head(&self, key: &str) -> Result<Seen, Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        ask!(self, client.head_object().bucket(bucket).key(key)).map(|(_, seen)| seen)
+    }
+
+    pub fn read(&self, key: &str) -> Result<Vec<u8>, Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        let (object, _) = ask!(self, client.get_object().bucket(bucket).key(key))?;
+        let body = self.client.runtime.block_on(object.body.collect());
+        Ok(body.expect("reading a body").to_vec())
+    }
+
+    /// Copies within the bucket.
+    pub fn copy(&self, from: &str, to: &str) -> Result<Seen, Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        let request = client
+            .copy_object()
+            .bucket(bucket)
+            .key(to)
+            .copy_source(format!("{bucket}/{from}"));
+        ask!(self, request).map(|(_, seen)| seen)
+    }
+
+    /// Begins a multipart upload and gives it up again.
+    pub fn begin_multipart(&self, key: &str) -> Result<(), Refused> {
+        let upload = self.begin(key)?;
+        self.give_up(key, &upload);
+        Ok(())
+    }
+
+    /// Begins an upload with `beginning` alone added, copies an object into its first part with
+    /// all headers, and gives it up again.
+    pub fn copy_part(&self, beginning: Headers, from: &str, to: &str) -> Result<(), Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        let upload = self.client.with(beginning).begin(to)?;
+        let request = client
+            .upload_part_copy()
+            .bucket(bucket)
+            .key(to)
+            .upload_id(&upload)
+            .part_number(1)
+            .copy_source(format!("{bucket}/{from}"));
+        let outcome = ask!(self, request).map(|_| ());
+        self.give_up(to, &upload);
+        outcome
+    }
+
+    fn begin(&self, key: &str) -> Result<String, Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        let (upload, _) = ask!(
+            self,
+            client.create_multipart_upload().bucket(bucket).key(key)
+        )?;
+        Ok(upload.upload_id.expect("an upload's id"))
+    }
+
+    fn give_up(&self, key: &str, upload: &str) {
+        let OtherClient { client, bucket, .. } = self.client;
+        let request = client.abort_multipart_upload().bucket(bucket).key(key);
+        self.client
+            .runtime
+            .block_on(request.upload_id(upload).send())
+            .expect("giving up an upload");
     }
 }

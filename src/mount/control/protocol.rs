@@ -62,7 +62,8 @@ pub struct Status {
     pub release: String,
     pub pid: u32,
     pub source: String,
-    pub mode: String,
+    #[serde(flatten)]
+    pub encryption: Encryption,
     pub mountpoint: PathBuf,
     pub read_only: bool,
     pub uptime_secs: u64,
@@ -75,6 +76,36 @@ pub struct Status {
     pub store: serde_json::Value,
     pub errors: u64,
     pub last_errors: Vec<LoggedError>,
+}
+
+/// How what is written is encrypted. Nothing of it is secret.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Encryption {
+    /// `none`, `sse-s3`, `sse-kms`, `sse-kms-dsse` or `sse-c`.
+    pub mode: String,
+    /// The key of KMS as requests name it; none is S3's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    /// What KMS binds to each object besides its ARN.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub kms_context: BTreeMap<String, String>,
+    /// Where the mode can have one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket_key: Option<bool>,
+    /// The check value of a customer's key, in base64 as S3 answers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_md5: Option<String>,
+}
+
+impl Encryption {
+    /// Of a mode that has nothing but its name.
+    #[must_use]
+    pub fn of_mode(mode: &str) -> Self {
+        Self {
+            mode: mode.to_owned(),
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::client;
-use super::protocol::{Command, Progress, Status};
+use super::protocol::{Command, Encryption, Progress, Status};
 use super::server::{ControlSocket, Controlled};
 use crate::mount::mountpoint::Mountpoint;
 use crate::mount::state::StateDir;
@@ -26,7 +26,7 @@ impl Controlled for Fake {
             release: "0".to_owned(),
             pid: 7,
             source: "dir:/d".to_owned(),
-            mode: "none".to_owned(),
+            encryption: Encryption::of_mode("none"),
             mountpoint: self.mountpoint.clone(),
             read_only: false,
             uptime_secs: 1,

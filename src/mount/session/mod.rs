@@ -25,7 +25,7 @@ pub use flush::FlushError;
 
 use super::adapter::Adapter;
 use super::claim::Claim;
-use super::control::protocol::Progress;
+use super::control::protocol::{Encryption, Progress};
 use super::control::server::{BindError, ControlServer, ControlSocket};
 use super::dispatch::OperationCounts;
 use super::mounting::{KernelOptions, MountError, Mounted, UnmountError};
@@ -41,7 +41,7 @@ use signals::{Signals, Wake};
 pub struct Setup {
     /// As it was given: `s3://bucket/prefix`.
     pub source: String,
-    pub mode: String,
+    pub encryption: Encryption,
     /// What the store cannot do and what that costs.
     pub notes: Vec<String>,
     pub mountpoint: Mountpoint,

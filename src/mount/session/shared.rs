@@ -59,7 +59,7 @@ impl Controlled for Shared {
             release: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             source: self.setup.source.clone(),
-            mode: self.setup.mode.clone(),
+            encryption: self.setup.encryption.clone(),
             mountpoint: self.setup.mountpoint.path().to_owned(),
             read_only: self.setup.kernel.flags.is_read_only(),
             uptime_secs: self.since.elapsed().as_secs(),

@@ -17,7 +17,7 @@ async fn a_store_that_has_everything_lacks_nothing_and_is_left_clean() {
     assert_eq!(found.lacking(), Vec::<String>::new());
     assert!(found.conditional_delete && found.conditional_copy_source);
     assert_eq!(mem.keys(), Vec::<String>::new());
-    assert!(store.calls().total() <= 8, "{}", store.calls());
+    assert!(store.calls().total() <= 9, "{}", store.calls());
 }
 
 #[tokio::test]
@@ -48,7 +48,7 @@ async fn a_server_without_conditional_delete_is_told_by_its_refusal_or_by_its_si
 
 #[tokio::test]
 async fn a_failure_in_the_middle_leaves_nothing_behind() {
-    for calls in 0..7 {
+    for calls in 0..8 {
         let (mem, store) = bucket();
         let rule = Rule::new(Effect::FailAfter(ErrorKind::Unavailable))
             .after(calls)
@@ -58,4 +58,44 @@ async fn a_failure_in_the_middle_leaves_nothing_behind() {
         assert_eq!(mem.keys(), Vec::<String>::new(), "after call {calls}");
         assert!(!found.lacking().is_empty(), "after call {calls}");
     }
+}
+
+#[tokio::test]
+async fn what_may_be_written_but_not_read_is_told() {
+    let (mem, store) = bucket();
+    store.inject(Rule::new(Effect::FailBefore(ErrorKind::Denied)).on(Operation::GetObject));
+    let found = probe(&store, "").await;
+    assert_eq!(found.write, Access::Allowed);
+    let lacking = found.lacking();
+    assert_eq!(lacking.len(), 1);
+    assert!(
+        lacking[0].starts_with("what is written cannot be read again: GetObject of"),
+        "{lacking:?}"
+    );
+    assert!(found.conditional_create && found.conditional_delete);
+    assert_eq!(mem.keys(), Vec::<String>::new());
+}
+
+#[test]
+fn an_error_that_concerns_encryption_is_told_from_a_denial() {
+    let error = || StoreError::new(ErrorKind::Denied, Operation::PutObject, "k", "words");
+    assert!(matches!(Access::of(&error()), Access::Denied(_)));
+    let encryption = Access::of(&error().about_encryption());
+    assert_eq!(
+        encryption,
+        Access::Encryption("PutObject of \"k\" failed: words".to_owned())
+    );
+    let wrapped = StoreError::new(ErrorKind::TimedOut, Operation::PutObject, "k", "gave up")
+        .with_source(error().about_encryption());
+    assert!(matches!(Access::of(&wrapped), Access::Encryption(_)));
+    let refused = Capabilities {
+        write: encryption,
+        ..Capabilities::unknown()
+    };
+    assert_eq!(
+        refused.lacking(),
+        [
+            "objects cannot be written with the encryption asked for: PutObject of \"k\" failed: words"
+        ]
+    );
 }

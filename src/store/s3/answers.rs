@@ -45,6 +45,7 @@ macro_rules! answered_encryption {
         $crate::store::s3::encryption::AnsweredHeaders {
             server_side_encryption: $output.server_side_encryption.as_ref().map(|v| v.as_str()),
             kms_key_id: $output.ssekms_key_id.as_deref(),
+            kms_context: None,
             bucket_key: $output.bucket_key_enabled,
             customer_key_md5: None,
         }
@@ -55,6 +56,11 @@ pub(super) use answered_encryption;
 impl<'a> AnsweredHeaders<'a> {
     pub(super) fn with_customer_key(mut self, md5: Option<&'a str>) -> Self {
         self.customer_key_md5 = md5;
+        self
+    }
+
+    pub(super) fn with_context(mut self, context: Option<&'a str>) -> Self {
+        self.kms_context = context;
         self
     }
 }

@@ -43,22 +43,6 @@ impl S3Store {
         })
     }
 
-    /// Whether the objects below `prefix` can be read with the customer's keys that are given:
-    /// looks at a few of them.
-    ///
-    /// Gives notes, each a sentence, for what a mount goes on with.
-    ///
-    /// # Errors
-    /// The sentence that refuses the mount: none of the objects opens.
-    pub async fn check_keys(&self, prefix: &str) -> std::result::Result<Vec<String>, String> {
-        tracing::debug!(
-            prefix,
-            keys = self.read_keys.len(),
-            "looking at the keys of objects"
-        );
-        Ok(vec![])
-    }
-
     /// # Errors
     /// When the server cannot be asked. That it refuses to tell is [`Versioning::Unknown`].
     pub async fn versioning(&self) -> Result<Versioning> {

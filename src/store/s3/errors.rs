@@ -9,6 +9,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::encryption::{Fault, Refusal};
 use crate::aws::{CredentialsFault, Interrupted, Unreachable, unreachable};
 use crate::store::{ErrorKind, Operation, StoreError};
 
@@ -54,8 +55,6 @@ fn classify_code(code: &str, operation: Operation) -> Option<ErrorKind> {
         | "InvalidToken"
         | "TokenRefreshRequired"
         | "UnauthorizedAccess" => ErrorKind::Denied,
-        // KMS speaks through S3: `KMS.DisabledException`, MinIO's `kms:KeyNotFound`.
-        kms if kms.starts_with("KMS.") || kms.starts_with("kms:") => ErrorKind::Denied,
         // Broken on the way up, or the server waited too long for the rest: sending again helps.
         "BadDigest"
         | "IncompleteBody"
@@ -71,14 +70,18 @@ fn classify_code(code: &str, operation: Operation) -> Option<ErrorKind> {
         | "InvalidObjectState"
         | "InvalidRange"
         | "NotImplemented" => ErrorKind::Invalid,
-        _ => return None,
+        // KMS speaks through S3: `KMS.DisabledException`, MinIO's `kms:KeyNotFound`.
+        other => return Fault::of(other, "", None).map(|fault| fault.kind),
     })
 }
 
 fn classify_status(status: u16, operation: Operation) -> ErrorKind {
     let of_one_object = !matches!(
         operation,
-        Operation::ListObjects | Operation::ListMultipartUploads | Operation::GetBucketVersioning
+        Operation::ListObjects
+            | Operation::ListMultipartUploads
+            | Operation::GetBucketVersioning
+            | Operation::GetBucketEncryption
     );
     match status {
         404 if of_one_object => ErrorKind::NotFound,
@@ -118,10 +121,70 @@ pub(super) fn advice(code: &str) -> Option<&'static str> {
     })
 }
 
+/// What a request had to do with encryption, for what its failure means.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Asked<'a> {
+    /// The key of KMS that it asked for.
+    pub kms_key: Option<&'a str>,
+    /// Whether it brought a customer's key to read with.
+    pub sent_key: bool,
+}
+
+/// A failed request, and whether a customer's key may be why.
+#[derive(Debug)]
+pub(super) struct Failed {
+    pub error: StoreError,
+    pub refusal: Option<Refusal>,
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self {
+            error,
+            refusal: None,
+        }
+    }
+}
+
 /// Turns a failed request into the store's error.
 pub(super) fn from_sdk<E>(
     operation: Operation,
     object: &str,
+    error: SdkError<E, HttpResponse>,
+) -> StoreError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    failed(operation, object, Asked::default(), error).error
+}
+
+/// The same for a request on which encryption bears.
+pub(super) fn failed<E>(
+    operation: Operation,
+    object: &str,
+    asked: Asked<'_>,
+    error: SdkError<E, HttpResponse>,
+) -> Failed
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+{
+    let refusal = match &error {
+        SdkError::ServiceError(service) => {
+            let status = service.raw().status().as_u16();
+            let meta = service.err();
+            let code = sent_code(meta.code());
+            Refusal::of(status, code, meta.message(), asked.sent_key)
+        }
+        _ => None,
+    };
+    let error = to_store(operation, object, asked, error);
+    Failed { error, refusal }
+}
+
+fn to_store<E>(
+    operation: Operation,
+    object: &str,
+    asked: Asked<'_>,
     error: SdkError<E, HttpResponse>,
 ) -> StoreError
 where
@@ -133,13 +196,14 @@ where
             from_answer(
                 operation,
                 object,
+                asked,
                 service.raw(),
                 meta.code(),
                 meta.message(),
             )
         }
         SdkError::ResponseError(response) if response.raw().status().as_u16() >= 300 => {
-            from_answer(operation, object, response.raw(), None, None)
+            from_answer(operation, object, asked, response.raw(), None, None)
         }
         SdkError::ResponseError(_) => match unreachable::find::<Interrupted>(&error) {
             Some(reason) => StoreError::new(
@@ -163,14 +227,18 @@ where
 fn from_answer(
     operation: Operation,
     object: &str,
+    asked: Asked<'_>,
     raw: &HttpResponse,
     code: Option<&str>,
     message: Option<&str>,
 ) -> StoreError {
     let status = raw.status().as_u16();
-    // The SDK gives a bare status of a HEAD the code `NotFound`, which S3 never sent.
-    let code = code.filter(|code| *code != "NotFound");
-    let kind = classify(status, code, operation);
+    let code = sent_code(code);
+    let fault = code.and_then(|code| Fault::of(code, message.unwrap_or_default(), asked.kms_key));
+    let kind = match &fault {
+        Some(fault) => fault.kind,
+        None => classify(status, code, operation),
+    };
     let mut words = match message {
         Some(message) => message.trim_end_matches('.').to_owned(),
         None => format!("the server answered {}", status_words(status)),
@@ -183,14 +251,24 @@ fn from_answer(
         words = format!(
             "the bucket is in the region {region}: give --region {region} or set AWS_REGION"
         );
+    } else if let Some(fault) = &fault {
+        words = format!("{words}: {}", fault.advice);
     } else if let Some(advice) = code.and_then(advice) {
         words = format!("{words}: {advice}");
     }
-    let failed = StoreError::new(kind, operation, object, words);
+    let mut failed = StoreError::new(kind, operation, object, words);
+    if fault.is_some_and(|fault| fault.lasts()) {
+        failed = failed.about_encryption();
+    }
     match code {
         Some(code) => failed.with_code(code),
         None => failed,
     }
+}
+
+/// The SDK gives a bare status of a HEAD the code `NotFound`, which S3 never sent.
+fn sent_code(code: Option<&str>) -> Option<&str> {
+    code.filter(|code| *code != "NotFound")
 }
 
 fn is_wrong_region(status: u16, code: Option<&str>) -> bool {
@@ -248,111 +326,4 @@ fn without_answer(operation: Operation, object: &str, error: &(dyn Error + 'stat
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn codes_decide_before_the_status() {
-        use ErrorKind::*;
-        use Operation::*;
-        for (status, code, operation, kind) in [
-            (404, Some("NoSuchKey"), Operation::GetObject, NotFound),
-            (404, Some("NoSuchKey"), PutObject, Precondition),
-            (
-                404,
-                Some("NoSuchKey"),
-                CompleteMultipartUpload,
-                Precondition,
-            ),
-            (404, Some("NoSuchUpload"), CompleteMultipartUpload, NotFound),
-            (404, Some("NoSuchBucket"), GetObject, Invalid),
-            (404, Some("NoSuchBucket"), ListObjects, Invalid),
-            (404, Some("kms:KeyNotFound"), PutObject, Denied),
-            (400, Some("KMS.DisabledException"), GetObject, Denied),
-            (400, Some("ExpiredToken"), GetObject, Denied),
-            (403, Some("RequestTimeTooSkewed"), PutObject, Denied),
-            (403, Some("InvalidObjectState"), GetObject, Invalid),
-            (409, Some("ConditionalRequestConflict"), PutObject, Conflict),
-            (412, Some("PreconditionFailed"), CopyObject, Precondition),
-            (503, Some("SlowDown"), GetObject, Throttled),
-            (503, Some("SlowDownWrite"), PutObject, Throttled),
-            (503, Some("ServiceUnavailable"), GetObject, Unavailable),
-            (400, Some("RequestTimeout"), UploadPart, Unavailable),
-            (400, Some("BadDigest"), UploadPart, Unavailable),
-            (
-                400,
-                Some("XAmzContentChecksumMismatch"),
-                UploadPart,
-                Unavailable,
-            ),
-            (500, Some("InternalError"), CopyObject, Unavailable),
-            (501, Some("NotImplemented"), DeleteObject, Invalid),
-            (416, Some("InvalidRange"), GetObject, Invalid),
-            (
-                400,
-                Some("EntityTooSmall"),
-                CompleteMultipartUpload,
-                Invalid,
-            ),
-            (301, Some("PermanentRedirect"), ListObjects, Invalid),
-            (503, Some("SomethingNew"), GetObject, Unavailable),
-        ] {
-            assert_eq!(
-                classify(status, code, operation),
-                kind,
-                "{status} {code:?} {operation}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_bare_status_is_all_that_a_head_gives() {
-        for (status, kind) in [
-            (301, ErrorKind::Invalid),
-            (307, ErrorKind::Unavailable),
-            (400, ErrorKind::Invalid),
-            (401, ErrorKind::Denied),
-            (403, ErrorKind::Denied),
-            (404, ErrorKind::NotFound),
-            (405, ErrorKind::Invalid),
-            (408, ErrorKind::Unavailable),
-            (409, ErrorKind::Conflict),
-            (412, ErrorKind::Precondition),
-            (429, ErrorKind::Throttled),
-            (500, ErrorKind::Unavailable),
-            (501, ErrorKind::Invalid),
-            (502, ErrorKind::Unavailable),
-            (503, ErrorKind::Unavailable),
-            (504, ErrorKind::Unavailable),
-        ] {
-            assert_eq!(
-                classify(status, None, Operation::HeadObject),
-                kind,
-                "{status}"
-            );
-        }
-        assert_eq!(
-            classify(404, None, Operation::ListObjects),
-            ErrorKind::Invalid
-        );
-    }
-
-    #[test]
-    fn every_refusal_of_credentials_says_what_to_do() {
-        for code in [
-            "InvalidAccessKeyId",
-            "SignatureDoesNotMatch",
-            "AccessDenied",
-            "ExpiredToken",
-            "InvalidToken",
-            "RequestTimeTooSkewed",
-        ] {
-            assert!(advice(code).is_some(), "{code}");
-            assert_eq!(
-                classify(400, Some(code), Operation::ListObjects),
-                ErrorKind::Denied,
-                "{code}"
-            );
-        }
-    }
-}
+mod tests;

@@ -29,9 +29,12 @@ impl S3Store {
 pub(super) fn explain(error: &StoreError, place: Place<'_>) -> String {
     let Place { bucket, endpoint } = place;
     // A decorator may have wrapped the error that says why.
-    let cause = unreachable::chain(error)
-        .filter_map(|cause| cause.downcast_ref::<StoreError>())
+    let causes =
+        || unreachable::chain(error).filter_map(|cause| cause.downcast_ref::<StoreError>());
+    let cause = causes()
+        .filter(|cause| cause.concerns_encryption())
         .last()
+        .or(causes().last())
         .unwrap_or(error);
     if let Some(reason) = unreachable::find::<Unreachable>(cause) {
         return format!("cannot reach the bucket {bucket:?}: {reason}");
@@ -48,8 +51,17 @@ pub(super) fn explain(error: &StoreError, place: Place<'_>) -> String {
         (_, "SignatureDoesNotMatch") => format!(
             "{endpoint} refused the signature of the request (SignatureDoesNotMatch): {advice}"
         ),
-        (_, "AccessDenied" | "AllAccessDisabled" | "UnauthorizedAccess") => format!(
-            "{endpoint} denied access to the bucket {bucket:?} ({code}): the credentials need s3:ListBucket on it, and s3:GetObject, s3:PutObject and s3:DeleteObject on what is in it"
+        (_, "AccessDenied" | "AllAccessDisabled" | "UnauthorizedAccess")
+            if !cause.concerns_encryption() =>
+        {
+            format!(
+                "{endpoint} denied access to the bucket {bucket:?} ({code}): the credentials need s3:ListBucket on it, and s3:GetObject, s3:PutObject and s3:DeleteObject on what is in it"
+            )
+        }
+        _ if cause.concerns_encryption() => format!(
+            "{endpoint} does not do the encryption that was asked for: {code}{}{}",
+            if code.is_empty() { "" } else { ": " },
+            cause.message()
         ),
         (ErrorKind::Denied, _) if !advice.is_empty() => {
             format!("{endpoint} refused the credentials ({code}): {advice}")

@@ -13,6 +13,8 @@
 //!   the person who mounts.
 
 mod answers;
+mod at_mount;
+mod blocked;
 mod bucket;
 mod carried;
 pub mod encryption;
@@ -20,13 +22,15 @@ mod errors;
 mod explain;
 mod listing;
 mod multipart;
+mod opening;
 mod read;
 mod requests;
 mod write;
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use async_trait::async_trait;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use bytes::Bytes;
 
 use super::{
@@ -42,7 +46,7 @@ pub use bucket::{BucketFacts, Versioning};
 pub use encryption::{CustomerKey, KmsRequest, RequestedEncryption};
 pub use errors::classify;
 
-use encryption::RequestKind;
+use encryption::{AnsweredHeaders, EncryptionMismatch, KeyRing, RequestKind};
 
 /// A bucket and what is asked of its server.
 #[derive(Clone, Debug)]
@@ -75,6 +79,41 @@ impl S3Config {
 pub enum S3ConfigError {
     #[error("\"{0}\" is not the name of a bucket")]
     BadBucket(String),
+    #[error(
+        "sse-c would send the key in clear to {0}: give an https:// endpoint with --endpoint-url"
+    )]
+    KeyInClear(String),
+    #[error(
+        "the keys to read with (SSE-C) would be sent in clear to {0}: give an https:// endpoint with --endpoint-url"
+    )]
+    ReadKeysInClear(String),
+    #[error(
+        "S3 takes requests for sse-kms over TLS only, which {0} is not: give an https:// endpoint with --endpoint-url"
+    )]
+    KmsInClear(String),
+    #[error(
+        "S3 has no bucket keys for dual-layer encryption (dsse): ask for one of the two, not both"
+    )]
+    BucketKeyOfDsse,
+}
+
+/// What must not reach the network, or cannot be.
+fn refuse_before_sending(
+    encryption: &RequestedEncryption,
+    has_read_keys: bool,
+    endpoint: &Endpoint,
+) -> std::result::Result<(), S3ConfigError> {
+    let in_clear = !endpoint.is_tls();
+    let place = || endpoint.describe("S3");
+    match encryption {
+        RequestedEncryption::SseC(_) if in_clear => Err(S3ConfigError::KeyInClear(place())),
+        RequestedEncryption::SseKms(_) if in_clear => Err(S3ConfigError::KmsInClear(place())),
+        RequestedEncryption::SseKms(kms) if kms.dsse && kms.bucket_key => {
+            Err(S3ConfigError::BucketKeyOfDsse)
+        }
+        _ if has_read_keys && in_clear => Err(S3ConfigError::ReadKeysInClear(place())),
+        _ => Ok(()),
+    }
 }
 
 /// A bucket. All requests go through one pool of connections.
@@ -84,8 +123,11 @@ pub struct S3Store {
     bucket: String,
     endpoint: Endpoint,
     encryption: RequestedEncryption,
-    read_keys: Vec<CustomerKey>,
+    openers: opening::Openers,
     carried: carried::Carried,
+    blocked: blocked::Blocked,
+    /// A bucket key was asked for and not given: said once.
+    without_bucket_key: AtomicBool,
 }
 
 impl S3Store {
@@ -104,6 +146,7 @@ impl S3Store {
             return Err(S3ConfigError::BadBucket(bucket));
         }
         let endpoint = aws.s3().clone();
+        refuse_before_sending(&encryption, !read_keys.is_empty(), &endpoint)?;
         let mut s3 = aws_sdk_s3::config::Builder::from(aws.sdk())
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
@@ -113,9 +156,11 @@ impl S3Store {
             client: aws_sdk_s3::Client::from_conf(s3.build()),
             bucket,
             endpoint,
+            openers: opening::Openers::new(KeyRing::new(&encryption, read_keys)),
             encryption,
-            read_keys,
             carried: carried::Carried::new(),
+            blocked: blocked::Blocked::default(),
+            without_bucket_key: AtomicBool::new(false),
         })
     }
 
@@ -135,33 +180,37 @@ impl S3Store {
         (&self.encryption).into()
     }
 
-    /// Puts the mode's headers on a request of this kind.
-    fn encrypt(&self, kind: RequestKind) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
-        let headers = encryption::headers(&self.encryption, kind);
-        move |request| {
-            for (name, value) in &headers {
-                request.headers_mut().insert(*name, value.clone());
-            }
-        }
-    }
-
-    /// Checks that an answer names the encryption that was asked for.
+    /// Checks that an answer names the encryption that was asked for, and gives what it names.
     fn verify(
         &self,
         kind: RequestKind,
         operation: Operation,
         key: &ObjectKey,
-        answered: &ServerEncryption,
-    ) -> Result<()> {
-        encryption::verify(&self.encryption, kind, answered).map_err(|mismatch| {
-            StoreError::new(
-                ErrorKind::Corrupt,
-                operation,
-                key.as_str(),
-                mismatch.to_string(),
-            )
-            .with_source(mismatch)
-        })
+        answered: AnsweredHeaders<'_>,
+    ) -> Result<ServerEncryption> {
+        let encryption = answered.parse();
+        encryption::verify(&self.encryption, kind, &encryption, answered.kms_context)
+            .map_err(|mismatch| mismatched(operation, key, mismatch))?;
+        self.note_bucket_key(&encryption);
+        Ok(encryption)
+    }
+
+    /// Says once that the server does not do what saves calls to KMS. The object is as safe.
+    fn note_bucket_key(&self, answered: &ServerEncryption) {
+        let asked = matches!(&self.encryption, RequestedEncryption::SseKms(kms) if kms.bucket_key);
+        let answered_without = matches!(
+            answered,
+            ServerEncryption::SseKms {
+                bucket_key: false,
+                ..
+            }
+        );
+        if asked && answered_without && !self.without_bucket_key.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "{} does not use the bucket key that was asked for: objects are encrypted all the same, with a request to KMS for each",
+                self.endpoint.describe("S3")
+            );
+        }
     }
 
     /// Where a mode was asked for and the answer says nothing about it, looks at the object
@@ -179,11 +228,19 @@ impl S3Store {
         let version = written.version.clone();
         let stored = self.head_object(key, HeadOptions { version }).await?;
         if stored.etag == written.etag {
-            self.verify(RequestKind::Put, operation, key, &stored.encryption)
+            encryption::verify(&self.encryption, RequestKind::Put, &stored.encryption, None)
+                .map_err(|mismatch| mismatched(operation, key, mismatch))
         } else {
             Ok(())
         }
     }
+}
+
+fn mismatched(operation: Operation, key: &ObjectKey, mismatch: EncryptionMismatch) -> StoreError {
+    let words = mismatch.to_string();
+    StoreError::new(ErrorKind::Corrupt, operation, key.as_str(), words)
+        .with_source(mismatch)
+        .about_encryption()
 }
 
 /// Turns the words for an answer that cannot be right into an error.

@@ -5,6 +5,7 @@
 //! integrity" in the S3 user guide). Elsewhere it is not declared: MinIO checks it all the
 //! same, but refuses to copy parts into an upload that declares one.
 
+use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
     ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType,
@@ -12,7 +13,8 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 
 use super::answers::{self, answered_encryption};
-use super::encryption::RequestKind;
+use super::encryption::{Opener, RequestKind};
+use super::errors::Failed;
 use super::write::condition_headers;
 use super::{S3Store, corrupt, errors, invalid, requests};
 use crate::store::{
@@ -30,7 +32,7 @@ impl S3Store {
         let metadata = requests::metadata_headers(&attributes.metadata)
             .map_err(invalid(operation, key.as_str()))?;
         let declared = self.endpoint.is_amazon();
-        let output = self
+        let answer = self
             .client
             .create_multipart_upload()
             .bucket(&self.bucket)
@@ -40,19 +42,37 @@ impl S3Store {
             .set_checksum_algorithm(declared.then_some(ChecksumAlgorithm::Crc32C))
             .set_checksum_type(declared.then_some(ChecksumType::FullObject))
             .customize()
-            .mutate_request(self.encrypt(RequestKind::CreateMultipart))
+            .mutate_request(self.encrypt(RequestKind::CreateMultipart, &Opener::NoKey))
             .send()
-            .await
-            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
+            .await;
+        let output = match answer {
+            Ok(output) => output,
+            Err(error) => {
+                let asked = self.asked(&Opener::NoKey);
+                let failed = errors::failed(operation, key.as_str(), asked, error);
+                return Err(self.explain_block(failed.error).await);
+            }
+        };
+        let upload = match &output.upload_id {
+            Some(id) if !id.is_empty() => UploadId::new(id),
+            _ => {
+                return Err(corrupt(operation, key.as_str())(
+                    "the answer has no upload id".to_owned(),
+                ));
+            }
+        };
         let answered = answered_encryption!(output)
             .with_customer_key(output.sse_customer_key_md5.as_deref())
-            .parse();
-        self.verify(RequestKind::CreateMultipart, operation, key, &answered)?;
-        match output.upload_id {
-            Some(id) if !id.is_empty() => Ok(UploadId::new(id)),
-            _ => Err(corrupt(operation, key.as_str())(
-                "the answer has no upload id".to_owned(),
-            )),
+            .with_context(output.ssekms_encryption_context.as_deref());
+        match self.verify(RequestKind::CreateMultipart, operation, key, answered) {
+            Ok(_) => Ok(upload),
+            Err(mismatch) => {
+                // Nobody else knows of it.
+                if let Err(error) = self.abort_multipart_upload(key, &upload).await {
+                    tracing::debug!(object = %key, "an upload may be left behind: {error}");
+                }
+                Err(mismatch)
+            }
         }
     }
 
@@ -74,20 +94,19 @@ impl S3Store {
             .checksum_crc32_c(requests::checksum(&body))
             .body(ByteStream::from(body))
             .customize()
-            .mutate_request(self.encrypt(RequestKind::UploadPart));
+            .mutate_request(self.encrypt(RequestKind::UploadPart, &Opener::NoKey));
         let request = if self.endpoint.is_tls() {
             request.disable_payload_signing()
         } else {
             request
         };
-        let output = request
-            .send()
-            .await
-            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
-        let answered = answered_encryption!(output)
-            .with_customer_key(output.sse_customer_key_md5.as_deref())
-            .parse();
-        self.verify(RequestKind::UploadPart, operation, key, &answered)?;
+        let output = request.send().await.map_err(|error| {
+            let asked = self.asked(&Opener::NoKey);
+            errors::failed(operation, key.as_str(), asked, error).error
+        })?;
+        let answered =
+            answered_encryption!(output).with_customer_key(output.sse_customer_key_md5.as_deref());
+        self.verify(RequestKind::UploadPart, operation, key, answered)?;
         Ok(PartReceipt {
             number,
             etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
@@ -108,30 +127,45 @@ impl S3Store {
             })?),
             None => None,
         };
-        let output = self
-            .client
-            .upload_part_copy()
-            .bucket(&self.bucket)
-            .key(key.as_str())
-            .upload_id(upload.as_str())
-            .part_number(wire_number(number))
-            .copy_source(requests::copy_source(&self.bucket, &source))
-            .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string))
-            .set_copy_source_range(range)
-            .customize()
-            .mutate_request(self.encrypt(RequestKind::CopyPart))
-            .send()
-            .await
-            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
-        let answered = answered_encryption!(output)
-            .with_customer_key(output.sse_customer_key_md5.as_deref())
-            .parse();
-        self.verify(RequestKind::CopyPart, operation, key, &answered)?;
+        let attempt =
+            |opener| self.copy_part_with(key, upload, number, &source, range.clone(), opener);
+        let output = self.copy_from(operation, &source, attempt).await?;
+        let answered =
+            answered_encryption!(output).with_customer_key(output.sse_customer_key_md5.as_deref());
+        self.verify(RequestKind::CopyPart, operation, key, answered)?;
         let e_tag = output.copy_part_result.and_then(|result| result.e_tag);
         Ok(PartReceipt {
             number,
             etag: answers::etag(e_tag).map_err(corrupt(operation, key.as_str()))?,
         })
+    }
+
+    async fn copy_part_with(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: PartNumber,
+        source: &CopySource,
+        range: Option<String>,
+        opener: Opener,
+    ) -> std::result::Result<UploadPartCopyOutput, Failed> {
+        self.client
+            .upload_part_copy()
+            .bucket(&self.bucket)
+            .key(key.as_str())
+            .upload_id(upload.as_str())
+            .part_number(wire_number(number))
+            .copy_source(requests::copy_source(&self.bucket, source))
+            .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string))
+            .set_copy_source_range(range)
+            .customize()
+            .mutate_request(self.encrypt(RequestKind::CopyPart, &opener))
+            .send()
+            .await
+            .map_err(|error| {
+                let asked = self.asked(&opener);
+                errors::failed(Operation::UploadPartCopy, key.as_str(), asked, error)
+            })
     }
 
     pub(super) async fn complete_multipart_upload(
@@ -171,17 +205,21 @@ impl S3Store {
             .set_if_match(if_match)
             .set_if_none_match(if_none_match)
             .customize()
-            .mutate_request(self.encrypt(RequestKind::CompleteMultipart))
+            .mutate_request(self.encrypt(RequestKind::CompleteMultipart, &Opener::NoKey))
             .send()
             .await
-            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
-        let answered = answered_encryption!(output).parse();
-        self.verify(RequestKind::CompleteMultipart, operation, key, &answered)?;
+            .map_err(|error| {
+                let asked = self.asked(&Opener::NoKey);
+                errors::failed(operation, key.as_str(), asked, error).error
+            })?;
+        let answered = answered_encryption!(output);
+        let encryption = self.verify(RequestKind::CompleteMultipart, operation, key, answered)?;
         let written = Written {
             etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
             version: answers::version(output.version_id),
         };
-        self.verify_silence(operation, key, &answered, &written)
+        self.openers.note_written(key, &written.etag);
+        self.verify_silence(operation, key, &encryption, &written)
             .await?;
         Ok(written)
     }

@@ -3,7 +3,9 @@
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
-use super::encryption::RequestKind;
+use super::encryption::{Opener, RequestKind};
+use super::errors::{Asked, Failed};
+use super::opening::Opened;
 use super::{S3Store, answers, carried, corrupt, errors, invalid, requests};
 use crate::aws::{Interrupted, unreachable};
 use crate::base::range::ByteRange;
@@ -26,7 +28,35 @@ impl S3Store {
             })?),
             None => None,
         };
-        let answer = self
+        let attempt = |opener| self.get_with(key, &options, range.clone(), opener);
+        let opened = self
+            .open(
+                Operation::GetObject,
+                (key, options.if_match.as_ref()),
+                attempt,
+            )
+            .await;
+        match opened {
+            Ok(object) => Ok(object),
+            Err(Failed { error, .. })
+                if matches!(asked, Some(GetRange::Suffix(_)))
+                    && error.code() == Some("InvalidRange") =>
+            {
+                self.suffix_of_nothing(key, options, error).await
+            }
+            Err(Failed { error, .. }) => Err(error),
+        }
+    }
+
+    async fn get_with(
+        &self,
+        key: &ObjectKey,
+        options: &GetOptions,
+        range: Option<String>,
+        opener: Opener,
+    ) -> std::result::Result<Opened<Object>, Failed> {
+        let asked = options.range;
+        let mut output = self
             .client
             .get_object()
             .bucket(&self.bucket)
@@ -35,22 +65,13 @@ impl S3Store {
             .set_if_match(options.if_match.as_ref().map(ToString::to_string))
             .set_version_id(options.version.as_ref().map(ToString::to_string))
             .customize()
-            .mutate_request(self.encrypt(RequestKind::Get))
+            .mutate_request(self.encrypt(RequestKind::Get, &opener))
             .send()
             .await
-            .map_err(|error| errors::from_sdk(Operation::GetObject, key.as_str(), error));
-        let mut output = match answer {
-            Ok(output) => output,
-            Err(error) => {
-                return match asked {
-                    Some(GetRange::Suffix(_)) if error.code() == Some("InvalidRange") => {
-                        self.suffix_of_nothing(key, options, error).await
-                    }
-                    _ => Err(error),
-                };
-            }
-        };
-
+            .map_err(|error| {
+                let asked = reading(&opener);
+                errors::failed(Operation::GetObject, key.as_str(), asked, error)
+            })?;
         let corrupt = corrupt(Operation::GetObject, key.as_str());
         let length = answers::size(output.content_length).map_err(&corrupt)?;
         let extent = answers::answered_extent(asked, output.content_range.as_deref(), Some(length))
@@ -63,17 +84,22 @@ impl S3Store {
             .as_ref()
             .is_some_and(|etag| *etag != info.etag)
         {
-            return Err(corrupt(format!(
+            let words = format!(
                 "the answer is of the version {}, which is not the one asked for",
                 info.etag
-            )));
+            );
+            return Err(corrupt(words).into());
         }
         self.carried.note(key, &info.etag, properties);
         let body = collect(key, output.body, extent.range.len()).await?;
-        Ok(Object {
-            info,
-            range: extent.range,
-            body,
+        Ok(Opened {
+            etag: info.etag.clone(),
+            encryption: info.encryption.clone(),
+            output: Object {
+                info,
+                range: extent.range,
+                body,
+            },
         })
     }
 
@@ -104,23 +130,57 @@ impl S3Store {
         key: &ObjectKey,
         options: HeadOptions,
     ) -> Result<ObjectInfo> {
+        let version = options.version.as_ref();
+        let attempt = |opener| self.head_with(key, version, opener);
+        let opened = self.open(Operation::HeadObject, (key, None), attempt).await;
+        match opened {
+            Ok(info) => Ok(info),
+            Err(Failed {
+                error,
+                refusal: None,
+            }) => Err(error),
+            Err(Failed { error, .. }) => Err(self.reason(key, version, error).await),
+        }
+    }
+
+    async fn head_with(
+        &self,
+        key: &ObjectKey,
+        version: Option<&VersionId>,
+        opener: Opener,
+    ) -> std::result::Result<Opened<ObjectInfo>, Failed> {
         let mut output = self
             .client
             .head_object()
             .bucket(&self.bucket)
             .key(key.as_str())
-            .set_version_id(options.version.as_ref().map(VersionId::to_string))
+            .set_version_id(version.map(VersionId::to_string))
             .customize()
-            .mutate_request(self.encrypt(RequestKind::Head))
+            .mutate_request(self.encrypt(RequestKind::Head, &opener))
             .send()
             .await
-            .map_err(|error| errors::from_sdk(Operation::HeadObject, key.as_str(), error))?;
+            .map_err(|error| {
+                let asked = reading(&opener);
+                errors::failed(Operation::HeadObject, key.as_str(), asked, error)
+            })?;
         let corrupt = corrupt(Operation::HeadObject, key.as_str());
         let size = answers::size(output.content_length).map_err(&corrupt)?;
         let properties = carried::properties!(output);
         let info = answers::object_info(answers::object_fields!(output), size).map_err(&corrupt)?;
         self.carried.note(key, &info.etag, properties);
-        Ok(info)
+        Ok(Opened {
+            etag: info.etag.clone(),
+            encryption: info.encryption.clone(),
+            output: info,
+        })
+    }
+}
+
+/// What is there is under a key of its own, not the one that the mount asks for.
+fn reading(opener: &Opener) -> Asked<'static> {
+    Asked {
+        kms_key: None,
+        sent_key: *opener != Opener::NoKey,
     }
 }
 

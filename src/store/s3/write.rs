@@ -1,11 +1,15 @@
 //! PUT, server-side copy and DELETE.
 
+use std::collections::HashMap;
+
+use aws_sdk_s3::operation::copy_object::CopyObjectOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::MetadataDirective;
 use bytes::Bytes;
 
 use super::answers::{self, answered_encryption};
-use super::encryption::RequestKind;
+use super::encryption::{Opener, RequestKind};
+use super::errors::Failed;
 use super::{S3Store, corrupt, errors, invalid, requests};
 use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, ObjectKey, Operation, PutOptions,
@@ -35,24 +39,30 @@ impl S3Store {
             .checksum_crc32_c(requests::checksum(&body))
             .body(ByteStream::from(body))
             .customize()
-            .mutate_request(self.encrypt(RequestKind::Put));
+            .mutate_request(self.encrypt(RequestKind::Put, &Opener::NoKey));
         let request = if self.endpoint.is_tls() {
             request.disable_payload_signing()
         } else {
             request
         };
-        let output = request
-            .send()
-            .await
-            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
+        let output = match request.send().await {
+            Ok(output) => output,
+            Err(error) => {
+                let asked = self.asked(&Opener::NoKey);
+                let failed = errors::failed(operation, key.as_str(), asked, error);
+                return Err(self.explain_block(failed.error).await);
+            }
+        };
         let answered = answered_encryption!(output)
             .with_customer_key(output.sse_customer_key_md5.as_deref())
-            .parse();
-        self.verify(RequestKind::Put, operation, key, &answered)?;
-        Ok(Written {
+            .with_context(output.ssekms_encryption_context.as_deref());
+        self.verify(RequestKind::Put, operation, key, answered)?;
+        let written = Written {
             etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
             version: answers::version(output.version_id),
-        })
+        };
+        self.openers.note_written(key, &written.etag);
+        Ok(written)
     }
 
     pub(super) async fn copy_object(
@@ -62,12 +72,48 @@ impl S3Store {
         attributes: CopyAttributes,
     ) -> Result<Written> {
         let operation = Operation::CopyObject;
+        let attributes = match attributes {
+            CopyAttributes::Keep => None,
+            CopyAttributes::Replace(attributes) => {
+                let metadata = requests::metadata_headers(&attributes.metadata)
+                    .map_err(invalid(operation, key.as_str()))?;
+                Some((metadata, attributes.content_type))
+            }
+        };
+        let attempt = |opener| self.copy_with(key, &source, attributes.clone(), opener);
+        let copied = self.copy_from(operation, &source, attempt).await;
+        let output = match copied {
+            Ok(output) => output,
+            Err(error) => return Err(self.explain_block(error).await),
+        };
+        let answered = answered_encryption!(output)
+            .with_customer_key(output.sse_customer_key_md5.as_deref())
+            .with_context(output.ssekms_encryption_context.as_deref());
+        let encryption = self.verify(RequestKind::Copy, operation, key, answered)?;
+        let e_tag = output.copy_object_result.and_then(|result| result.e_tag);
+        let written = Written {
+            etag: answers::etag(e_tag).map_err(corrupt(operation, key.as_str()))?,
+            version: answers::version(output.version_id),
+        };
+        self.openers.note_written(key, &written.etag);
+        self.verify_silence(operation, key, &encryption, &written)
+            .await?;
+        Ok(written)
+    }
+
+    async fn copy_with(
+        &self,
+        key: &ObjectKey,
+        source: &CopySource,
+        replaced: Option<(HashMap<String, String>, Option<String>)>,
+        opener: Opener,
+    ) -> std::result::Result<CopyObjectOutput, Failed> {
         let mut request = self
             .client
             .copy_object()
             .bucket(&self.bucket)
             .key(key.as_str())
-            .copy_source(requests::copy_source(&self.bucket, &source))
+            .copy_source(requests::copy_source(&self.bucket, source))
             .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string));
         let carried = match &source.version {
             // What was seen is the current version.
@@ -75,41 +121,28 @@ impl S3Store {
             None => self.carried.of(&source.key, source.if_match.as_ref()),
         };
         request = request.set_storage_class(carried.storage_class);
-        request = match attributes {
-            CopyAttributes::Keep => request.metadata_directive(MetadataDirective::Copy),
-            CopyAttributes::Replace(attributes) => {
-                let metadata = requests::metadata_headers(&attributes.metadata)
-                    .map_err(invalid(operation, key.as_str()))?;
-                request
-                    .metadata_directive(MetadataDirective::Replace)
-                    .set_metadata(Some(metadata))
-                    .set_content_type(attributes.content_type)
-                    .set_cache_control(carried.cache_control)
-                    .set_content_disposition(carried.content_disposition)
-                    .set_content_encoding(carried.content_encoding)
-                    .set_content_language(carried.content_language)
-                    .set_expires(carried.expires)
-                    .set_website_redirect_location(carried.website_redirect)
-            }
+        request = match replaced {
+            None => request.metadata_directive(MetadataDirective::Copy),
+            Some((metadata, content_type)) => request
+                .metadata_directive(MetadataDirective::Replace)
+                .set_metadata(Some(metadata))
+                .set_content_type(content_type)
+                .set_cache_control(carried.cache_control)
+                .set_content_disposition(carried.content_disposition)
+                .set_content_encoding(carried.content_encoding)
+                .set_content_language(carried.content_language)
+                .set_expires(carried.expires)
+                .set_website_redirect_location(carried.website_redirect),
         };
-        let output = request
+        request
             .customize()
-            .mutate_request(self.encrypt(RequestKind::Copy))
+            .mutate_request(self.encrypt(RequestKind::Copy, &opener))
             .send()
             .await
-            .map_err(|error| errors::from_sdk(operation, key.as_str(), error))?;
-        let answered = answered_encryption!(output)
-            .with_customer_key(output.sse_customer_key_md5.as_deref())
-            .parse();
-        self.verify(RequestKind::Copy, operation, key, &answered)?;
-        let e_tag = output.copy_object_result.and_then(|result| result.e_tag);
-        let written = Written {
-            etag: answers::etag(e_tag).map_err(corrupt(operation, key.as_str()))?,
-            version: answers::version(output.version_id),
-        };
-        self.verify_silence(operation, key, &answered, &written)
-            .await?;
-        Ok(written)
+            .map_err(|error| {
+                let asked = self.asked(&opener);
+                errors::failed(Operation::CopyObject, key.as_str(), asked, error)
+            })
     }
 
     pub(super) async fn delete_object(

@@ -1,0 +1,256 @@
+//! What the options of encryption mean together. Pure but for the working directory.
+//!
+//! A mode holds exactly what belongs to it, so an option of another mode has no place to go and
+//! is refused.
+
+use std::path::{Path, PathBuf};
+
+use super::arguments::{EncryptionArgument, MountArguments};
+use crate::base::context::{ContextError, EncryptionContext};
+
+/// What the server is asked to do, and what it takes to read what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Encryption {
+    pub mode: ServerSide,
+    /// Keys (SSE-C) that older objects may be under.
+    pub read_key_files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ServerSide {
+    BucketDefault,
+    SseS3,
+    SseKms(SseKms),
+    SseC { key_file: PathBuf },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SseKms {
+    /// `None`: the AWS managed key of S3.
+    pub key: Option<KmsKey>,
+    pub context: Option<EncryptionContext>,
+    pub layers: Layers,
+}
+
+/// S3 has no bucket keys for two layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Layers {
+    One { bucket_key: bool },
+    Two,
+}
+
+/// How a key of KMS is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KmsKey {
+    /// `alias/NAME` or its ARN, which only KMS can turn into a key.
+    Alias(String),
+    /// An id or an ARN.
+    Itself(String),
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum EncryptionError {
+    #[error(
+        "{option} is for --encryption {mode}, and {given}; give --encryption {mode}, or leave {option} out"
+    )]
+    OtherMode {
+        option: &'static str,
+        mode: &'static str,
+        given: Given,
+    },
+    #[error(
+        "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: (umask 077; head -c32 /dev/urandom > FILE)"
+    )]
+    NoKeyFile,
+    #[error(
+        "--bucket-key and --dsse exclude each other: S3 has no bucket keys for two layers of encryption; leave one of them out"
+    )]
+    BucketKeyForTwoLayers,
+    #[error("--kms-context: {0}")]
+    Context(#[from] ContextError),
+    #[error(
+        "--kms-key \"{0}\" is not the name of a key: write its id, its ARN, alias/NAME or an alias's ARN"
+    )]
+    Key(String),
+    #[error(
+        "{option} makes S3 demand an encrypted connection, and {endpoint} is plain http; give an endpoint with https://"
+    )]
+    PlainHttp {
+        option: &'static str,
+        endpoint: String,
+    },
+    #[error(
+        "{option} sends a key with requests, and {endpoint} is plain http, where others could read it; give an endpoint with https://"
+    )]
+    KeyOverHttp {
+        option: &'static str,
+        endpoint: String,
+    },
+}
+
+/// The mode that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Given(Option<EncryptionArgument>);
+
+impl std::fmt::Display for Given {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            None => f.write_str("no mode was given"),
+            Some(mode) => write!(f, "the mode is {}", mode.name()),
+        }
+    }
+}
+
+impl Encryption {
+    /// `absolute` is applied to every path.
+    pub(super) fn new<E: From<EncryptionError>>(
+        arguments: &MountArguments,
+        absolute: impl Fn(&Path) -> Result<PathBuf, E>,
+    ) -> Result<Self, E> {
+        refuse_what_is_of_another_mode(arguments)?;
+        refuse_plain_http(arguments)?;
+        let mode = match arguments.encryption {
+            None | Some(EncryptionArgument::None) => ServerSide::BucketDefault,
+            Some(EncryptionArgument::SseS3) => ServerSide::SseS3,
+            Some(EncryptionArgument::SseKms) => ServerSide::SseKms(SseKms::new(arguments)?),
+            Some(EncryptionArgument::SseC) => ServerSide::SseC {
+                key_file: absolute(
+                    arguments
+                        .key_file
+                        .as_deref()
+                        .ok_or(EncryptionError::NoKeyFile)?,
+                )?,
+            },
+        };
+        let read_key_files = arguments.read_key_file.iter().map(|path| absolute(path));
+        Ok(Self {
+            mode,
+            read_key_files: read_key_files.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Every file that the mount reads keys from.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        let own = match &self.mode {
+            ServerSide::SseC { key_file } => Some(key_file),
+            _ => None,
+        };
+        own.into_iter()
+            .chain(&self.read_key_files)
+            .map(PathBuf::as_path)
+    }
+}
+
+impl SseKms {
+    fn new(arguments: &MountArguments) -> Result<Self, EncryptionError> {
+        let layers = match (arguments.bucket_key, arguments.dsse) {
+            (true, true) => return Err(EncryptionError::BucketKeyForTwoLayers),
+            (bucket_key, false) => Layers::One { bucket_key },
+            (false, true) => Layers::Two,
+        };
+        let context = EncryptionContext::parse(&arguments.kms_context)?;
+        Ok(Self {
+            key: arguments
+                .kms_key
+                .as_deref()
+                .map(KmsKey::parse)
+                .transpose()?,
+            context: Some(context).filter(|context| !context.is_empty()),
+            layers,
+        })
+    }
+}
+
+impl KmsKey {
+    fn parse(text: &str) -> Result<Self, EncryptionError> {
+        // A header must hold it.
+        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(EncryptionError::Key(text.to_owned()));
+        }
+        // arn:PARTITION:kms:REGION:ACCOUNT:alias/NAME
+        let resource = match text.strip_prefix("arn:") {
+            Some(rest) => rest.splitn(5, ':').nth(4).unwrap_or_default(),
+            None => text,
+        };
+        Ok(match resource.strip_prefix("alias/") {
+            Some("") => return Err(EncryptionError::Key(text.to_owned())),
+            Some(_) => Self::Alias(text.to_owned()),
+            None => Self::Itself(text.to_owned()),
+        })
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        match self {
+            Self::Alias(name) | Self::Itself(name) => name,
+        }
+    }
+}
+
+impl EncryptionArgument {
+    /// As it is typed.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::SseS3 => "sse-s3",
+            Self::SseKms => "sse-kms",
+            Self::SseC => "sse-c",
+        }
+    }
+}
+
+fn refuse_what_is_of_another_mode(arguments: &MountArguments) -> Result<(), EncryptionError> {
+    use EncryptionArgument::{SseC, SseKms};
+    let options = [
+        ("--kms-key", SseKms, arguments.kms_key.is_some()),
+        ("--kms-context", SseKms, !arguments.kms_context.is_empty()),
+        ("--bucket-key", SseKms, arguments.bucket_key),
+        ("--dsse", SseKms, arguments.dsse),
+        (
+            "--kms-endpoint-url",
+            SseKms,
+            arguments.kms_endpoint_url.is_some(),
+        ),
+        ("--key-file", SseC, arguments.key_file.is_some()),
+    ];
+    let wrong = options
+        .iter()
+        .find(|(_, mode, is_given)| *is_given && arguments.encryption != Some(*mode));
+    match wrong {
+        None => Ok(()),
+        Some((option, mode, _)) => Err(EncryptionError::OtherMode {
+            option,
+            mode: mode.name(),
+            given: Given(arguments.encryption),
+        }),
+    }
+}
+
+/// Early, where the endpoint is on the command line; wherever it comes from, the store refuses
+/// too, before a key leaves the process.
+fn refuse_plain_http(arguments: &MountArguments) -> Result<(), EncryptionError> {
+    let is_http = |url: &&String| {
+        url.get(..7)
+            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
+    };
+    let Some(endpoint) = arguments.endpoint_url.as_ref().filter(is_http).cloned() else {
+        return Ok(());
+    };
+    match arguments.encryption {
+        Some(EncryptionArgument::SseC) => Err(EncryptionError::KeyOverHttp {
+            option: "--encryption sse-c",
+            endpoint,
+        }),
+        Some(EncryptionArgument::SseKms) => Err(EncryptionError::PlainHttp {
+            option: "--encryption sse-kms",
+            endpoint,
+        }),
+        _ if !arguments.read_key_file.is_empty() => Err(EncryptionError::KeyOverHttp {
+            option: "--read-key-file",
+            endpoint,
+        }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Key files: keys of 256 bits that a customer keeps.
+//!
+//! A file is opened once, and what is checked is what is read: a regular file of the user who
+//! mounts, or of root, that nobody else can reach; or a pipe, so that the output of a program
+//! can be given in place of a file. What is in it is for [`parse`] to tell.
+//!
+//! No error and no log line shows anything of what is in the file. Where the *path* looks like
+//! a key, somebody gave the key itself, and the path is not shown either.
+
+mod parse;
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::base::secret::Secret;
+pub use parse::KeyTextError;
+
+/// More than anybody's list of keys; so that a wrong path does not fill the memory.
+const FILE_BYTES_MAX: usize = 64 << 10;
+/// Permissions of the group and of others.
+const OTHERS: u32 = 0o077;
+
+/// Why there is no key. Each message is a whole sentence for the person who mounts.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileError {
+    #[error(
+        "--key-file and --read-key-file take the path of a file that holds the key, and what was given there is no file but looks like a key: use another key, since this one was on a command line, which other users can read, and give the path of a file that holds it"
+    )]
+    KeyForPath,
+    #[error("the key file {path} does not exist: check its path")]
+    NotFound { path: PathBuf },
+    #[error("the key file {path} cannot be read: {source}")]
+    Unreadable {
+        path: PathBuf,
+        #[source]
+        source: io::Error,
+    },
+    #[error("the key file {path} is {found}: give the path of a file that holds the key")]
+    NotAFile { path: PathBuf, found: &'static str },
+    #[error(
+        "the key file {path} is open to its group or to others (mode {mode:04o}): close it with `chmod 600`, and use another key if somebody may have read it"
+    )]
+    OpenToOthers { path: PathBuf, mode: u32 },
+    #[error(
+        "the key file {path} belongs to the user {owner}, who could change it: it must belong to you (user {user}) or to root"
+    )]
+    OwnedByOther {
+        path: PathBuf,
+        owner: u32,
+        user: u32,
+    },
+    #[error(
+        "the key file {path} is longer than {FILE_BYTES_MAX} bytes, so it is no key file: check its path"
+    )]
+    TooLong { path: PathBuf },
+    #[error("the key file {path} {reason}")]
+    NoKey {
+        path: PathBuf,
+        #[source]
+        reason: KeyTextError,
+    },
+    #[error(
+        "the key file {path} holds {count} keys, and there can be only one here: leave in it the key to write with, and give the older ones with --read-key-file"
+    )]
+    Several { path: PathBuf, count: usize },
+}
+
+/// The one key in a file.
+///
+/// # Errors
+/// When the file is not there, not safe, or holds anything but one key.
+pub fn read_one(path: &Path) -> Result<Secret<32>, KeyFileError> {
+    let mut keys = read_several(path)?;
+    if keys.len() != 1 {
+        return Err(KeyFileError::Several {
+            path: path.to_owned(),
+            count: keys.len(),
+        });
+    }
+    Ok(keys.remove(0))
+}
+
+/// All keys in a file, at least one, in its order.
+///
+/// # Errors
+/// When the file is not there, not safe, or holds anything but keys.
+pub fn read_several(path: &Path) -> Result<Vec<Secret<32>>, KeyFileError> {
+    let bytes = read(open(path)?, path)?;
+    parse::keys(&bytes).map_err(|reason| KeyFileError::NoKey {
+        path: path.to_owned(),
+        reason,
+    })
+}
+
+/// Opens the file and refuses it where it is of a wrong kind, or others can reach it.
+fn open(path: &Path) -> Result<File, KeyFileError> {
+    let unreadable = |source| KeyFileError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    let opened = OpenOptions::new()
+        .read(true)
+        // A terminal must not become this process's own, and a pipe or device not hold it up.
+        .custom_flags(libc::O_CLOEXEC | libc::O_NOCTTY | libc::O_NONBLOCK)
+        .open(path);
+    let file = opened.map_err(|source| match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if parse::ends_in_key(path) => {
+            KeyFileError::KeyForPath
+        }
+        io::ErrorKind::InvalidFilename if parse::ends_in_key(path) => KeyFileError::KeyForPath,
+        io::ErrorKind::NotFound => KeyFileError::NotFound {
+            path: path.to_owned(),
+        },
+        _ => unreadable(source),
+    })?;
+    let found = file.metadata().map_err(unreadable)?;
+    let kind = found.file_type();
+    if kind.is_fifo() {
+        wait_when_empty(&file).map_err(unreadable)?;
+        return Ok(file);
+    }
+    if !kind.is_file() {
+        return Err(KeyFileError::NotAFile {
+            path: path.to_owned(),
+            found: if kind.is_dir() {
+                "a directory"
+            } else if kind.is_char_device() || kind.is_block_device() {
+                "a device"
+            } else {
+                "neither a file nor a pipe"
+            },
+        });
+    }
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    let user = unsafe { libc::geteuid() };
+    refuse_shared(path, found.mode(), found.uid(), user)?;
+    Ok(file)
+}
+
+fn refuse_shared(path: &Path, mode: u32, owner: u32, user: u32) -> Result<(), KeyFileError> {
+    let path = || path.to_owned();
+    if owner != user && owner != 0 {
+        return Err(KeyFileError::OwnedByOther {
+            path: path(),
+            owner,
+            user,
+        });
+    }
+    if mode & OTHERS != 0 {
+        return Err(KeyFileError::OpenToOthers {
+            path: path(),
+            mode: mode & 0o7777,
+        });
+    }
+    Ok(())
+}
+
+/// Reads of a pipe wait for whoever writes into it.
+fn wait_when_empty(pipe: &File) -> io::Result<()> {
+    // SAFETY: the descriptor is open, and F_SETFL takes an integer. A pipe opened for reading
+    // has no other status flag that would be lost.
+    if unsafe { libc::fcntl(pipe.as_raw_fd(), libc::F_SETFL, 0) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
+fn read(mut file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, KeyFileError> {
+    // As large as it can get: a vector that grows leaves copies behind.
+    let mut bytes = Zeroizing::new(vec![0; FILE_BYTES_MAX + 1]);
+    let mut len = 0;
+    while len < bytes.len() {
+        match file.read(&mut bytes[len..]) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => {
+                return Err(KeyFileError::Unreadable {
+                    path: path.to_owned(),
+                    source,
+                });
+            }
+        }
+    }
+    if len > FILE_BYTES_MAX {
+        return Err(KeyFileError::TooLong {
+            path: path.to_owned(),
+        });
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

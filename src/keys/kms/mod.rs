@@ -1,0 +1,94 @@
+//! KMS: what a key is, and whether S3 can use it. The only user of its SDK.
+//!
+//! Every request runs until its answer or a deadline: throttling and faults of the server are
+//! asked again, with jitter ([`Deadline`]); everything else fails at once. An error is a
+//! sentence that names the key, the reason and what to do ([`KmsError`]), and keeps the SDK's
+//! error as its source.
+
+mod deadline;
+mod describe;
+mod error;
+mod key_name;
+
+use std::time::Duration;
+
+use aws_sdk_kms::Client;
+use aws_sdk_kms::config::{Config, Region};
+
+use crate::aws::{Aws, Endpoint};
+use deadline::Deadline;
+pub use describe::ResolvedKey;
+pub use error::{KmsError, KmsErrorKind};
+use error::{Operation, Subject};
+use key_name::KeyName;
+
+/// KMS, as this process reaches it. Clones share the connections and the credentials.
+#[derive(Clone, Debug)]
+pub struct Kms {
+    config: Config,
+    endpoint: Endpoint,
+}
+
+impl Kms {
+    /// `None` where nobody knows where KMS is: S3 is not Amazon's, and no endpoint of KMS was
+    /// given.
+    #[must_use]
+    pub fn new(aws: &Aws) -> Option<Self> {
+        let endpoint = aws.kms()?.clone();
+        let mut config = aws_sdk_kms::config::Builder::from(aws.sdk());
+        // In place of the one for all services that the chain may know, which is S3's here.
+        config.set_endpoint_url(endpoint.url.clone());
+        let config = config.build();
+        Some(Self { config, endpoint })
+    }
+
+    /// Finds the key that S3 is to encrypt with, by its id, ARN or alias, and checks that S3 can
+    /// use it for a bucket in `bucket_region`.
+    ///
+    /// Where these credentials may not look at the key (`kms:DescribeKey`), an id or ARN is
+    /// taken as it is, with a note: writing needs other rights than looking.
+    ///
+    /// # Errors
+    /// When there is no such key, S3 cannot use it, or KMS does not say so within `timeout`.
+    pub async fn resolve_for_s3(
+        &self,
+        key: &str,
+        bucket_region: &str,
+        timeout: Duration,
+    ) -> Result<ResolvedKey, KmsError> {
+        let name = KeyName::parse(key);
+        if let Some(arn) = name.arn() {
+            describe::check_place(&name, arn, bucket_region)?;
+        }
+        // S3 looks for the key in the bucket's region, whatever region is configured.
+        let client = self.client_in(bucket_region);
+        let subject = Subject {
+            operation: Operation::DescribeKey,
+            key: &name,
+            endpoint: Endpoint {
+                region: bucket_region.to_owned(),
+                ..self.endpoint.clone()
+            },
+        };
+        let answer = Deadline::after(timeout)
+            .run(&subject, || {
+                client.describe_key().key_id(name.as_str()).send()
+            })
+            .await;
+        match answer {
+            Ok(answer) => describe::usable_by_s3(&name, answer.key_metadata(), bucket_region),
+            Err(error) if error.kind() == KmsErrorKind::Denied && !name.is_alias() => {
+                Ok(describe::taken_as_given(&name, &error))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn client_in(&self, region: &str) -> Client {
+        let region = Region::new(region.to_owned());
+        Client::from_conf(self.config.to_builder().region(region).build())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! A bucket that blocks SSE-C, as buckets of Amazon's do by default since April 2026: every
+//! write with a customer's key is a bare AccessDenied there, and only GetBucketEncryption tells
+//! it from a missing permission.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use aws_sdk_s3::types::EncryptionType;
+use tokio::time::Instant;
+
+use super::{RequestedEncryption, S3Store, errors};
+use crate::store::{ErrorKind, Operation, StoreError};
+
+/// How long an answer counts. Somebody who reads the sentence may allow SSE-C at once.
+const REMEMBERED: Duration = Duration::from_secs(60);
+
+/// What the bucket answered lately.
+#[derive(Debug, Default)]
+pub(super) struct Blocked(Mutex<Option<(Instant, Block)>>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Block {
+    Yes,
+    No,
+    /// The credentials may not ask.
+    NotTold,
+}
+
+impl S3Store {
+    /// Says why a write was denied if it is because the bucket blocks SSE-C. Other errors pass.
+    pub(super) async fn explain_block(&self, error: StoreError) -> StoreError {
+        let may_be = matches!(self.encryption, RequestedEncryption::SseC(_))
+            && error.kind() == ErrorKind::Denied
+            && error.code() == Some("AccessDenied")
+            && !error.concerns_encryption();
+        if !may_be {
+            return error;
+        }
+        let bucket = &self.bucket;
+        let (words, certain) = match self.blocks_customer_keys().await {
+            Some(Block::Yes) => (
+                format!(
+                    "the bucket {bucket:?} blocks SSE-C, as new buckets of Amazon S3 do: allow it with PutBucketEncryption (BlockedEncryptionTypes NONE), or choose another --encryption"
+                ),
+                true,
+            ),
+            Some(Block::NotTold) if self.endpoint.is_amazon() => (
+                format!(
+                    "{}; or the bucket blocks SSE-C, as new ones do, which these credentials may not ask (s3:GetEncryptionConfiguration)",
+                    error.message()
+                ),
+                false,
+            ),
+            _ => return error,
+        };
+        let explained = StoreError::new(error.kind(), error.operation(), error.object(), words)
+            .with_code("AccessDenied")
+            .with_source(error);
+        if certain {
+            explained.about_encryption()
+        } else {
+            explained
+        }
+    }
+
+    /// `None` when the bucket could not be asked.
+    async fn blocks_customer_keys(&self) -> Option<Block> {
+        let remembered = self.blocked.lock().clone();
+        if let Some((when, block)) = remembered
+            && when.elapsed() < REMEMBERED
+        {
+            return Some(block);
+        }
+        let answer = self
+            .client
+            .get_bucket_encryption()
+            .bucket(&self.bucket)
+            .send()
+            .await;
+        let block = match answer {
+            Ok(output) => {
+                let rules = output.server_side_encryption_configuration;
+                let blocks = rules.iter().flat_map(|rules| rules.rules()).any(|rule| {
+                    let types = rule.blocked_encryption_types();
+                    types.is_some_and(|types| {
+                        types.encryption_type().contains(&EncryptionType::SseC)
+                    })
+                });
+                if blocks { Block::Yes } else { Block::No }
+            }
+            Err(error) => {
+                let operation = Operation::GetBucketEncryption;
+                match errors::from_sdk(operation, &self.bucket, error).kind() {
+                    ErrorKind::Denied => Block::NotTold,
+                    // No configuration, or no such request.
+                    ErrorKind::NotFound | ErrorKind::Invalid => Block::No,
+                    _ => return None,
+                }
+            }
+        };
+        *self.blocked.lock() = Some((Instant::now(), block.clone()));
+        Some(block)
+    }
+}
+
+impl Blocked {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Block)>> {
+        self.0
+            .lock()
+            .expect("nothing panics while it holds the lock")
+    }
+}
