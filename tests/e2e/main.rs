@@ -29,9 +29,11 @@ mod s3fs;
 #[path = "../support/wait.rs"]
 mod wait;
 
+mod attributes;
 mod ending;
 mod files;
 mod fstab;
+mod kms_outage;
 mod matrix;
 mod memory;
 mod modes;
