@@ -12,7 +12,7 @@ use crate::customer_key::CustomerKey;
 use crate::minio::PrivateMinio;
 use crate::mount::{Source, refusal};
 use crate::s3_server::Bucket;
-use crate::traces::Traces;
+use crate::traces::{Traces, hex};
 
 /// To write with.
 const OWN: u64 = 1;
@@ -102,13 +102,7 @@ fn refused_keys_are_not_repeated() {
             "the key file {open} is open to its group or to others (mode 0640): close it with `chmod 600`, and use another key if somebody may have read it"
         )
     );
-    for key in [
-        own.base64(),
-        own.bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-    ] {
+    for key in [own.base64(), hex(own.bytes())] {
         let sentence = refused(&key);
         assert!(
             sentence.contains("looks like a key: use another key"),
