@@ -47,4 +47,5 @@ mod rewrites;
 mod s3fs_interop;
 mod sharing;
 mod stage;
+mod status;
 mod tree;
