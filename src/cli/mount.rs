@@ -167,7 +167,10 @@ async fn start(
     };
     let volume = Volume::open(store, &about.prefix, options).await?;
     if let Access::Encryption(sentence) = &volume.capabilities().write {
-        bail!("{sentence}");
+        bail!(
+            "{} cannot be written with the encryption asked for: {sentence}",
+            config.store.describe()
+        );
     }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());

@@ -31,9 +31,11 @@ mod traces;
 #[path = "../support/wait.rs"]
 mod wait;
 
+mod attributes;
 mod ending;
 mod files;
 mod fstab;
+mod kms_outage;
 mod matrix;
 mod memory;
 mod modes;
@@ -48,4 +50,5 @@ mod s3fs_interop;
 mod secrets;
 mod sharing;
 mod stage;
+mod status;
 mod tree;

@@ -83,7 +83,7 @@ async fn bucket(objects: &[(&str, Option<&str>)]) -> Fake {
 }
 
 fn listing(objects: &BTreeMap<String, Option<String>>) -> String {
-    let contents: String = objects
+    let contents: Vec<String> = objects
         .keys()
         .map(|path| {
             let key = path.strip_prefix("/bucket/").unwrap();
@@ -92,7 +92,10 @@ fn listing(objects: &BTreeMap<String, Option<String>>) -> String {
         .collect();
     ok(
         &[],
-        &format!("<ListBucketResult><IsTruncated>false</IsTruncated>{contents}</ListBucketResult>"),
+        &format!(
+            "<ListBucketResult><IsTruncated>false</IsTruncated>{}</ListBucketResult>",
+            contents.concat()
+        ),
     )
 }
 

@@ -6,6 +6,7 @@ mod answers;
 mod blocked;
 mod customer_keys;
 mod encryption;
+mod every_way;
 mod fake;
 #[path = "../support/fake_http.rs"]
 mod fake_http;

@@ -2,7 +2,7 @@
 //!
 //! A HEAD of one gives its ETag as it is kept, encrypted and three times as long, where the PUT,
 //! a GET and a listing give the ETag itself; and no condition on it as the source of a copy
-//! holds (seen with RELEASE.2025-10-15, under SSE-S3, SSE-KMS and SSE-C). Without the two detours
+//! holds (seen with the version of February 2026, under SSE-S3, SSE-KMS and SSE-C). Without the two detours
 //! below the attributes of a directory could never be changed there.
 
 use super::S3Store;
