@@ -12,12 +12,14 @@ use crate::customer_key::CustomerKey;
 use crate::minio::PrivateMinio;
 use crate::mount::{Source, refusal};
 use crate::s3_server::Bucket;
-use crate::traces::Traces;
+use crate::traces::{Traces, hex};
 
 /// To write with.
 const OWN: u64 = 1;
 /// To read with.
 const OLDER: u64 = 2;
+/// What is in a file that is not stored yet.
+const PLAINTEXT: &[u8; 32] = b"what a user has written in clear";
 /// Not given to the mount.
 const STRANGE: u64 = 3;
 
@@ -100,13 +102,7 @@ fn refused_keys_are_not_repeated() {
             "the key file {open} is open to its group or to others (mode 0640): close it with `chmod 600`, and use another key if somebody may have read it"
         )
     );
-    for key in [
-        own.base64(),
-        own.bytes()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect(),
-    ] {
+    for key in [own.base64(), hex(own.bytes())] {
         let sentence = refused(&key);
         assert!(
             sentence.contains("looks like a key: use another key"),
@@ -177,7 +173,9 @@ mod as_root {
 
         // A file that is not stored yet, and a server that is away.
         let mut staged = File::create(root.join("staged")).expect("creating");
-        staged.write_all(&bytes(3, 3 << 20)).expect("writing");
+        staged
+            .write_all(&PLAINTEXT.repeat(100_000))
+            .expect("writing");
         minio.stop();
         assert!(fs::read(root.join("link")).is_err() || fs::read(root.join("older")).is_err());
         assert!(staged.sync_all().is_err(), "the server is away");
@@ -218,6 +216,7 @@ mod as_root {
         assert!(log.contains("strange"), "and an error is in it");
         assert_not_in("the log", &log);
         assert_none(|traces| traces.below(&mount.state()));
+        assert_eq!(Traces::of(PLAINTEXT).below(&mount.state()), [""; 0]);
         assert_none(|traces| traces.below(minio.directory()));
     }
 

@@ -198,6 +198,10 @@ async fn an_object_under_an_unknown_key_is_told_as_one() {
             assert_eq!(failed.kind(), ErrorKind::Denied);
             assert_eq!(failed.code(), Some("InvalidRequest"));
             assert_eq!(failed.message(), words);
+            for fill in [1, 2] {
+                let shown = format!("{failed:?} {store:?}");
+                assert!(!shown.contains(&customer_key(fill).1), "{shown}");
+            }
             assert!(failed.concerns_encryption());
         }
     }

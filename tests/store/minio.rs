@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use cloakfs::store::s3::RequestedEncryption;
+use cloakfs::base::context::EncryptionContext;
+use cloakfs::base::secret::Secret;
+use cloakfs::store::s3::{CustomerKey, KmsRequest, RequestedEncryption};
 
 use crate::servers;
 use crate::suite::{Difference, Server, run};
@@ -37,4 +39,20 @@ async fn conforms_without_encryption() {
 #[tokio::test(flavor = "multi_thread")]
 async fn conforms_with_sse_s3() {
     conforms("MinIO, sse-s3", RequestedEncryption::SseS3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_with_sse_kms() {
+    let kms = KmsRequest {
+        key: Some("my-key".to_owned()),
+        context: Some(EncryptionContext::parse(["tenant=a"]).unwrap()),
+        ..KmsRequest::default()
+    };
+    conforms("MinIO, sse-kms", RequestedEncryption::SseKms(kms)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn conforms_with_sse_c() {
+    let key = CustomerKey::new(&Secret::take(&mut [7; 32]));
+    conforms("MinIO, sse-c", RequestedEncryption::SseC(key)).await;
 }

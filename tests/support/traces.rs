@@ -18,7 +18,7 @@ impl Traces {
     pub fn of(key: &[u8; 32]) -> Self {
         let mut traces = Vec::new();
         for half in [&key[..16], &key[16..]] {
-            let hex: String = half.iter().map(|byte| format!("{byte:02x}")).collect();
+            let hex = hex(half);
             let list = format!("{half:?}");
             traces.extend([
                 ("raw bytes", half.to_vec()),
@@ -110,6 +110,13 @@ impl Traces {
     }
 }
 
+/// In lower case.
+pub fn hex(bytes: &[u8]) -> String {
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    let hex = digits.map(|digit| char::from_digit(digit.into(), 16).expect("a digit"));
+    hex.collect()
+}
+
 mod tests {
     use std::fs;
     use std::process::{Command, Stdio};
@@ -121,7 +128,7 @@ mod tests {
     const KEY: [u8; 32] = *b"\xfb\xef\xbe\x00a key: each form of it here\xff";
 
     fn forms() -> Vec<Vec<u8>> {
-        let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&KEY);
         let base64 = STANDARD.encode(KEY);
         assert!(base64.contains(['+', '/']), "its forms differ");
         vec![
@@ -156,7 +163,7 @@ mod tests {
             assert_eq!(traces.below(directory.path()).len(), 1);
         }
         let directory = tempfile::tempdir().expect("a directory");
-        let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = hex(&KEY);
         fs::write(directory.path().join(hex), b"").expect("a file");
         assert_eq!(traces.below(directory.path()).len(), 1, "a file's name");
         assert_eq!(traces.find(b"something else"), None);

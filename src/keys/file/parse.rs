@@ -127,7 +127,7 @@ fn looks_like_key(text: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -136,8 +136,10 @@ mod tests {
         keys(content).map(|keys| keys.iter().map(|key| *key.expose()).collect())
     }
 
-    fn hex(key: &[u8]) -> String {
-        key.iter().map(|byte| format!("{byte:02x}")).collect()
+    pub(in crate::keys::file) fn hex(bytes: &[u8]) -> String {
+        let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex = digits.map(|digit| char::from_digit(digit.into(), 16).expect("a digit"));
+        hex.collect()
     }
 
     #[test]
@@ -229,7 +231,8 @@ mod tests {
         fn every_form_comes_back(keys in prop::collection::vec((any::<[u8; 32]>(), 0_u8..3, "[ \t]{0,3}", "(\r?\n){1,3}(#[^\r\n]{0,9}\n)?"), 1..5)) {
             let mut text = "# keys\n".to_owned();
             for (key, form, space, end) in &keys {
-                text += &format!("{space}{}{space}{end}", written(key, *form));
+                let key = written(key, *form);
+                text.extend([space, &key, space, end].map(String::as_str));
             }
             let expected: Vec<_> = keys.iter().map(|(key, ..)| *key).collect();
             prop_assert_eq!(parsed(text.as_bytes()).unwrap(), expected);

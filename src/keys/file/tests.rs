@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use tempfile::TempDir;
 
+use super::parse::tests::hex;
 use super::*;
 
 const KEY: [u8; 32] = *b"\x01\x02a key of bytes, not of text\xfe\xff\0";
@@ -27,7 +28,7 @@ fn refused(path: &Path) -> String {
 
 #[test]
 fn a_key_is_read_in_each_form() {
-    let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&KEY);
     for content in [KEY.to_vec(), format!("# mine\n{hex}\n").into_bytes()] {
         let (_dir, path) = file(&content);
         assert_eq!(*read_one(&path).unwrap().expose(), KEY);
@@ -169,7 +170,7 @@ fn a_key_given_for_a_path_is_not_repeated() {
 fn a_pipe_is_read_to_its_end() {
     let (reader, mut writer) = io::pipe().unwrap();
     let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
-    let hex: String = KEY.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&KEY);
     let (first, second) = hex.split_at(10);
     writer.write_all(first.as_bytes()).unwrap();
     std::thread::scope(|scope| {

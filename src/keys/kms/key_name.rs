@@ -47,14 +47,11 @@ impl KeyName {
     /// Whether it has the form of an id: `8-4-4-4-12` hex digits, or that of a multi-region key.
     pub(super) fn looks_like_id(&self) -> bool {
         let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        match self.text.strip_prefix("mrk-") {
-            Some(id) => id.len() == 32 && hex(id),
-            None => {
-                let groups: Vec<&str> = self.text.split('-').collect();
-                groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12])
-                    && groups.into_iter().all(hex)
-            }
+        if let Some(id) = self.text.strip_prefix("mrk-") {
+            return id.len() == 32 && hex(id);
         }
+        let groups: Vec<&str> = self.text.split('-').collect();
+        groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.into_iter().all(hex)
     }
 }
 

@@ -27,14 +27,17 @@ enum Block {
 }
 
 impl S3Store {
-    /// Says why a write was denied if it is because the bucket blocks SSE-C. Other errors pass.
+    /// Says why a write was denied if it is because the bucket blocks SSE-C, and otherwise what a
+    /// policy may have compared. Other errors pass.
     pub(super) async fn explain_block(&self, error: StoreError) -> StoreError {
-        let may_be = matches!(self.encryption, RequestedEncryption::SseC(_))
-            && error.kind() == ErrorKind::Denied
+        let is_bare = error.kind() == ErrorKind::Denied
             && error.code() == Some("AccessDenied")
             && !error.concerns_encryption();
-        if !may_be {
+        if !is_bare {
             return error;
+        }
+        if !matches!(self.encryption, RequestedEncryption::SseC(_)) {
+            return self.explain_policy(error);
         }
         let bucket = &self.bucket;
         let (words, certain) = match self.blocks_customer_keys().await {
@@ -51,7 +54,7 @@ impl S3Store {
                 ),
                 false,
             ),
-            _ => return error,
+            _ => return self.explain_policy(error),
         };
         let explained = StoreError::new(error.kind(), error.operation(), error.object(), words)
             .with_code("AccessDenied")
@@ -61,6 +64,18 @@ impl S3Store {
         } else {
             explained
         }
+    }
+
+    /// A policy that requires an encryption denies without a word about it.
+    fn explain_policy(&self, error: StoreError) -> StoreError {
+        let words = format!(
+            "{}, or require another --encryption or key than this mount's, which is {}",
+            error.message(),
+            self.encryption
+        );
+        StoreError::new(error.kind(), error.operation(), error.object(), words)
+            .with_code("AccessDenied")
+            .with_source(error)
     }
 
     /// `None` when the bucket could not be asked.

@@ -149,6 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn what_concerns_encryption_is_not_taken_for_a_missing_permission() {
+        let inner = StoreError::new(ErrorKind::Denied, Operation::PutObject, "k", "no: try yes")
+            .with_code("AccessDenied")
+            .about_encryption();
+        let outer = StoreError::new(ErrorKind::TimedOut, Operation::PutObject, "k", "gave up")
+            .with_source(inner);
+        let place = Place {
+            bucket: "b",
+            endpoint: "https://h:1",
+        };
+        assert_eq!(
+            explain(&outer, place),
+            "https://h:1 does not do the encryption that was asked for: AccessDenied: no: try yes"
+        );
+    }
+
+    #[test]
     fn the_cause_below_a_decorator_is_the_one_explained() {
         let inner = StoreError::new(
             ErrorKind::Unavailable,

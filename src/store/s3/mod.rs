@@ -1,16 +1,23 @@
 //! The `s3` back end: a bucket on Amazon S3 or a server that speaks its protocol.
 //!
-//! The only user of the S3 SDK. Each method is one request, but for the two cases below; the SDK's retries and timeouts are off, because the `retry`
-//! decorator owns both and watches [`crate::base::progress`], which [`crate::aws::Transport`] reports to.
+//! The only user of the S3 SDK. Each method is one request, but for the cases below; the SDK's
+//! retries and timeouts are off, because the `retry` decorator owns both and watches
+//! [`crate::base::progress`], which [`crate::aws::Transport`] reports to.
 //!
 //! - Uploads carry a CRC-32C in a header. Over https the payload is not hashed again for the
 //!   signature; over http it is signed.
 //! - Every answer is checked: the range and length of a read, the ETag, and after each write
 //!   the encryption ([`encryption`]). What cannot be right is [`ErrorKind::Corrupt`]. MinIO says
 //!   nothing about the encryption of a copy or of a completed upload: there a HEAD follows.
-//! - A suffix of an empty object, which S3 refuses, is settled by a HEAD.
+//! - An object that the likeliest customer's key does not open is tried with the others
+//!   (`opening`), and so is the source of a copy. Where a HEAD is refused, whose answer has no
+//!   body, a GET asks why.
+//! - A write that is denied under a customer's key asks whether the bucket blocks such keys
+//!   (`blocked`).
+//! - A suffix of an empty object, which S3 refuses, is settled by a HEAD; the encrypted markers
+//!   of directories on MinIO take a detour (`directory_markers`).
 //! - Failures are classified in one table ([`errors`]); [`S3Store::explain`] words them for
-//!   the person who mounts.
+//!   the person who mounts, and [`S3Store::check_keys`] tells wrong keys at once.
 
 mod answers;
 mod at_mount;
@@ -25,6 +32,7 @@ mod listing;
 mod multipart;
 mod opening;
 mod read;
+mod replacing;
 mod requests;
 mod write;
 
@@ -192,7 +200,9 @@ impl S3Store {
         let encryption = answered.parse();
         encryption::verify(&self.encryption, kind, &encryption, answered.kms_context)
             .map_err(|mismatch| mismatched(operation, key, mismatch))?;
-        self.note_bucket_key(&encryption);
+        if kind == RequestKind::Put {
+            self.note_bucket_key(&encryption);
+        }
         Ok(encryption)
     }
 
@@ -273,7 +283,19 @@ impl Store for S3Store {
     }
 
     async fn put(&self, key: &ObjectKey, body: Bytes, options: PutOptions) -> Result<Written> {
-        self.put_object(key, body, options).await
+        let PutOptions {
+            attributes,
+            condition,
+        } = options;
+        self.replacing(key, condition, |condition| {
+            let attributes = attributes.clone();
+            let options = PutOptions {
+                attributes,
+                condition,
+            };
+            self.put_object(key, body.clone(), options)
+        })
+        .await
     }
 
     async fn create_multipart(
@@ -311,8 +333,10 @@ impl Store for S3Store {
         parts: &[PartReceipt],
         condition: WriteCondition,
     ) -> Result<Written> {
-        self.complete_multipart_upload(key, upload, parts, condition)
-            .await
+        self.replacing(key, condition, |condition| {
+            self.complete_multipart_upload(key, upload, parts, condition)
+        })
+        .await
     }
 
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()> {
