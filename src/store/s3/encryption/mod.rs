@@ -29,7 +29,7 @@ pub use customer_key::CustomerKey;
 pub use faults::Fault;
 pub use headers::{EncryptionHeaders, HeaderValue, RequestKind, headers};
 pub use openers::{KeyRing, Opener, Refusal, Search};
-pub use verify::{AnsweredHeaders, EncryptionMismatch, verify};
+pub use verify::{AnsweredHeaders, EncryptionMismatch, lacks_bucket_key, verify};
 
 use crate::base::context::EncryptionContext;
 
