@@ -208,15 +208,8 @@ impl S3Store {
 
     /// Says once that the server does not do what saves calls to KMS. The object is as safe.
     fn note_bucket_key(&self, answered: &ServerEncryption) {
-        let asked = matches!(&self.encryption, RequestedEncryption::SseKms(kms) if kms.bucket_key);
-        let answered_without = matches!(
-            answered,
-            ServerEncryption::SseKms {
-                bucket_key: false,
-                ..
-            }
-        );
-        if asked && answered_without && !self.without_bucket_key.swap(true, Ordering::Relaxed) {
+        let lacks = encryption::lacks_bucket_key(&self.encryption, answered);
+        if lacks && !self.without_bucket_key.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 "{} does not use the bucket key that was asked for: objects are encrypted all the same, with a request to KMS for each",
                 self.endpoint.describe("S3")

@@ -31,7 +31,7 @@ pub use expected::ExpectedEncryption;
 pub use faults::Fault;
 pub use headers::{EncryptionHeaders, HeaderValue, RequestKind, headers};
 pub use openers::{KeyRing, Opener, Refusal, Search};
-pub use verify::{AnsweredHeaders, EncryptionMismatch, verify};
+pub use verify::{AnsweredHeaders, EncryptionMismatch, lacks_bucket_key, verify};
 
 use crate::base::context::EncryptionContext;
 

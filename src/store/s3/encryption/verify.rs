@@ -104,6 +104,20 @@ pub fn verify(
     })
 }
 
+/// Whether a bucket key was asked for, and the object is under KMS without one.
+#[must_use]
+pub fn lacks_bucket_key(requested: &RequestedEncryption, answered: &ServerEncryption) -> bool {
+    let asked = matches!(requested, RequestedEncryption::SseKms(kms) if kms.bucket_key);
+    let without = matches!(
+        answered,
+        ServerEncryption::SseKms {
+            bucket_key: false,
+            ..
+        }
+    );
+    asked && without
+}
+
 /// Where some server says nothing although it does as asked.
 fn is_silent(kind: RequestKind) -> bool {
     !matches!(kind, RequestKind::Put | RequestKind::UploadPart)

@@ -232,6 +232,32 @@ fn a_mismatch_names_both_modes_keys_and_contexts_and_what_is_stored() {
 }
 
 #[test]
+fn a_bucket_key_is_missed_only_where_it_was_asked_for() {
+    let answered = |bucket_key| ServerEncryption::SseKms {
+        key_id: Some(ARN.to_owned()),
+        bucket_key,
+        dsse: false,
+    };
+    for (asked, given, lacks) in [
+        (true, true, false),
+        (true, false, true),
+        (false, false, false),
+        (false, true, false),
+    ] {
+        let requested = RequestedEncryption::SseKms(KmsRequest {
+            bucket_key: asked,
+            ..kms(Some(ARN), false)
+        });
+        let answered = answered(given);
+        assert_eq!(lacks_bucket_key(&requested, &answered), lacks);
+        let verdict = verify(&requested, RequestKind::Put, &answered, None);
+        assert_eq!(verdict, Ok(()), "it is no fault");
+    }
+    let sse_s3 = RequestedEncryption::SseS3;
+    assert!(!lacks_bucket_key(&sse_s3, &ServerEncryption::SseS3));
+}
+
+#[test]
 fn every_header_value_is_read() {
     let parse = |mode, md5| {
         AnsweredHeaders {
