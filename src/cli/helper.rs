@@ -120,10 +120,10 @@ impl Helper {
         let done = match self {
             Self::Mount => MountCall::try_parse_from(typed)
                 .map_err(UsageError::from)
-                .and_then(mount_for_others),
+                .and_then(|call| mount_for_others(&call)),
             Self::Umount => UmountCall::try_parse_from(typed)
                 .map_err(UsageError::from)
-                .map(unmount_for_others),
+                .map(|call| unmount_for_others(&call)),
         };
         match done {
             Ok(Ok(())) => ExitCode::SUCCESS,
@@ -157,7 +157,7 @@ impl Helper {
 )]
 struct NoMode;
 
-fn mount_for_others(call: MountCall) -> Result<anyhow::Result<()>, UsageError> {
+fn mount_for_others(call: &MountCall) -> Result<anyhow::Result<()>, UsageError> {
     if let Err(error) = enter(call.namespace.as_deref()) {
         return Ok(Err(error));
     }
@@ -166,7 +166,7 @@ fn mount_for_others(call: MountCall) -> Result<anyhow::Result<()>, UsageError> {
     } else {
         Unknown::Refused
     };
-    let (arguments, ignored) = Arguments::read_with(&typed_for_people(&call), unknown)?;
+    let (arguments, ignored) = Arguments::read_with(&typed_for_people(call), unknown)?;
     if !ignored.is_empty() {
         output::note(&format!(
             "options that are not known are ignored (-s): {}",
@@ -218,7 +218,7 @@ fn typed_for_people(call: &MountCall) -> Vec<OsString> {
     typed
 }
 
-fn unmount_for_others(call: UmountCall) -> anyhow::Result<()> {
+fn unmount_for_others(call: &UmountCall) -> anyhow::Result<()> {
     enter(call.namespace.as_deref())?;
     let done = match (call.force, call.lazy) {
         (false, false) => ask::unmount_anyones(&call.mountpoint),

@@ -2,6 +2,8 @@
 //!
 //! The daemon may be older or newer: figures that it does not tell are not shown.
 
+mod encryption;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::size::ByteSize;
-use crate::mount::control::protocol::{Encryption, Status};
+use crate::mount::control::protocol::Status;
 
 /// Names of each kind that are listed; more are only counted.
 const LISTED: usize = 10;
@@ -79,7 +81,7 @@ pub(super) fn status(status: &Status) -> String {
         "mounted at",
         &format!("{}{access}", status.mountpoint.display()),
     );
-    text.line("encryption", &encryption(&status.encryption));
+    text.line("encryption", &encryption::words(&status.encryption));
     text.line(
         "running",
         &format!(
@@ -198,29 +200,6 @@ fn figures<T: DeserializeOwned + Default>(value: &serde_json::Value) -> T {
     T::deserialize(value).unwrap_or_default()
 }
 
-fn encryption(encryption: &Encryption) -> String {
-    let mut text = encryption.mode.clone();
-    if encryption.mode.starts_with("sse-kms") {
-        let key = encryption.kms_key.as_deref().unwrap_or("S3's own key");
-        text.push_str(&format!(" under {key}"));
-    }
-    if let Some(md5) = &encryption.key_md5 {
-        text.push_str(&format!(" under the key with MD5 {md5}"));
-    }
-    if !encryption.kms_context.is_empty() {
-        let pairs: Vec<String> = encryption
-            .kms_context
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        text.push_str(&format!(" with context {}", pairs.join(", ")));
-    }
-    if encryption.bucket_key == Some(true) {
-        text.push_str(", bucket key");
-    }
-    text
-}
-
 fn not_uploaded(filesystem: &Filesystem) -> String {
     if filesystem.uncommitted_files == 0 {
         return "nothing".to_owned();
@@ -320,7 +299,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mount::control::protocol::OperationCount;
+    use crate::mount::control::protocol::{Encryption, OperationCount};
     use crate::telemetry::recent::LoggedError;
 
     fn example() -> Status {
@@ -391,41 +370,6 @@ this store has limits:
 last errors:
   Thu, 01 Jan 1970 00:00:00 GMT  upload of a failed"
         );
-    }
-
-    #[test]
-    fn the_mode_is_shown_with_all_that_belongs_to_it() {
-        let mut kms = Encryption {
-            kms_key: Some("arn:aws:kms:eu-west-1:1:key/k".to_owned()),
-            kms_context: [("tenant", "a"), ("app", "b")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-            bucket_key: Some(true),
-            ..Encryption::of_mode("sse-kms")
-        };
-        assert_eq!(
-            encryption(&kms),
-            "sse-kms under arn:aws:kms:eu-west-1:1:key/k with context app=b, tenant=a, bucket key"
-        );
-        assert_eq!(
-            serde_json::to_value(&kms).unwrap(),
-            json!({
-                "mode": "sse-kms",
-                "kms_key": "arn:aws:kms:eu-west-1:1:key/k",
-                "kms_context": {"app": "b", "tenant": "a"},
-                "bucket_key": true,
-            })
-        );
-        kms.bucket_key = Some(false);
-        kms.kms_key = None;
-        kms.kms_context.clear();
-        assert_eq!(encryption(&kms), "sse-kms under S3's own key");
-        let customer = Encryption {
-            key_md5: Some("abc=".to_owned()),
-            ..Encryption::of_mode("sse-c")
-        };
-        assert_eq!(encryption(&customer), "sse-c under the key with MD5 abc=");
-        assert_eq!(encryption(&Encryption::of_mode("none")), "none");
     }
 
     #[test]

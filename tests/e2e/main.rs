@@ -26,6 +26,8 @@ mod process;
 mod s3_server;
 #[path = "../support/s3fs.rs"]
 mod s3fs;
+#[path = "../support/traces.rs"]
+mod traces;
 #[path = "../support/wait.rs"]
 mod wait;
 
@@ -45,6 +47,7 @@ mod programs;
 mod proofs;
 mod rewrites;
 mod s3fs_interop;
+mod secrets;
 mod sharing;
 mod stage;
 mod status;

@@ -169,12 +169,12 @@ pub const MINIO_SSE_KMS_IN_A_CONTEXT: Row = Row {
             "--kms-context",
             "tenant=the east",
             "--kms-context",
-            "purpose=Übung=1",
+            "purpose=one=\"two\", three",
         ];
         let mut mode = sse_kms(Some(&minio_arn()), &minio_arn(), &context);
         mode.expected.kms_context = Some(serde_json::json!({
             "tenant": "the east",
-            "purpose": "Übung=1",
+            "purpose": "one=\"two\", three",
         }));
         mode
     },

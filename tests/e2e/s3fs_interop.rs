@@ -20,6 +20,8 @@ use crate::tree::bytes;
 use crate::wait::until;
 
 const MIB: usize = 1 << 20;
+/// The file that s3fs uploads in parts.
+const LARGE: &str = "large";
 /// For a change by one to be seen by the other.
 const SEEN: Duration = Duration::from_secs(30);
 
@@ -63,10 +65,10 @@ fn look(root: &Path) -> BTreeMap<String, Entry> {
                 ("file", content)
             };
             let script = "getfattr --no-dereference --absolute-names --match=^user --dump \
-                --encoding=base64 \"$1\" | grep -v '^#' | LC_ALL=C sort || true";
+                --encoding=base64 \"$1\" | grep -Ev '^(#|user[.]cloakfs[.])' | LC_ALL=C sort || true";
             // s3fs keeps none of links, nor does the kernel let users set any.
             let xattrs = match kind {
-                "file" | "directory" => sh(root, script, &[&path]),
+                "file" | "directory" => sh(root, script, &[&path]).trim().to_owned(),
                 _ => String::new(),
             };
             found.insert(
@@ -99,7 +101,7 @@ fn plant(root: &Path) {
     let files = [
         ("small", 1_000),
         ("empty", 0),
-        ("large", 30 * MIB + 123),
+        (LARGE, 30 * MIB + 123),
         ("directory/nested/file", 70_000),
         ("directory/nested/deep/leaf", 1),
         ("with spaces and 'quotes' & <signs>", 10),
@@ -235,25 +237,38 @@ impl Shared {
     fn reads_what_s3fs_wrote(&self) {
         let expected = self.planted_locally();
         plant(&self.s3fs().path());
-        self.assert_mode();
+        self.assert_mode(&[LARGE]);
         assert_same(&look(&self.cloakfs().path()), &expected, "cloakfs");
         assert_same(&look(&self.s3fs().path()), &expected, "s3fs");
+        // A change of attributes alone moves everything to the mount's mode.
+        sh(&self.cloakfs().path(), "chmod 600 large", &[]);
+        self.assert_mode(&[]);
     }
 
     fn s3fs_reads_what_it_wrote(&self) {
         let expected = self.planted_locally();
         plant(&self.cloakfs().path());
-        self.assert_mode();
+        self.assert_mode(&[]);
         assert_same(&look(&self.cloakfs().path()), &expected, "cloakfs");
         assert_same(&look(&self.s3fs().path()), &expected, "s3fs");
     }
 
-    /// Every object is as another client expects it of the mode.
-    fn assert_mode(&self) {
+    /// Every object is as another client expects it of the mode, but for those that nobody
+    /// encrypted.
+    ///
+    /// s3fs 1.90 asks for SSE-C where it sends parts and not where it begins the upload, which is
+    /// where a server looks: whatever it uploads in parts is stored in clear. It is read all the
+    /// same, and is encrypted once cloakfs rewrites it.
+    fn assert_mode(&self, in_clear: &[&str]) {
         let objects = self.bucket.client.keys("");
         assert!(objects.len() > 10, "{objects:?}");
         for object in objects {
-            self.mode.expected.assert_on(&self.bucket.client, &object);
+            let expected = if in_clear.contains(&&*object) {
+                modes::none().expected
+            } else {
+                self.mode.expected.clone()
+            };
+            expected.assert_on(&self.bucket.client, &object);
         }
     }
 

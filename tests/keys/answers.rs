@@ -9,7 +9,8 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use cloakfs::keys::kms::{KmsError, KmsErrorKind, ResolvedKey};
 
-use crate::fake_server::{FakeServer, Request};
+use crate::fake::FakeKms;
+use crate::fake_http::Request;
 use crate::{REGION, config};
 
 const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
@@ -38,7 +39,7 @@ fn enabled() -> String {
     answer("200 OK", &key)
 }
 
-async fn ask(fake: &FakeServer, name: &str, timeout: Duration) -> Result<ResolvedKey, KmsError> {
+async fn ask(fake: &FakeKms, name: &str, timeout: Duration) -> Result<ResolvedKey, KmsError> {
     let kms = crate::kms(&config(&fake.endpoint)).await;
     kms.resolve_for_s3(name, REGION, timeout).await
 }
@@ -46,7 +47,7 @@ async fn ask(fake: &FakeServer, name: &str, timeout: Duration) -> Result<Resolve
 /// The error for the key [`ID`] when all answers are `answer`; asserts that it has a source and
 /// how often was asked.
 async fn refused(answer: String, timeout: Duration) -> (KmsErrorKind, String, usize) {
-    let fake = FakeServer::start(move |_| answer.clone()).await;
+    let fake = FakeKms::start(move |_| answer.clone()).await;
     let error = ask(&fake, ID, timeout).await.unwrap_err();
     let sentence = error.to_string().replace(&fake.endpoint, "http://FAKE");
     if !matches!(error.kind(), KmsErrorKind::TimedOut) {
@@ -61,7 +62,7 @@ fn about(reason: &str) -> String {
 
 #[tokio::test]
 async fn one_request_asks_for_the_key() {
-    let fake = FakeServer::start(|_| enabled()).await;
+    let fake = FakeKms::start(|_| enabled()).await;
     let key = ask(&fake, "alias/a", TIMEOUT).await.unwrap();
     assert_eq!(key.arn, ARN);
     let [request]: [Request; 1] = fake.requests().try_into().unwrap();
@@ -82,7 +83,7 @@ async fn who_may_not_look_at_a_key_may_use_it_but_no_alias() {
             "User: u is not authorized to perform: kms:DescribeKey",
         )
     };
-    let fake = FakeServer::start(move |_| denied()).await;
+    let fake = FakeKms::start(move |_| denied()).await;
     for name in [ID, ARN] {
         let key = ask(&fake, name, TIMEOUT).await.unwrap();
         assert_eq!(key.arn, name);
@@ -111,7 +112,7 @@ async fn who_may_not_look_at_a_key_may_use_it_but_no_alias() {
 
 #[tokio::test]
 async fn an_arn_of_another_region_is_refused_without_a_request() {
-    let fake = FakeServer::start(|_| enabled()).await;
+    let fake = FakeKms::start(|_| enabled()).await;
     let arn = ARN.replace("us-east-1", "eu-west-1");
     let error = ask(&fake, &arn, TIMEOUT).await.unwrap_err();
     assert_eq!(error.kind(), KmsErrorKind::Unsuitable);
@@ -126,7 +127,7 @@ async fn throttling_and_faults_pass() {
         answer("503 Service Unavailable", "no JSON"),
     ] {
         let count = AtomicUsize::new(0);
-        let fake = FakeServer::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
+        let fake = FakeKms::start(move |_| match count.fetch_add(1, Ordering::Relaxed) {
             0 | 1 => passing.clone(),
             _ => enabled(),
         })
@@ -230,7 +231,7 @@ async fn another_kind_of_server_is_told() {
         );
         assert_eq!(asked, 1);
     }
-    let fake = FakeServer::start(|_| answer("200 OK", "{}")).await;
+    let fake = FakeKms::start(|_| answer("200 OK", "{}")).await;
     assert_eq!(
         ask(&fake, ID, TIMEOUT).await.unwrap_err().to_string(),
         about("the answer has no ARN, so it is none of KMS")
@@ -271,7 +272,7 @@ impl ProvideCredentials for Lost {
 
 #[tokio::test]
 async fn lost_credentials_are_told() {
-    let fake = FakeServer::start(|_| enabled()).await;
+    let fake = FakeKms::start(|_| enabled()).await;
     let mut config = config(&fake.endpoint);
     config.credentials = Some(SharedCredentialsProvider::new(Lost::default()));
     let kms = crate::kms(&config).await;

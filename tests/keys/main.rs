@@ -2,8 +2,9 @@
 //! fake one for what none does on demand.
 
 mod answers;
-#[path = "../support/fake_server.rs"]
-mod fake_server;
+mod fake;
+#[path = "../support/fake_http.rs"]
+mod fake_http;
 mod states;
 
 use aws_credential_types::Credentials;

@@ -18,8 +18,8 @@ use super::s3_server::{Bucket, S3Server};
 
 /// `$1` is the place, `$2` the home of root. Stays until its standard input is closed.
 const SET_UP: &str = r#"
-    mount -t overlay overlay -o "lowerdir=$1/root/usr/sbin:/usr/sbin" /usr/sbin
-    mount -t overlay overlay -o "lowerdir=$1/root/usr/local/bin:/usr/local/bin" /usr/local/bin
+    mount -t overlay overlay -o "lowerdir=$1/installed/usr/sbin:/usr/sbin" /usr/sbin
+    mount -t overlay overlay -o "lowerdir=$1/installed/usr/local/bin:/usr/local/bin" /usr/local/bin
     mount --bind "$1/home" "$2"
     mount -t tmpfs tmpfs /run
     mount -t tmpfs tmpfs /var/lib
@@ -46,11 +46,11 @@ impl Machine {
         fs::set_permissions(place.path(), fs::Permissions::from_mode(0o755))
             .expect("opening the directory to other users");
         fs::create_dir(at("home")).expect("a home");
-        fs::create_dir(at("root")).expect("a root");
+        fs::create_dir(at("installed")).expect("a place to install to");
         fs::write(at("fstab"), "").expect("an empty table");
         let install = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/install");
         run(Command::new(install)
-            .env("DESTDIR", at("root"))
+            .env("DESTDIR", at("installed"))
             .env("PREFIX", "/usr/local")
             .env("SBINDIR", "/usr/sbin")
             .env("BINARY", CLOAKFS));

@@ -5,14 +5,14 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use aws_sdk_s3::types::EncryptionType;
+use aws_sdk_s3::types::{EncryptionType, ServerSideEncryptionRule};
 use tokio::time::Instant;
 
 use super::{RequestedEncryption, S3Store, errors};
 use crate::store::{ErrorKind, Operation, StoreError};
 
 /// How long an answer counts. Somebody who reads the sentence may allow SSE-C at once.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// What the bucket answered lately.
 #[derive(Debug, Default)]
@@ -27,14 +27,17 @@ enum Block {
 }
 
 impl S3Store {
-    /// Says why a write was denied if it is because the bucket blocks SSE-C. Other errors pass.
+    /// Says why a write was denied if it is because the bucket blocks SSE-C, and otherwise what a
+    /// policy may have compared. Other errors pass.
     pub(super) async fn explain_block(&self, error: StoreError) -> StoreError {
-        let may_be = matches!(self.encryption, RequestedEncryption::SseC(_))
-            && error.kind() == ErrorKind::Denied
+        let is_bare = error.kind() == ErrorKind::Denied
             && error.code() == Some("AccessDenied")
             && !error.concerns_encryption();
-        if !may_be {
+        if !is_bare {
             return error;
+        }
+        if !matches!(self.encryption, RequestedEncryption::SseC(_)) {
+            return self.explain_policy(error);
         }
         let bucket = &self.bucket;
         let (words, certain) = match self.blocks_customer_keys().await {
@@ -51,7 +54,7 @@ impl S3Store {
                 ),
                 false,
             ),
-            _ => return error,
+            _ => return self.explain_policy(error),
         };
         let explained = StoreError::new(error.kind(), error.operation(), error.object(), words)
             .with_code("AccessDenied")
@@ -61,6 +64,18 @@ impl S3Store {
         } else {
             explained
         }
+    }
+
+    /// A policy that requires an encryption denies without a word about it.
+    fn explain_policy(&self, error: StoreError) -> StoreError {
+        let words = format!(
+            "{}, or require another --encryption or key than this mount's, which is {}",
+            error.message(),
+            self.encryption
+        );
+        StoreError::new(error.kind(), error.operation(), error.object(), words)
+            .with_code("AccessDenied")
+            .with_source(error)
     }
 
     /// `None` when the bucket could not be asked.
@@ -79,13 +94,9 @@ impl S3Store {
             .await;
         let block = match answer {
             Ok(output) => {
-                let rules = output.server_side_encryption_configuration;
-                let blocks = rules.iter().flat_map(|rules| rules.rules()).any(|rule| {
-                    let types = rule.blocked_encryption_types();
-                    types.is_some_and(|types| {
-                        types.encryption_type().contains(&EncryptionType::SseC)
-                    })
-                });
+                let blocks = output
+                    .server_side_encryption_configuration
+                    .is_some_and(|configuration| configuration.rules.iter().any(is_blocking));
                 if blocks { Block::Yes } else { Block::No }
             }
             Err(error) => {
@@ -101,6 +112,11 @@ impl S3Store {
         *self.blocked.lock() = Some((Instant::now(), block.clone()));
         Some(block)
     }
+}
+
+fn is_blocking(rule: &ServerSideEncryptionRule) -> bool {
+    rule.blocked_encryption_types()
+        .is_some_and(|types| types.encryption_type().contains(&EncryptionType::SseC))
 }
 
 impl Blocked {

@@ -17,6 +17,7 @@ mod at_mount;
 mod blocked;
 mod bucket;
 mod carried;
+mod directory_markers;
 pub mod encryption;
 mod errors;
 mod explain;
@@ -24,6 +25,7 @@ mod listing;
 mod multipart;
 mod opening;
 mod read;
+mod replacing;
 mod requests;
 mod write;
 
@@ -272,7 +274,19 @@ impl Store for S3Store {
     }
 
     async fn put(&self, key: &ObjectKey, body: Bytes, options: PutOptions) -> Result<Written> {
-        self.put_object(key, body, options).await
+        let PutOptions {
+            attributes,
+            condition,
+        } = options;
+        self.replacing(key, condition, |condition| {
+            let attributes = attributes.clone();
+            let options = PutOptions {
+                attributes,
+                condition,
+            };
+            self.put_object(key, body.clone(), options)
+        })
+        .await
     }
 
     async fn create_multipart(
@@ -310,8 +324,10 @@ impl Store for S3Store {
         parts: &[PartReceipt],
         condition: WriteCondition,
     ) -> Result<Written> {
-        self.complete_multipart_upload(key, upload, parts, condition)
-            .await
+        self.replacing(key, condition, |condition| {
+            self.complete_multipart_upload(key, upload, parts, condition)
+        })
+        .await
     }
 
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()> {
