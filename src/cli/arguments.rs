@@ -32,7 +32,8 @@ has s, m or h.
 
 -o takes the flags of mount(8) that mean something here (ro, rw, exec, noexec, sync, async, nosuid,
 nodev, and for root suid and dev), nonempty, and every long option above as name or name=value, so
-that a line of /etc/fstab can say everything. Options given by themselves win over those in -o.
+that a line of /etc/fstab can say everything. There the mode is encryption_mode=MODE, since
+mount(8) keeps encryption= for itself. Options given by themselves win over those in -o.
 What is for others (defaults, nofail, user, _netdev, x-...) passes without effect; so do atime,
 noatime, relatime, norelatime, diratime, nodiratime and dirsync, which do nothing for a FUSE
 filesystem: reading never sets an access time here. A comma within a value is written as \\,.";
@@ -84,7 +85,13 @@ pub(super) struct MountArguments {
     pub mountpoint: PathBuf,
 
     /// How the server encrypts what is stored; none leaves it to the bucket's default
-    #[arg(long, value_enum, value_name = "MODE", help_heading = "Encryption")]
+    #[arg(
+        long,
+        visible_alias = "encryption-mode",
+        value_enum,
+        value_name = "MODE",
+        help_heading = "Encryption"
+    )]
     pub encryption: Option<EncryptionArgument>,
     /// sse-kms: the key, by id, ARN, alias/NAME or an alias's ARN [default: S3's own, aws/s3]
     #[arg(long, value_name = "KEY", help_heading = "Encryption")]

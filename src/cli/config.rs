@@ -35,7 +35,7 @@ pub(super) struct MountConfig {
     pub owner: Owner,
     pub foreground: bool,
     /// `--encryption` was not given.
-    pub encryption_unspecified: bool,
+    encryption_unspecified: bool,
 }
 
 /// Owner and permissions of objects that name none.
@@ -137,6 +137,11 @@ impl MountConfig {
             foreground: arguments.foreground,
             encryption_unspecified: arguments.encryption.is_none(),
         })
+    }
+
+    /// Nobody said how a bucket's objects are to be encrypted.
+    pub(super) fn encryption_is_open(&self) -> bool {
+        self.encryption_unspecified && matches!(self.store, StoreConfig::S3(_))
     }
 }
 

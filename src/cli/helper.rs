@@ -5,8 +5,15 @@
 //! describe in "External helpers". libmount passes on the exit code, so it is one of theirs:
 //! 1 the call or an option is wrong, 32 it failed.
 //!
-//! libmount has decoded the escapes of fstab(5) (`\040`) before. It starts the helper with the
-//! rights of whoever called mount(8), and for an ordinary user with hardly any environment.
+//! What libmount does on the way (util-linux 2.38):
+//! - It has decoded the escapes of fstab(5) (`\040`), and starts the helper with the rights of
+//!   whoever called mount(8), and for an ordinary user with hardly any environment.
+//! - It keeps the option `encryption=` for itself, a relic of encrypted loop devices, and does
+//!   not pass it on. So that nobody's data is then stored otherwise than the line says, a line for
+//!   a bucket must name a mode by the other name, `encryption_mode=`.
+//! - umount(8) takes any FUSE mount for one of type `fuse`, and finds this helper only where
+//!   mount(8) has noted something about the mount in `/run/mount/utab`, as it does for `_netdev`,
+//!   or with `-l` and `-f`. Else it unmounts by itself, which fails while files are open.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -113,16 +120,16 @@ impl Helper {
         let done = match self {
             Self::Mount => MountCall::try_parse_from(typed)
                 .map_err(UsageError::from)
-                .and_then(mount_for_others),
+                .and_then(|call| mount_for_others(&call)),
             Self::Umount => UmountCall::try_parse_from(typed)
                 .map_err(UsageError::from)
-                .map(unmount_for_others),
+                .map(|call| unmount_for_others(&call)),
         };
         match done {
             Ok(Ok(())) => ExitCode::SUCCESS,
             Ok(Err(error)) => {
                 output::complain(&output::sentence(&error));
-                ExitCode::from(if is_usage(&error) {
+                ExitCode::from(if is_usage(&error) || error.is::<NoMode>() {
                     EXIT_USAGE
                 } else {
                     EXIT_FAILED
@@ -144,7 +151,13 @@ impl Helper {
     }
 }
 
-fn mount_for_others(call: MountCall) -> Result<anyhow::Result<()>, UsageError> {
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c), or encryption_mode=none to leave it to the bucket's default"
+)]
+struct NoMode;
+
+fn mount_for_others(call: &MountCall) -> Result<anyhow::Result<()>, UsageError> {
     if let Err(error) = enter(call.namespace.as_deref()) {
         return Ok(Err(error));
     }
@@ -153,7 +166,7 @@ fn mount_for_others(call: MountCall) -> Result<anyhow::Result<()>, UsageError> {
     } else {
         Unknown::Refused
     };
-    let (arguments, ignored) = Arguments::read_with(&typed_for_people(&call), unknown)?;
+    let (arguments, ignored) = Arguments::read_with(&typed_for_people(call), unknown)?;
     if !ignored.is_empty() {
         output::note(&format!(
             "options that are not known are ignored (-s): {}",
@@ -163,9 +176,11 @@ fn mount_for_others(call: MountCall) -> Result<anyhow::Result<()>, UsageError> {
     let Command::Mount(arguments) = arguments.command else {
         unreachable!("it was made with the command `mount`");
     };
-    Ok(MountConfig::from_arguments(&arguments)
-        .map_err(anyhow::Error::from)
-        .and_then(|config| perform(&config, call.fake, call.verbose)))
+    Ok(match MountConfig::from_arguments(&arguments) {
+        Err(error) => Err(error.into()),
+        Ok(config) if config.encryption_is_open() => Err(NoMode.into()),
+        Ok(config) => perform(&config, call.fake, call.verbose),
+    })
 }
 
 fn perform(config: &MountConfig, fake: bool, verbose: bool) -> anyhow::Result<()> {
@@ -203,7 +218,7 @@ fn typed_for_people(call: &MountCall) -> Vec<OsString> {
     typed
 }
 
-fn unmount_for_others(call: UmountCall) -> anyhow::Result<()> {
+fn unmount_for_others(call: &UmountCall) -> anyhow::Result<()> {
     enter(call.namespace.as_deref())?;
     let done = match (call.force, call.lazy) {
         (false, false) => ask::unmount_anyones(&call.mountpoint),

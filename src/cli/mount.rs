@@ -115,9 +115,7 @@ fn prepare(
         ));
         mountpoint.examine(config.nonempty)?;
     }
-    if config.encryption_unspecified
-        && let StoreConfig::S3(_) = config.store
-    {
+    if config.encryption_is_open() {
         notes.0.push(
             "no --encryption was given, so the bucket's default encryption applies to what is written"
                 .to_owned(),
@@ -169,11 +167,13 @@ async fn start(
     };
     let volume = Volume::open(store, &about.prefix, options).await?;
     if let Access::Encryption(sentence) = &volume.capabilities().write {
-        bail!("{sentence}");
+        bail!(
+            "{} cannot be written with the encryption asked for: {sentence}",
+            config.store.describe()
+        );
     }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());
-    notes.0.extend(secret::locking().note());
     let fs = FileSystem::new(
         Arc::clone(&volume),
         FsConfig {
@@ -187,6 +187,8 @@ async fn start(
         },
     )
     .await?;
+    // By now there are secrets in every mode.
+    notes.0.extend(secret::locking().note());
     let socket = state.socket(&mountpoint);
     let setup = Setup {
         source: config.store.describe(),

@@ -162,9 +162,12 @@ fn long_options() -> Vec<(String, bool)> {
         .into_iter()
         .flat_map(clap::Command::get_arguments)
         .filter(|argument| !matches!(argument.get_action(), ArgAction::Help))
-        .filter_map(|argument| {
+        .flat_map(|argument| {
             let takes_value = argument.get_action().takes_values();
-            Some((argument.get_long()?.to_owned(), takes_value))
+            let names = argument.get_long_and_visible_aliases().unwrap_or_default();
+            names
+                .into_iter()
+                .map(move |name| (name.to_owned(), takes_value))
         })
         .collect()
 }

@@ -2,6 +2,8 @@
 //!
 //! The daemon may be older or newer: figures that it does not tell are not shown.
 
+mod encryption;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::{Duration, UNIX_EPOCH};
@@ -10,7 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::size::ByteSize;
-use crate::mount::control::protocol::{Encryption, Status};
+use crate::mount::control::protocol::Status;
 
 /// Names of each kind that are listed; more are only counted.
 const LISTED: usize = 10;
@@ -32,6 +34,25 @@ struct Filesystem {
     conflicts_total: u64,
     hidden: BTreeMap<String, String>,
     hidden_total: u64,
+    modes: Modes,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Modes {
+    other_modes: Vec<OtherMode>,
+    without_key: u64,
+    without_key_examples: Vec<String>,
+    at_least: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct OtherMode {
+    mode: String,
+    key_id: Option<String>,
+    key_md5: Option<String>,
+    objects: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -60,7 +81,7 @@ pub(super) fn status(status: &Status) -> String {
         "mounted at",
         &format!("{}{access}", status.mountpoint.display()),
     );
-    text.line("encryption", &encryption(&status.encryption));
+    text.line("encryption", &encryption::words(&status.encryption));
     text.line(
         "running",
         &format!(
@@ -79,6 +100,13 @@ pub(super) fn status(status: &Status) -> String {
         ),
     );
     text.line("not uploaded", &not_uploaded(&filesystem));
+    let modes = &filesystem.modes;
+    if !modes.other_modes.is_empty() {
+        text.line("other modes", &other_modes(modes));
+    }
+    if modes.without_key > 0 {
+        text.line("without a key", &without_key(modes));
+    }
     text.line("block cache", &block_cache(&filesystem));
     text.line("operations", &operations(status));
     text.line("retries", &retries(&store));
@@ -172,29 +200,6 @@ fn figures<T: DeserializeOwned + Default>(value: &serde_json::Value) -> T {
     T::deserialize(value).unwrap_or_default()
 }
 
-fn encryption(encryption: &Encryption) -> String {
-    let mut text = encryption.mode.clone();
-    if encryption.mode.starts_with("sse-kms") {
-        let key = encryption.kms_key.as_deref().unwrap_or("S3's own key");
-        text.push_str(&format!(" under {key}"));
-    }
-    if let Some(md5) = &encryption.key_md5 {
-        text.push_str(&format!(" under the key with MD5 {md5}"));
-    }
-    if !encryption.kms_context.is_empty() {
-        let pairs: Vec<String> = encryption
-            .kms_context
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
-        text.push_str(&format!(" with context {}", pairs.join(", ")));
-    }
-    if encryption.bucket_key == Some(true) {
-        text.push_str(", bucket key");
-    }
-    text
-}
-
 fn not_uploaded(filesystem: &Filesystem) -> String {
     if filesystem.uncommitted_files == 0 {
         return "nothing".to_owned();
@@ -204,6 +209,39 @@ fn not_uploaded(filesystem: &Filesystem) -> String {
         count(filesystem.uncommitted_files, "file", "files"),
         ByteSize(filesystem.uncommitted_bytes)
     )
+}
+
+/// Objects that were met and are not of the mount's mode and key.
+fn other_modes(modes: &Modes) -> String {
+    let all: Vec<String> = modes
+        .other_modes
+        .iter()
+        .map(|other| {
+            let OtherMode { mode, objects, .. } = other;
+            match (&other.key_id, &other.key_md5) {
+                (Some(key_id), _) => format!("{objects} {mode} (key {key_id})"),
+                (None, Some(md5)) => format!("{objects} {mode} (key MD5 {md5})"),
+                (None, None) => format!("{objects} {mode}"),
+            }
+        })
+        .collect();
+    format!("{}{}", at_least(modes), all.join(", "))
+}
+
+/// Objects that did not open for lack of their key.
+fn without_key(modes: &Modes) -> String {
+    let number = count(modes.without_key, "object", "objects");
+    let examples: Vec<String> = modes
+        .without_key_examples
+        .iter()
+        .take(3)
+        .map(|name| format!("{name:?}"))
+        .collect();
+    format!("{}{number}, e.g. {}", at_least(modes), examples.join(", "))
+}
+
+const fn at_least(modes: &Modes) -> &'static str {
+    if modes.at_least { "at least " } else { "" }
 }
 
 fn block_cache(filesystem: &Filesystem) -> String {
@@ -261,7 +299,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mount::control::protocol::OperationCount;
+    use crate::mount::control::protocol::{Encryption, OperationCount};
     use crate::telemetry::recent::LoggedError;
 
     fn example() -> Status {
@@ -286,6 +324,15 @@ mod tests {
                 "failed": {"a/\u{1b}[2Jb": "no space"},
                 "conflicts": [{"path": "c", "kept_as": "c.conflict-host-1"}], "conflicts_total": 1,
                 "hidden": {"d": "there are objects below it"}, "hidden_total": 12,
+                "modes": {
+                    "other_modes": [
+                        {"mode": "none", "objects": 3},
+                        {"mode": "sse-c", "key_md5": "abc=", "objects": 1},
+                        {"mode": "sse-kms", "key_id": "arn:k", "objects": 2},
+                    ],
+                    "without_key": 2, "without_key_examples": ["a/b", "c"],
+                    "at_least": true,
+                },
             }),
             store: json!({"retries": 3, "throttled": 3}),
             errors: 1,
@@ -306,6 +353,8 @@ encryption    sse-s3
 running       2 h 1 min (process 42, cloakfs 0.1.0)
 open          1 file, 0 directories
 not uploaded  2 files, 1.5 KiB
+other modes   at least 3 none, 1 sse-c (key MD5 abc=), 2 sse-kms (key arn:k)
+without a key at least 2 objects, e.g. \"a/b\", \"c\"
 block cache   9 hits, 1 misses; 0 B of 0 B used, 0 B fetched
 operations    15, 7 of them answered from memory
 retries       3 (3 throttled, 0 unreachable, 0 timed out); 0 given up
@@ -321,41 +370,6 @@ this store has limits:
 last errors:
   Thu, 01 Jan 1970 00:00:00 GMT  upload of a failed"
         );
-    }
-
-    #[test]
-    fn the_mode_is_shown_with_all_that_belongs_to_it() {
-        let mut kms = Encryption {
-            kms_key: Some("arn:aws:kms:eu-west-1:1:key/k".to_owned()),
-            kms_context: [("tenant", "a"), ("app", "b")]
-                .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                .into(),
-            bucket_key: Some(true),
-            ..Encryption::of_mode("sse-kms")
-        };
-        assert_eq!(
-            encryption(&kms),
-            "sse-kms under arn:aws:kms:eu-west-1:1:key/k with context app=b, tenant=a, bucket key"
-        );
-        assert_eq!(
-            serde_json::to_value(&kms).unwrap(),
-            json!({
-                "mode": "sse-kms",
-                "kms_key": "arn:aws:kms:eu-west-1:1:key/k",
-                "kms_context": {"app": "b", "tenant": "a"},
-                "bucket_key": true,
-            })
-        );
-        kms.bucket_key = Some(false);
-        kms.kms_key = None;
-        kms.kms_context.clear();
-        assert_eq!(encryption(&kms), "sse-kms under S3's own key");
-        let customer = Encryption {
-            key_md5: Some("abc=".to_owned()),
-            ..Encryption::of_mode("sse-c")
-        };
-        assert_eq!(encryption(&customer), "sse-c under the key with MD5 abc=");
-        assert_eq!(encryption(&Encryption::of_mode("none")), "none");
     }
 
     #[test]

@@ -81,13 +81,7 @@ impl FsError {
         }
         let code = error.store_error().and_then(|error| error.code());
         let errno = errno_of(error.kind(), code);
-        // Where the encryption is why, the store's own sentence says what to do.
-        let advice = if error.concerns_encryption() {
-            ""
-        } else {
-            advice(errno)
-        };
-        log(errno, &message, error, advice);
+        log(errno, &message, error, error.concerns_encryption());
         Self { errno, message }
     }
 }
@@ -102,7 +96,7 @@ impl From<WriteError> for FsError {
             WriteError::Staging(_) => libc::EIO,
         };
         let message = error.to_string();
-        log(errno, &message, &error, advice(errno));
+        log(errno, &message, &error, false);
         Self { errno, message }
     }
 }
@@ -128,10 +122,15 @@ fn errno_of(kind: ErrorKind, code: Option<&str>) -> i32 {
     }
 }
 
-fn log(errno: i32, message: &str, error: &dyn std::error::Error, advice: &str) {
-    if errno == libc::ENOENT {
-        return;
+fn log(errno: i32, message: &str, error: &dyn std::error::Error, encryption: bool) {
+    if errno != libc::ENOENT {
+        tracing::error!("{}", log_line(errno, message, error, encryption));
     }
+}
+
+/// Where the `encryption` is why, the store's own sentence says what to do.
+fn log_line(errno: i32, message: &str, error: &dyn std::error::Error, encryption: bool) -> String {
+    let advice = if encryption { "" } else { advice(errno) };
     let mut causes = String::new();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -150,7 +149,7 @@ fn log(errno: i32, message: &str, error: &dyn std::error::Error, advice: &str) {
         libc::EFBIG => "EFBIG",
         _ => "refused",
     };
-    tracing::error!("{name}: {message}{causes}{advice}");
+    format!("{name}: {message}{causes}{advice}")
 }
 
 /// What to do about it.
@@ -187,6 +186,33 @@ mod tests {
         assert_eq!(
             errno_of(ErrorKind::Invalid, Some("EntityTooLarge")),
             libc::EFBIG
+        );
+    }
+
+    #[test]
+    fn where_the_encryption_is_why_its_own_sentence_is_the_advice() {
+        let error = |encryption: bool| {
+            let error = crate::store::StoreError::new(
+                ErrorKind::Denied,
+                crate::store::Operation::GetObject,
+                "f",
+                "the key is disabled; enable it",
+            );
+            let error = if encryption {
+                error.about_encryption()
+            } else {
+                error
+            };
+            log_line(libc::EACCES, &error.to_string(), &error, encryption)
+        };
+        assert_eq!(
+            error(true),
+            "EACCES: GetObject of \"f\" failed: the key is disabled; enable it"
+        );
+        assert_eq!(
+            error(false),
+            "EACCES: GetObject of \"f\" failed: the key is disabled; enable it; check the \
+             credentials and the bucket's permissions"
         );
     }
 }

@@ -42,7 +42,7 @@ pub struct Capabilities {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Access {
     Allowed,
-    /// The encryption that was asked for is refused, or its key; the words. Whatever is tried
+    /// The encryption that was asked for is refused, or its key; why. Whatever is tried
     /// next would fail too, so a mount is refused with them.
     Encryption(String),
     /// The credentials do not allow it; the server's words.
@@ -55,7 +55,7 @@ pub enum Access {
 impl Access {
     fn of(error: &StoreError) -> Self {
         match error.kind() {
-            _ if error.concerns_encryption() => Self::Encryption(error.to_string()),
+            _ if error.concerns_encryption() => Self::Encryption(error.message().to_owned()),
             ErrorKind::Denied => Self::Denied(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }

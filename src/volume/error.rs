@@ -68,6 +68,16 @@ impl VolumeError {
         )
     }
 
+    /// Changed data was given up while it was on its way.
+    #[must_use]
+    pub fn discarded() -> Self {
+        Self::other(
+            "",
+            ErrorKind::Invalid,
+            "the changes were discarded meanwhile",
+        )
+    }
+
     /// Changed data that could not be read back from this machine's memory or disk.
     #[must_use]
     pub fn written(error: &dyn Error) -> Self {

@@ -99,9 +99,9 @@ impl DirtyFile {
         };
         let mut state = self.state();
         let gone = state.table.committed(base);
+        self.forget(&state, gone);
         let private = state.private.take();
         drop(state);
-        self.forget(gone);
         self.clear_away(None, private);
         Ok(committed)
     }
@@ -222,10 +222,10 @@ impl DirtyFile {
         };
         let mut state = self.state();
         let gone = state.table.checkpointed(base);
+        self.forget(&state, gone);
         let before = state.private.replace(stream.name.clone());
         state.stream = None;
         drop(state);
-        self.forget(gone);
         self.clear_away(None, before);
         Ok(())
     }

@@ -233,15 +233,11 @@ impl WriteEngine {
                 continue;
             };
             match file.evict(id.cell) {
-                Evicted::Dropped => {
-                    self.pool.forget(id);
-                    room = Room::Freed;
-                }
-                Evicted::Gone => self.pool.forget(id),
+                Evicted::Dropped => room = Room::Freed,
                 Evicted::Spill(buffer) if matches!(room, Room::Busy) => {
                     room = Room::Spill(file, id, buffer);
                 }
-                Evicted::Spill(_) | Evicted::Busy => {}
+                Evicted::Spill(_) | Evicted::Gone | Evicted::Busy => {}
             }
         }
         room
@@ -258,9 +254,7 @@ impl WriteEngine {
         let staged = task
             .await
             .unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()));
-        if staged? {
-            self.pool.forget(id);
-        }
+        staged?;
         self.pool.notify();
         Ok(())
     }

@@ -117,7 +117,7 @@ impl DirtyFile {
         };
         while !rest.is_empty() {
             let mut supply = Supply::default();
-            let cell = loop {
+            loop {
                 let mut state = self.state();
                 let piece = state.table.first_piece(rest);
                 match state
@@ -126,7 +126,8 @@ impl DirtyFile {
                 {
                     Need::Nothing => {
                         rest = ByteRange::new(piece.end(), rest.end());
-                        break state.table.cell_of(piece.start());
+                        self.touch(&state, piece);
+                        break;
                     }
                     Need::Room(bytes) => {
                         drop(state);
@@ -134,8 +135,7 @@ impl DirtyFile {
                     }
                     Need::Load { .. } | Need::Checkpoint => return None,
                 }
-            };
-            self.touch(cell);
+            }
         }
         self.stream_ready_parts();
         Some(Ok(()))
@@ -175,9 +175,9 @@ impl DirtyFile {
         loop {
             {
                 let _open = self.gate.read().await;
-                let gone = self.state().table.truncate(size);
-                if let Some(gone) = gone {
-                    self.forget(gone);
+                let mut state = self.state();
+                if let Some(gone) = state.table.truncate(size) {
+                    self.forget(&state, gone);
                     return Ok(());
                 }
             }
@@ -190,9 +190,9 @@ impl DirtyFile {
     pub fn discard(&self) {
         let mut state = self.state();
         let gone = state.table.clear();
+        self.forget(&state, gone);
         let (stream, private) = (state.stream.take(), state.private.take());
         drop(state);
-        self.forget(gone);
         self.clear_away(stream, private);
     }
 
@@ -205,7 +205,12 @@ impl DirtyFile {
     }
 
     pub(super) fn evict(&self, cell: u64) -> Evicted {
-        self.state().table.evict(cell)
+        let mut state = self.state();
+        let evicted = state.table.evict(cell);
+        if matches!(evicted, Evicted::Dropped | Evicted::Gone) {
+            self.forget(&state, vec![cell]);
+        }
+        evicted
     }
 
     /// Seals a cell's bytes into staging; `false` when it has others by now. Blocks.
@@ -215,7 +220,12 @@ impl DirtyFile {
         buffer: &Arc<Buffer>,
     ) -> std::result::Result<bool, StagingError> {
         let slot = self.staging.store(cell, buffer.bytes())?;
-        Ok(self.state().table.spilled(cell, buffer, slot))
+        let mut state = self.state();
+        let spilled = state.table.spilled(cell, buffer, slot);
+        if spilled {
+            self.forget(&state, vec![cell]);
+        }
+        Ok(spilled)
     }
 
     pub(super) fn drop_staged_copies(&self) -> usize {
@@ -226,7 +236,9 @@ impl DirtyFile {
         self.state().table.local_bytes()
     }
 
-    pub(super) fn forget(&self, cells: Vec<u64>) {
+    /// Cells hold no memory any more. The pool is told under the lock of the state that it
+    /// follows: told later, it could forget a cell that was written again meanwhile.
+    pub(super) fn forget(&self, _state: &State, cells: Vec<u64>) {
         for cell in cells {
             self.engine.pool.forget(CellId {
                 file: self.id,
@@ -235,7 +247,9 @@ impl DirtyFile {
         }
     }
 
-    fn touch(&self, cell: u64) {
+    /// A piece was written, so its cell holds memory; told as [`Self::forget`].
+    fn touch(&self, state: &State, piece: ByteRange) {
+        let cell = state.table.cell_of(piece.start());
         let id = CellId {
             file: self.id,
             cell,
@@ -260,19 +274,19 @@ impl DirtyFile {
     async fn write_piece(&self, piece: ByteRange, data: &[u8]) -> Result<()> {
         let mut supply = Supply::default();
         loop {
-            let (need, cell) = {
+            let need = {
                 let _open = self.gate.read().await;
                 let mut state = self.state();
                 let need = state.table.write(piece.start(), data, &mut supply);
-                (need, state.table.cell_of(piece.start()))
+                if matches!(need, Need::Nothing) {
+                    self.touch(&state, piece);
+                }
+                need
             };
             // A task that waits for room must not sit on some.
             supply.lease = None;
             match need {
-                Need::Nothing => {
-                    self.touch(cell);
-                    return Ok(());
-                }
+                Need::Nothing => return Ok(()),
                 Need::Room(bytes) => supply.lease = Some(self.engine.reserve(bytes).await?),
                 Need::Load { slot, room } => {
                     supply.lease = Some(self.engine.reserve(room).await?);

@@ -12,16 +12,14 @@ use bytes::Bytes;
 use tokio::sync::OnceCell;
 
 use super::Result;
-use super::content::Evicted;
 use super::engine::WriteEngine;
 use super::file::DirtyFile;
 use super::grid::PartIndex;
-use super::pool::CellId;
 use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::{Attributes, FileKind, Xattrs};
 use crate::store::PartReceipt;
-use crate::volume::{ObjectMeta, PrivatePurpose, Upload, UploadTarget, Volume};
+use crate::volume::{ObjectMeta, PrivatePurpose, Upload, UploadTarget, Volume, VolumeError};
 
 /// A private object on its way.
 #[derive(Debug)]
@@ -30,6 +28,8 @@ pub(super) struct Stream {
     upload: OnceCell<Arc<Upload>>,
     /// Its completion was asked for, so the object may be there.
     completing: AtomicBool,
+    /// It was cleared away: nothing begins any more.
+    cancelled: AtomicBool,
 }
 
 impl Stream {
@@ -38,12 +38,16 @@ impl Stream {
             name: engine.volume.private_name(PrivatePurpose::Staging),
             upload: OnceCell::new(),
             completing: AtomicBool::new(false),
+            cancelled: AtomicBool::new(false),
         })
     }
 
     /// The upload; begun by the first who asks.
     pub(super) async fn upload(&self, engine: &WriteEngine) -> Result<Arc<Upload>> {
         let begin = || async {
+            if self.cancelled.load(Ordering::Acquire) {
+                return Err(VolumeError::discarded());
+            }
             let target = UploadTarget::Private(self.name.clone());
             engine
                 .volume
@@ -59,9 +63,13 @@ impl Stream {
         self.completing.store(true, Ordering::Release);
     }
 
-    /// Clears away the upload, and the object if it may have become one.
+    /// Clears away the upload, and the object if it may have become one. An upload that is being
+    /// begun at this moment is waited for: the cell lets one begin at a time, and after this one
+    /// nobody.
     async fn abort(&self, volume: &Volume) {
-        if let Some(upload) = self.upload.get() {
+        self.cancelled.store(true, Ordering::Release);
+        let nothing = || async { Err(VolumeError::discarded()) };
+        if let Ok(upload) = self.upload.get_or_try_init(nothing).await {
             upload.abort().await;
         }
         if self.completing.load(Ordering::Acquire) {
@@ -178,12 +186,8 @@ impl DirtyFile {
         }
         let cell_bytes = self.engine.cell_bytes;
         for cell in range.start() / cell_bytes..range.end().div_ceil(cell_bytes) {
-            if matches!(self.evict(cell), Evicted::Dropped) {
-                self.engine.pool.forget(CellId {
-                    file: self.id,
-                    cell,
-                });
-            }
+            // What cannot be dropped now is dropped when somebody needs the room.
+            let _evicted = self.evict(cell);
         }
     }
 }

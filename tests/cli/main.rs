@@ -4,6 +4,8 @@
 //! Those that need a system without a device or a helper make one for themselves, in a mount
 //! namespace of their own; like mounting itself, that takes root.
 
+mod encryption;
+mod installing;
 mod refusals;
 mod usage;
 

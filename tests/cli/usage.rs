@@ -16,6 +16,9 @@ fn help_shows_examples_and_exit_codes() {
     let help = place.run(&["mount", "--help"]);
     for words in [
         "--encryption <MODE>",
+        "--kms-context <NAME=VALUE>",
+        "--read-key-file <FILE>",
+        "encryption_mode=MODE",
         "--timeout <DURATION>",
         "/etc/fstab",
         "--read-only",
@@ -66,18 +69,27 @@ fn an_option_of_one_kind_of_store_is_refused_with_the_other() {
     let place = Place::new();
     let store = place.store();
     let mount = |options: &[&str]| place.run(&[&["mount", &store, "mnt"], options].concat());
-    mount(&["--encryption", "sse-s3"]).refused(
-        2,
-        &format!(
-            "--encryption sse-s3 is done by an S3 server, and {store} is a local directory; mount it without --encryption"
-        ),
-    );
+    for mode in ["sse-s3", "sse-kms", "sse-c"] {
+        mount(&["--encryption", mode]).refused(
+            2,
+            &format!(
+                "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
+            ),
+        );
+    }
     for option in [
         &["--endpoint-url", "http://127.0.0.1:1"][..],
         &["--region", "r"],
         &["--profile", "p"],
         &["--ca-bundle", "c"],
         &["--path-style"],
+        &["--kms-key", "k"],
+        &["--kms-context", "a=b"],
+        &["--bucket-key"],
+        &["--dsse"],
+        &["--key-file", "k"],
+        &["--read-key-file", "k"],
+        &["--kms-endpoint-url", "https://h"],
     ] {
         mount(option).refused(
             2,

@@ -8,6 +8,8 @@
 mod answer;
 #[path = "../support/customer_key.rs"]
 mod customer_key;
+#[path = "../support/fstab_machine.rs"]
+mod fstab_machine;
 #[path = "../support/localstack.rs"]
 mod localstack;
 #[path = "../support/minio.rs"]
@@ -24,11 +26,16 @@ mod process;
 mod s3_server;
 #[path = "../support/s3fs.rs"]
 mod s3fs;
+#[path = "../support/traces.rs"]
+mod traces;
 #[path = "../support/wait.rs"]
 mod wait;
 
+mod attributes;
 mod ending;
 mod files;
+mod fstab;
+mod kms_outage;
 mod matrix;
 mod memory;
 mod modes;
@@ -40,6 +47,8 @@ mod programs;
 mod proofs;
 mod rewrites;
 mod s3fs_interop;
+mod secrets;
 mod sharing;
 mod stage;
+mod status;
 mod tree;

@@ -16,7 +16,7 @@ use cloakfs::layout::plain::Defaults;
 use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
-use cloakfs::store::{GetOptions, HeadOptions, ObjectKey, PutOptions, Store};
+use cloakfs::store::{GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions, Store};
 use cloakfs::volume::{Volume, VolumeOptions};
 use tempfile::TempDir;
 
@@ -55,18 +55,19 @@ impl Bucket {
     }
 
     pub async fn mount_with(&self, ttl: Duration) -> Mount {
-        self.mount_as(ttl, false).await
+        self.mount_as(ttl, |_| {}).await
     }
 
     pub async fn mount_read_only(&self) -> Mount {
-        self.mount_as(Duration::ZERO, true).await
+        self.mount_as(Duration::ZERO, |options| options.read_only = true)
+            .await
     }
 
-    async fn mount_as(&self, ttl: Duration, read_only: bool) -> Mount {
+    pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
-        let options = VolumeOptions {
+        let mut options = VolumeOptions {
             server: String::new(),
-            read_only,
+            read_only: false,
             defaults: Defaults {
                 uid: 1000,
                 gid: 1000,
@@ -76,6 +77,8 @@ impl Bucket {
             encryption: ExpectedEncryption::default(),
             journal_dir: state.path().join("journal"),
         };
+        choose(&mut options);
+        let read_only = options.read_only;
         let volume = Volume::open(Arc::clone(&self.fault) as Arc<dyn Store>, "", options)
             .await
             .unwrap();
@@ -122,6 +125,31 @@ impl Bucket {
             .put(&key, body, PutOptions::default())
             .await
             .unwrap();
+    }
+
+    /// What another S3 client writes with metadata.
+    pub async fn put_with(&self, key: &str, body: &[u8], metadata: &[(&str, &str)]) {
+        let key = ObjectKey::new(key).unwrap();
+        let metadata = metadata.iter();
+        let attributes = ObjectAttributes {
+            metadata: metadata
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            content_type: None,
+        };
+        let options = PutOptions {
+            attributes,
+            ..PutOptions::default()
+        };
+        let body = Bytes::copy_from_slice(body);
+        self.mem.put(&key, body, options).await.unwrap();
+    }
+
+    /// The ETag of an object, without its quotes.
+    pub async fn etag(&self, key: &str) -> String {
+        let key = ObjectKey::new(key).unwrap();
+        let info = self.mem.head(&key, HeadOptions::default()).await.unwrap();
+        info.etag.as_str().trim_matches('"').to_owned()
     }
 
     pub async fn delete(&self, key: &str) {
@@ -287,6 +315,18 @@ impl Mount {
     pub async fn set(&self, path: &str, set: SetAttr) -> Result<Attr> {
         let ino = self.walk(path).await?.attr.ino;
         Ok(self.fs.setattr(me(), ino, set, None).await?.0)
+    }
+
+    /// `getfattr -d`: every name, and then its value.
+    pub async fn xattrs(&self, ino: Ino) -> Result<Vec<(String, String)>> {
+        let names = self.fs.listxattr(ino).await?;
+        let names = String::from_utf8(names).unwrap();
+        let mut all = Vec::new();
+        for name in names.split_terminator('\0') {
+            let value = self.fs.getxattr(ino, OsStr::new(name)).await?;
+            all.push((name.to_owned(), String::from_utf8(value).unwrap()));
+        }
+        Ok(all)
     }
 
     /// The names in a directory but for the dots, sorted, with their types.

@@ -129,7 +129,7 @@ async fn a_write_answered_with_another_mode_names_both() {
     assert_eq!(failed.kind(), ErrorKind::Corrupt);
     assert_eq!(
         failed.to_string(),
-        "PutObject of \"a key\" failed: asked for sse-s3 (AES256), but the server answered with sse-kms under key my-key: the bucket's default encryption or something between this host and the bucket overrides it; use that mode, or correct the bucket"
+        "PutObject of \"a key\" failed: asked for sse-s3 (AES256), but the server answered with sse-kms under key my-key: the bucket's default encryption or something between this host and the bucket overrides it; use that mode, or correct the bucket; the object is stored as answered until it is written again"
     );
     let put = fake.requests().remove(0);
     assert_eq!(put.header("x-amz-server-side-encryption"), Some("AES256"));

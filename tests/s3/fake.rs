@@ -1,61 +1,87 @@
 //! A server that answers as a test tells it to: for what no real server does on demand.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use cloakfs::store::s3::{RequestedEncryption, S3Store};
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use cloakfs::store::s3::{RequestedEncryption, S3Config, S3Store};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
+use crate::fake_http::{Answer, Request, serve};
 use crate::servers::Server;
-
-/// What was asked; header names in lower case.
-#[derive(Clone, Debug, Default)]
-pub struct Request {
-    pub method: String,
-    pub target: String,
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Request {
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(header, _)| header == name)
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-/// The raw bytes of an answer. The connection is closed after one that says so.
-type Answer = dyn Fn(&Request) -> String + Send + Sync;
 
 pub struct Fake {
     pub server: Server,
     requests: Arc<Mutex<Vec<Request>>>,
+    connections: Arc<AtomicUsize>,
+    /// Of the server's certificate.
+    _certificate: Option<tempfile::TempDir>,
 }
 
 impl Fake {
+    /// Over plain http, where nothing is asked for that S3 takes over TLS only.
     pub async fn start(answer: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+        Self::listen(answer, None).await
+    }
+
+    /// Over https.
+    pub async fn start_tls(answer: impl Fn(&Request) -> String + Send + Sync + 'static) -> Self {
+        Self::listen(answer, Some(certificate())).await
+    }
+
+    async fn listen(
+        answer: impl Fn(&Request) -> String + Send + Sync + 'static,
+        tls: Option<tempfile::TempDir>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let scheme = if tls.is_some() { "https" } else { "http" };
         let server = Server {
             name: "fake",
-            endpoint: format!("http://{}", listener.local_addr().unwrap()),
-            ca: None,
+            endpoint: format!("{scheme}://{}", listener.local_addr().unwrap()),
+            ca: tls.as_ref().map(|dir| dir.path().join("public.crt")),
             access_key: "fake".to_owned(),
             secret_key: "fake".to_owned(),
         };
+        let acceptor = tls.as_ref().map(acceptor);
         let requests = Arc::new(Mutex::new(Vec::new()));
         let (answer, seen): (Arc<Answer>, _) = (Arc::new(answer), Arc::clone(&requests));
+        let connections = Arc::new(AtomicUsize::new(0));
+        let accepted = Arc::clone(&connections);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&answer), Arc::clone(&seen)));
+                accepted.fetch_add(1, Ordering::SeqCst);
+                let (answer, seen) = (Arc::clone(&answer), Arc::clone(&seen));
+                match acceptor.clone() {
+                    None => drop(tokio::spawn(serve(stream, answer, seen))),
+                    Some(acceptor) => drop(tokio::spawn(async move {
+                        if let Ok(stream) = acceptor.accept(stream).await {
+                            serve(stream, answer, seen).await;
+                        }
+                    })),
+                }
             }
         });
-        Self { server, requests }
+        Self {
+            server,
+            requests,
+            connections,
+            _certificate: tls,
+        }
+    }
+
+    pub async fn open(&self, config: S3Config) -> S3Store {
+        crate::open(&self.server, config).await
     }
 
     pub async fn store(&self, encryption: RequestedEncryption) -> S3Store {
         self.server.store("bucket", encryption).await
+    }
+
+    /// How many there have been.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
     }
 
     pub fn requests(&self) -> Vec<Request> {
@@ -92,39 +118,41 @@ pub fn error(status: &str, code: &str, message: &str, head: &[&str]) -> String {
 pub const DATE: &str = "last-modified: Sat, 21 Nov 2026 08:00:00 GMT";
 pub const ETAG: &str = "etag: \"e\"";
 
-async fn serve(stream: TcpStream, answer: Arc<Answer>, seen: Arc<Mutex<Vec<Request>>>) {
-    let mut stream = BufReader::new(stream);
-    while let Some(request) = read_request(&mut stream).await {
-        let bytes = answer(&request);
-        seen.lock().unwrap().push(request);
-        let wrote = stream.get_mut().write_all(bytes.as_bytes()).await;
-        if wrote.is_err() || bytes.contains("connection: close") {
-            return;
-        }
-    }
+/// A self-signed certificate for 127.0.0.1 and its key, made by openssl.
+fn certificate() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let made = std::process::Command::new("openssl")
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+        ])
+        .args(["-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=IP:127.0.0.1"])
+        .args(["-keyout", "private.key", "-out", "public.crt"])
+        .current_dir(dir.path())
+        .output()
+        .expect("openssl is installed");
+    assert!(
+        made.status.success(),
+        "{}",
+        String::from_utf8_lossy(&made.stderr)
+    );
+    dir
 }
 
-async fn read_request(stream: &mut BufReader<TcpStream>) -> Option<Request> {
-    let mut request = Request::default();
-    let mut line = String::new();
-    stream.read_line(&mut line).await.ok()?;
-    let mut words = line.split_whitespace();
-    request.method = words.next()?.to_owned();
-    request.target = words.next()?.to_owned();
-    loop {
-        let mut line = String::new();
-        stream.read_line(&mut line).await.ok()?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else {
-            break;
-        };
-        request
-            .headers
-            .push((name.to_ascii_lowercase(), value.to_owned()));
-    }
-    let length = request
-        .header("content-length")
-        .map_or(0, |length| length.parse().unwrap());
-    request.body = vec![0; length];
-    stream.read_exact(&mut request.body).await.ok()?;
-    Some(request)
+fn acceptor(certificate: &tempfile::TempDir) -> TlsAcceptor {
+    let chain = CertificateDer::from_pem_file(certificate.path().join("public.crt")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(certificate.path().join("private.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![chain], key)
+        .unwrap();
+    TlsAcceptor::from(Arc::new(config))
 }

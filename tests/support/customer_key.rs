@@ -24,6 +24,10 @@ impl CustomerKey {
         Self(bytes.try_into().expect("two halves of 16 bytes"))
     }
 
+    pub fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     pub fn base64(&self) -> String {
         STANDARD.encode(self.0)
     }

@@ -39,16 +39,28 @@ impl Minio {
     }
 }
 
-/// A MinIO of one test's own, over http, which the test can stop and start again. Its data stays.
+/// A MinIO of one test's own, over http or https, which the test can stop and start again. Its
+/// data stays.
 #[derive(Debug)]
 pub struct PrivateMinio {
     place: TempDir,
     port: u16,
+    /// The certificate that all tests' servers have, with its key beside it.
+    certificate: Option<PathBuf>,
     server: Option<Child>,
 }
 
 impl PrivateMinio {
     pub fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Over https.
+    pub fn start_with_tls() -> Self {
+        Self::start_with(Some(announced("CLOAKFS_TEST_MINIO_CA").into()))
+    }
+
+    fn start_with(certificate: Option<PathBuf>) -> Self {
         // The port is free again when the listener is dropped; should another process take it
         // before the server does, the test fails with the server's words.
         let port = TcpListener::bind("127.0.0.1:0")
@@ -62,6 +74,7 @@ impl PrivateMinio {
         let mut minio = Self {
             place,
             port,
+            certificate,
             server: None,
         };
         minio.resume();
@@ -70,13 +83,21 @@ impl PrivateMinio {
 
     pub fn reach(&self) -> S3Server {
         S3Server {
-            endpoint: format!("http://127.0.0.1:{}", self.port),
+            endpoint: match self.certificate {
+                Some(_) => format!("https://127.0.0.1:{}", self.port),
+                None => format!("http://127.0.0.1:{}", self.port),
+            },
             kms_endpoint: None,
-            ca: None,
+            ca: self.certificate.clone(),
             access_key: ACCOUNT.into(),
             secret_key: ACCOUNT.into(),
             session_token: None,
         }
+    }
+
+    /// Where its data and its log are.
+    pub fn directory(&self) -> &std::path::Path {
+        self.place.path()
     }
 
     /// Ends the server at once: connections to it are refused from now on.
@@ -92,6 +113,10 @@ impl PrivateMinio {
         let log_path = self.place.path().join("log");
         let log = File::create(&log_path).expect("a log file");
         let tools = PathBuf::from(announced("CLOAKFS_TEST_TOOLS"));
+        let certificates = match &self.certificate {
+            Some(certificate) => certificate.parent().expect("a directory").to_owned(),
+            None => self.place.path().join("no-certificates"),
+        };
         let server = Command::new(tools.join("bin/minio"))
             .args([
                 "server",
@@ -99,6 +124,8 @@ impl PrivateMinio {
                 "--address",
                 &format!("127.0.0.1:{}", self.port),
             ])
+            .arg("--certs-dir")
+            .arg(certificates)
             .arg(self.place.path().join("data"))
             .env("MINIO_ROOT_USER", ACCOUNT)
             .env("MINIO_ROOT_PASSWORD", ACCOUNT)

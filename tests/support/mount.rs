@@ -108,6 +108,11 @@ impl Mount {
         self.daemon.as_ref().expect("a running daemon").id()
     }
 
+    /// The daemon's state directory.
+    pub fn state(&self) -> PathBuf {
+        self.place.path().join("state")
+    }
+
     /// What the daemon has logged since the guard was made.
     pub fn log(&self) -> String {
         fs::read_to_string(self.place.path().join("log")).unwrap_or_default()

@@ -75,6 +75,32 @@ pub fn machine_paths(tree: &Tree) -> Vec<String> {
     wrong
 }
 
+/// Words of a page that have the form of a test's name (three words or more, as code) and are
+/// the name of no function.
+pub fn missing_tests(page: &str, tree: &Tree) -> Vec<String> {
+    let is_word = |word: &str| {
+        !word.is_empty()
+            && word
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    let code: Vec<String> = ["src/", "tests/"]
+        .into_iter()
+        .flat_map(|place| tree.rust(place))
+        .map(|source| source.code)
+        .collect();
+    page.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter(|name| name.split('_').count() > 2 && name.split('_').all(is_word))
+        .filter(|name| {
+            let function = format!("fn {name}(");
+            !code.iter().any(|code| code.contains(&function))
+        })
+        .map(|name| format!("docs/SECURITY.md: there is no test `{name}`"))
+        .collect()
+}
+
 fn dependencies(manifest: &str) -> Vec<&str> {
     let mut section = "";
     let mut names = Vec::new();
@@ -123,6 +149,20 @@ mod tests {
         assert_eq!(
             missing_layers(&page),
             ["docs/ARCHITECTURE.md: the table of layers has no `cache` of rank 1"]
+        );
+    }
+
+    #[test]
+    fn a_test_that_is_named_but_not_there_is_found() {
+        let tree = Tree::from([
+            ("src/a.rs", "// fn not_in_code()\nfn it_is_here() {}"),
+            ("tests/b/c.rs", "fn it_is_there_too() {}"),
+        ]);
+        let page =
+            "`it_is_here` and `it_is_there_too`, `not_in_code`, not `a_b`, `-o x_y_z` or `F_G_H`";
+        assert_eq!(
+            missing_tests(page, &tree),
+            ["docs/SECURITY.md: there is no test `not_in_code`"]
         );
     }
 

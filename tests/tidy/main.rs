@@ -49,6 +49,12 @@ fn the_architecture_page_has_the_layers_and_the_dependencies() {
 }
 
 #[test]
+fn the_security_page_names_tests_that_are_there() {
+    let tree = tree();
+    assert_none(&docs::missing_tests(tree.text("docs/SECURITY.md"), &tree));
+}
+
+#[test]
 fn nothing_names_one_machine() {
     assert_none(&docs::machine_paths(&tree()));
 }

@@ -133,19 +133,13 @@ where
             let status = service.raw().status().as_u16();
             from_answer(subject, status, meta.code(), meta.message())
         }
-        SdkError::ResponseError(response) if response.raw().status().as_u16() >= 500 => {
-            from_answer(subject, response.raw().status().as_u16(), None, None)
-        }
-        SdkError::ResponseError(_) => {
-            let server = subject.server();
-            let reason = match unreachable::find::<Interrupted>(&error) {
-                Some(broken) => broken.to_string(),
-                None => format!(
-                    "{server} gives no answer of KMS: check the endpoint that --kms-endpoint-url names"
-                ),
-            };
-            KmsError::new(KmsErrorKind::Unreachable, about(subject, &reason))
-        }
+        SdkError::ResponseError(response) => match unreachable::find::<Interrupted>(&error) {
+            Some(broken) => KmsError::new(
+                KmsErrorKind::Unreachable,
+                about(subject, &broken.to_string()),
+            ),
+            None => from_answer(subject, response.raw().status().as_u16(), None, None),
+        },
         _ => without_answer(subject, &error),
     };
     failed.with_source(error)
@@ -210,16 +204,14 @@ fn from_answer(
             server_fault(subject, &words)
         }
         _ if status >= 500 => server_fault(subject, &words),
-        code => (
-            KmsErrorKind::Unreachable,
-            about(
-                subject,
-                &format!(
-                    "{server} answered {}: {words}; check the endpoint that --kms-endpoint-url names",
-                    code.map_or_else(|| status.to_string(), str::to_owned)
-                ),
-            ),
-        ),
+        code => {
+            let reason = match code {
+                Some(code) => format!("{server} answered {code}: {words}"),
+                None => format!("{server} gives no answer of KMS ({words})"),
+            };
+            let reason = format!("{reason}; check the endpoint that --kms-endpoint-url names");
+            (KmsErrorKind::Unreachable, about(subject, &reason))
+        }
     };
     KmsError::new(kind, message)
 }

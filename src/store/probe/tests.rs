@@ -81,10 +81,7 @@ fn an_error_that_concerns_encryption_is_told_from_a_denial() {
     let error = || StoreError::new(ErrorKind::Denied, Operation::PutObject, "k", "words");
     assert!(matches!(Access::of(&error()), Access::Denied(_)));
     let encryption = Access::of(&error().about_encryption());
-    assert_eq!(
-        encryption,
-        Access::Encryption("PutObject of \"k\" failed: words".to_owned())
-    );
+    assert_eq!(encryption, Access::Encryption("words".to_owned()));
     let wrapped = StoreError::new(ErrorKind::TimedOut, Operation::PutObject, "k", "gave up")
         .with_source(error().about_encryption());
     assert!(matches!(Access::of(&wrapped), Access::Encryption(_)));

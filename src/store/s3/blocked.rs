@@ -5,14 +5,14 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use aws_sdk_s3::types::EncryptionType;
+use aws_sdk_s3::types::{EncryptionType, ServerSideEncryptionRule};
 use tokio::time::Instant;
 
 use super::{RequestedEncryption, S3Store, errors};
 use crate::store::{ErrorKind, Operation, StoreError};
 
 /// How long an answer counts. Somebody who reads the sentence may allow SSE-C at once.
-const REMEMBERED: Duration = Duration::from_secs(60);
+const REMEMBERED: Duration = Duration::from_mins(1);
 
 /// What the bucket answered lately.
 #[derive(Debug, Default)]
@@ -94,13 +94,9 @@ impl S3Store {
             .await;
         let block = match answer {
             Ok(output) => {
-                let rules = output.server_side_encryption_configuration;
-                let blocks = rules.iter().flat_map(|rules| rules.rules()).any(|rule| {
-                    let types = rule.blocked_encryption_types();
-                    types.is_some_and(|types| {
-                        types.encryption_type().contains(&EncryptionType::SseC)
-                    })
-                });
+                let blocks = output
+                    .server_side_encryption_configuration
+                    .is_some_and(|configuration| configuration.rules.iter().any(is_blocking));
                 if blocks { Block::Yes } else { Block::No }
             }
             Err(error) => {
@@ -116,6 +112,11 @@ impl S3Store {
         *self.blocked.lock() = Some((Instant::now(), block.clone()));
         Some(block)
     }
+}
+
+fn is_blocking(rule: &ServerSideEncryptionRule) -> bool {
+    rule.blocked_encryption_types()
+        .is_some_and(|types| types.encryption_type().contains(&EncryptionType::SseC))
 }
 
 impl Blocked {

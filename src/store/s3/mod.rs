@@ -17,6 +17,7 @@ mod at_mount;
 mod blocked;
 mod bucket;
 mod carried;
+mod directory_markers;
 pub mod encryption;
 mod errors;
 mod explain;

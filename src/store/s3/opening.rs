@@ -195,7 +195,14 @@ impl S3Store {
                 .set_version_id(version.map(ToString::to_string))
                 .send()
                 .await;
-            let Err(error) = answer else { return refused };
+            let error = match answer {
+                // MinIO gives what is empty without a key, and says that it has one.
+                Ok(output) if output.sse_customer_algorithm.is_some() => {
+                    return self.openers.locked(Operation::HeadObject, key, refused);
+                }
+                Ok(_) => return refused,
+                Err(error) => error,
+            };
             let asked = errors::Asked::default();
             let failed = errors::failed(Operation::GetObject, key.as_str(), asked, error);
             // An empty object has no first byte, and no body that would come in its place.

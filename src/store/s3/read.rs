@@ -48,7 +48,7 @@ impl S3Store {
         }
     }
 
-    async fn get_with(
+    pub(super) async fn get_with(
         &self,
         key: &ObjectKey,
         options: &GetOptions,
@@ -167,6 +167,7 @@ impl S3Store {
         let size = answers::size(output.content_length).map_err(&corrupt)?;
         let properties = carried::properties!(output);
         let info = answers::object_info(answers::object_fields!(output), size).map_err(&corrupt)?;
+        let info = self.with_true_etag(key, version, opener, info).await;
         self.carried.note(key, &info.etag, properties);
         Ok(Opened {
             etag: info.etag.clone(),

@@ -82,6 +82,16 @@ impl S3Store {
         };
         let attempt = |opener| self.copy_with(key, &source, attributes.clone(), opener);
         let copied = self.copy_from(operation, &source, attempt).await;
+        let copied = match copied {
+            Ok(output) => Ok(output),
+            Err(error) => match self.without_false_condition(&source, &error).await {
+                Some(source) => {
+                    let attempt = |opener| self.copy_with(key, &source, attributes.clone(), opener);
+                    self.copy_from(operation, &source, attempt).await
+                }
+                None => Err(error),
+            },
+        };
         let output = match copied {
             Ok(output) => output,
             Err(error) => return Err(self.explain_block(error).await),

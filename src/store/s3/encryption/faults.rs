@@ -30,7 +30,7 @@ impl Fault {
             })
         };
         if let Some(exception) = kms_exception(code) {
-            return Self::of_kms(exception, message, &key);
+            return Some(Self::of_kms(exception, message, &key));
         }
         match code {
             "AccessDenied" | "AccessDeniedException" if message.contains("kms:") => denied(format!(
@@ -54,22 +54,22 @@ impl Fault {
         }
     }
 
-    fn of_kms(exception: &str, message: &str, key: &str) -> Option<Self> {
+    fn of_kms(exception: &str, message: &str, key: &str) -> Self {
         let advice = match exception {
             "Throttling" | "LimitExceeded" | "RequestLimitExceeded" => {
-                return Some(Self {
+                return Self {
                     kind: ErrorKind::Throttled,
                     advice: "the account's quota of KMS requests is used up: a bucket key needs far fewer of them".to_owned(),
-                });
+                };
             }
             "KMSInternal" | "Internal" | "InternalService" | "DependencyTimeout"
             | "KeyUnavailable" => {
-                return Some(Self {
+                return Self {
                     kind: ErrorKind::Unavailable,
                     advice: format!(
                         "{key} cannot be used at the moment: look at its state, and at its key store if it has one of its own"
                     ),
-                });
+                };
             }
             "Disabled" => format!(
                 "{key} is disabled: enable it (`aws kms enable-key`), or import its material again if it has none"
@@ -93,10 +93,10 @@ impl Fault {
             ),
             _ => format!("{key} cannot be used: look at its state and its policy"),
         };
-        Some(Self {
+        Self {
             kind: ErrorKind::Denied,
             advice,
-        })
+        }
     }
 
     /// Whether it stays until somebody does something about the key or the mode.

@@ -133,6 +133,18 @@ impl Refusal {
                     Self::KeyNeeded
                 })
             }
+            // MinIO, to a copy: the source is under SSE-S3 or SSE-KMS; it is an empty object
+            // under a customer's key.
+            (400, Some("InvalidArgument")) => {
+                let words = message?;
+                if sent_key && words.contains("incompatible with the encryption method specified") {
+                    Some(Self::KeyUnneeded)
+                } else if !sent_key && words.contains("must provide a valid encryption algorithm") {
+                    Some(Self::KeyNeeded)
+                } else {
+                    None
+                }
+            }
             _ => None,
         }
     }

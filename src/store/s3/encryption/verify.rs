@@ -46,15 +46,14 @@ impl AnsweredHeaders<'_> {
 /// An answer that names another encryption than the one asked for.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "asked for {requested}, but the server answered with {}: the bucket's default encryption or something between this host and the bucket overrides it; use that mode, or correct the bucket{}",
-    shown(.answered, .context.as_deref()),
+    "asked for {requested}, but the server answered with {answered}: the bucket's default encryption or something between this host and the bucket overrides it; use that mode, or correct the bucket{}",
     if *.stored { "; the object is stored as answered until it is written again" } else { "" }
 )]
 pub struct EncryptionMismatch {
-    requested: RequestedEncryption,
-    answered: ServerEncryption,
-    /// The context that was answered, where it is what is wrong.
-    context: Option<String>,
+    /// Both in words: mode, key, and the context where it is what is wrong.
+    requested: String,
+    answered: String,
+    /// Whether there is an object now.
     stored: bool,
 }
 
@@ -94,10 +93,13 @@ pub fn verify(
     if right {
         return Ok(());
     }
+    let answered = Answered {
+        encryption: answered,
+        context: wrong_context.as_deref(),
+    };
     Err(EncryptionMismatch {
-        requested: requested.clone(),
-        answered: answered.clone(),
-        context: wrong_context,
+        requested: requested.to_string(),
+        answered: answered.to_string(),
         stored: kind.stores(),
     })
 }
@@ -158,13 +160,6 @@ fn shown_context(base64: &str) -> String {
         .map(|(name, value)| format!("{name}={value}"))
         .collect();
     pairs.join(", ")
-}
-
-fn shown<'a>(encryption: &'a ServerEncryption, context: Option<&'a str>) -> Answered<'a> {
-    Answered {
-        encryption,
-        context,
-    }
 }
 
 /// The words for an answered encryption.

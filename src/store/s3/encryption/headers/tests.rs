@@ -48,9 +48,11 @@ fn reference(kind: RequestKind) -> (bool, bool, bool) {
     match kind {
         RequestKind::Put | RequestKind::CreateMultipart => (true, true, false),
         RequestKind::Copy => (true, true, true),
-        RequestKind::UploadPart | RequestKind::CompleteMultipart => (false, true, false),
+        RequestKind::UploadPart
+        | RequestKind::CompleteMultipart
+        | RequestKind::Get
+        | RequestKind::Head => (false, true, false),
         RequestKind::CopyPart => (false, true, true),
-        RequestKind::Get | RequestKind::Head => (false, true, false),
     }
 }
 

@@ -158,6 +158,31 @@ fn the_answers_that_mean_keys_are_known() {
         ),
         (
             400,
+            Some("InvalidArgument"),
+            Some(
+                "Server Side Encryption with Customer provided key is incompatible with the encryption method specified",
+            ),
+            true,
+            Some(Refusal::KeyUnneeded),
+        ),
+        (
+            400,
+            Some("InvalidArgument"),
+            Some(
+                "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm.",
+            ),
+            false,
+            Some(Refusal::KeyNeeded),
+        ),
+        (
+            400,
+            Some("InvalidArgument"),
+            Some("part number must be positive"),
+            true,
+            None,
+        ),
+        (
+            400,
             Some("InvalidRequest"),
             Some("Missing required header"),
             true,

@@ -1,0 +1,71 @@
+//! How a mount encrypts, in a line for people. Pure.
+
+use crate::mount::control::protocol::Encryption;
+
+/// The mode, and what belongs to it.
+pub(super) fn words(encryption: &Encryption) -> String {
+    let mut words = encryption.mode.clone();
+    if encryption.mode.starts_with("sse-kms") {
+        words.push_str(" under ");
+        words.push_str(encryption.kms_key.as_deref().unwrap_or("S3's own key"));
+    }
+    if let Some(md5) = &encryption.key_md5 {
+        words.push_str(" under the key with MD5 ");
+        words.push_str(md5);
+    }
+    if !encryption.kms_context.is_empty() {
+        let pairs: Vec<String> = encryption
+            .kms_context
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        words.push_str(" with context ");
+        words.push_str(&pairs.join(", "));
+    }
+    if encryption.bucket_key == Some(true) {
+        words.push_str(", bucket key");
+    }
+    words
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_mode_is_shown_with_all_that_belongs_to_it() {
+        let mut kms = Encryption {
+            kms_key: Some("arn:aws:kms:eu-west-1:1:key/k".to_owned()),
+            kms_context: [("tenant", "a"), ("app", "b")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            bucket_key: Some(true),
+            ..Encryption::of_mode("sse-kms")
+        };
+        assert_eq!(
+            words(&kms),
+            "sse-kms under arn:aws:kms:eu-west-1:1:key/k with context app=b, tenant=a, bucket key"
+        );
+        assert_eq!(
+            serde_json::to_value(&kms).unwrap(),
+            json!({
+                "mode": "sse-kms",
+                "kms_key": "arn:aws:kms:eu-west-1:1:key/k",
+                "kms_context": {"app": "b", "tenant": "a"},
+                "bucket_key": true,
+            })
+        );
+        kms.bucket_key = Some(false);
+        kms.kms_key = None;
+        kms.kms_context.clear();
+        assert_eq!(words(&kms), "sse-kms under S3's own key");
+        let customer = Encryption {
+            key_md5: Some("abc=".to_owned()),
+            ..Encryption::of_mode("sse-c")
+        };
+        assert_eq!(words(&customer), "sse-c under the key with MD5 abc=");
+        assert_eq!(words(&Encryption::of_mode("none")), "none");
+    }
+}
