@@ -17,9 +17,13 @@ use crate::modes::{self, Mode, minio_arn};
 use crate::mount::Mount;
 use crate::other_client::OtherClient;
 use crate::proofs::{MODE, kms_headers, refused};
-use crate::rewrites;
 use crate::s3_server::Bucket;
-use crate::stage::Ground;
+use crate::stage::{Ground, Workload};
+use crate::tree::bytes;
+use crate::{files, rewrites};
+
+/// More than one request uploads.
+const LARGE: usize = 20 << 20;
 
 /// Everything is allowed but a PutObject for which `condition` holds; of a bucket's policy it would
 /// be the second statement. Copies and multipart uploads are PutObjects to it.
@@ -79,27 +83,64 @@ fn assert_denied(client: &OtherClient, headers: &Headers) {
         .expect("reading is allowed");
 }
 
-/// Everything works in the mode that the policy requires: writes, large files, renames, attributes.
+/// What is done where large files cannot be written: see [`assert_parts_are_denied`].
+fn of_small_files() -> Vec<(&'static str, Workload)> {
+    let large = ["copied_times", "sizes_changed", "written_anywhere"];
+    let all = files::WORKLOADS.iter().copied();
+    all.filter(|(name, _)| !large.contains(name)).collect()
+}
+
+/// Everything works in the mode that the policy requires, and is stored in it.
 #[track_caller]
-fn assert_works(bucket: &Bucket, restricted: &Bucket, mode: &Mode) {
+fn assert_works(bucket: &Bucket, restricted: &Bucket, mode: &Mode, work: &[(&str, Workload)]) {
     let mut mount = Mount::new(&mode.source(restricted), &[]);
     let aside = tempfile::tempdir().expect("a directory");
-    let ground = Ground {
-        root: mount.path().join("workload"),
-        aside: aside.path().to_owned(),
-    };
-    fs::create_dir(&ground.root).expect("mkdir");
-    for (_, workload) in rewrites::WORKLOADS {
+    for (name, workload) in work {
+        let ground = Ground {
+            root: mount.path().join(name),
+            aside: aside.path().join(name),
+        };
+        fs::create_dir(&ground.root).expect("mkdir");
+        fs::create_dir(&ground.aside).expect("mkdir");
         (workload.perform)(&ground);
         mount.remount();
         (workload.verify)(&ground);
     }
     drop(mount);
-    let objects = bucket.client.keys("workload/");
+    let mut objects = bucket.client.keys("");
+    objects.retain(|object| {
+        object
+            .split('/')
+            .any(|part| work.iter().any(|(name, _)| *name == part))
+    });
     assert!(objects.len() > 10, "{objects:?}");
     for object in objects {
         mode.expected.assert_on(&bucket.client, &object);
     }
+}
+
+/// A part has no headers of SSE-S3 or SSE-KMS: Amazon judges it by how its upload was begun, and
+/// refuses the headers; MinIO judges it by itself, and so denies it to every client. A large file
+/// then fails as a whole, and what is missing is said.
+#[track_caller]
+fn assert_parts_are_denied(bucket: &Bucket, restricted: &Bucket, mode: &Mode, headers: Headers) {
+    let with = restricted.client.with(headers.clone());
+    with.begin_multipart("large")
+        .expect("the beginning is allowed");
+    let denied = restricted.client.with([]).send_part(headers, "large");
+    assert_eq!(denied, Err(refused(403, "AccessDenied")));
+
+    let mount = Mount::new(&mode.source(restricted), &[]);
+    let failed = write_synced(&mount.path().join("large"), &bytes(1, LARGE));
+    let error = failed.expect_err("a large file");
+    assert_eq!(error.raw_os_error(), Some(libc::EACCES), "{error}");
+    assert!(
+        mount.log().contains("UploadPart of \"large\""),
+        "{}",
+        mount.log()
+    );
+    mount.give_up("\"large\"");
+    assert_eq!(bucket.client.keys("large"), [""; 0]);
 }
 
 /// In another mode nothing is written, the program is told EACCES, and the log says which mode was
@@ -109,7 +150,7 @@ fn assert_refused(bucket: &Bucket, restricted: &Bucket, mode: &Mode, name: &str)
     let mount = Mount::new(&mode.source(restricted), &[]);
     let path = mount.path();
     for (what, outcome) in [
-        ("writing", write_synced(&path.join("new"))),
+        ("writing", write_synced(&path.join("new"), b"x")),
         ("making a directory", fs::create_dir(path.join("directory"))),
     ] {
         let error = outcome.expect_err(what);
@@ -126,9 +167,9 @@ fn assert_refused(bucket: &Bucket, restricted: &Bucket, mode: &Mode, name: &str)
 }
 
 /// Unlike `fs::write`, which closes without a look at the outcome.
-fn write_synced(path: &Path) -> io::Result<()> {
+fn write_synced(path: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = File::create(path)?;
-    file.write_all(b"x")?;
+    file.write_all(content)?;
     file.sync_all()
 }
 
@@ -138,7 +179,10 @@ fn a_policy_that_requires_sse_s3() {
     assert_denied(&restricted.client, &vec![]);
     assert_denied(&restricted.client, &kms_headers(KMS_KEY));
     assert_refused(&bucket, &restricted, &modes::none(), "none");
-    assert_works(&bucket, &restricted, &modes::sse_s3());
+    let mode = modes::sse_s3();
+    assert_works(&bucket, &restricted, &mode, &of_small_files());
+    let headers = vec![(MODE, "AES256".to_owned())];
+    assert_parts_are_denied(&bucket, &restricted, &mode, headers);
 }
 
 #[test]
@@ -149,7 +193,8 @@ fn a_policy_that_requires_sse_kms() {
     assert_refused(&bucket, &restricted, &modes::none(), "none");
     assert_refused(&bucket, &restricted, &modes::sse_s3(), "sse-s3");
     let mode = modes::sse_kms(Some(KMS_KEY), &minio_arn(), &[]);
-    assert_works(&bucket, &restricted, &mode);
+    assert_works(&bucket, &restricted, &mode, &of_small_files());
+    assert_parts_are_denied(&bucket, &restricted, &mode, kms_headers(KMS_KEY));
 }
 
 /// Policies compare ARNs as text: an id that means the same key is denied.
@@ -164,7 +209,8 @@ fn a_policy_that_requires_a_kms_key() {
     let arn = minio_arn();
     let mut by_arn = modes::sse_kms(Some(&arn), &arn, &["--kms-context", "a=b"]);
     by_arn.expected.kms_context = Some(json!({ "a": "b" }));
-    assert_works(&bucket, &restricted, &by_arn);
+    assert_works(&bucket, &restricted, &by_arn, &of_small_files());
+    assert_parts_are_denied(&bucket, &restricted, &by_arn, kms_headers(&arn));
 }
 
 #[test]
@@ -174,9 +220,10 @@ fn a_policy_that_requires_a_customers_key() {
     assert_denied(&restricted.client, &vec![(MODE, "AES256".to_owned())]);
     assert_refused(&bucket, &restricted, &modes::sse_s3(), "sse-s3");
     let place = tempfile::tempdir().expect("a directory");
-    // What is there already is under no key, which is no reason to refuse the mount.
+    // What is there already is under no key, which is no reason to refuse the mount. Parts bring
+    // the key, so that large files are written here, too.
     let mode = modes::sse_c(CustomerKey::new(3), place.path());
-    assert_works(&bucket, &restricted, &mode);
+    assert_works(&bucket, &restricted, &mode, rewrites::WORKLOADS);
 }
 
 /// A default is what mode `none` leaves the choice to; the mount says so where nothing was asked.
@@ -197,7 +244,7 @@ fn a_default_applies_where_nothing_is_asked_for() {
 
         let mut mode = modes::none();
         mode.expected = expected;
-        assert_works(&bucket, &bucket, &mode);
+        assert_works(&bucket, &bucket, &mode, rewrites::WORKLOADS);
         let unspecified = Mount::new(&bucket.source(), &[]);
         let log = unspecified.log();
         assert!(
@@ -215,15 +262,13 @@ fn a_default_applies_where_nothing_is_asked_for() {
 /// What is asked for wins over the default.
 #[test]
 fn a_mode_is_kept_against_the_default() {
-    let bucket = Minio::shared().bucket("default");
-    bucket.client.encrypt_by_default("aws:kms", Some(KMS_KEY));
     let place = tempfile::tempdir().expect("a directory");
-    assert_works(
-        &bucket,
-        &bucket,
-        &modes::sse_c(CustomerKey::new(4), place.path()),
-    );
-    let bucket = Minio::shared().bucket("default");
-    bucket.client.encrypt_by_default("aws:kms", Some(KMS_KEY));
-    assert_works(&bucket, &bucket, &modes::sse_s3());
+    for mode in [
+        modes::sse_c(CustomerKey::new(4), place.path()),
+        modes::sse_s3(),
+    ] {
+        let bucket = Minio::shared().bucket("default");
+        bucket.client.encrypt_by_default("aws:kms", Some(KMS_KEY));
+        assert_works(&bucket, &bucket, &mode, rewrites::WORKLOADS);
+    }
 }

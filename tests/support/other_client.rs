@@ -286,6 +286,23 @@ impl Asking<'_> {
         outcome
     }
 
+    /// Begins an upload with `beginning` alone added, sends a part with all headers, and gives it
+    /// up again.
+    pub fn send_part(&self, beginning: Headers, key: &str) -> Result<(), Refused> {
+        let OtherClient { client, bucket, .. } = self.client;
+        let upload = self.client.with(beginning).begin(key)?;
+        let request = client
+            .upload_part()
+            .bucket(bucket)
+            .key(key)
+            .upload_id(&upload)
+            .part_number(1)
+            .body(ByteStream::from_static(b"x"));
+        let outcome = ask!(self, request).map(|_| ());
+        self.give_up(key, &upload);
+        outcome
+    }
+
     fn begin(&self, key: &str) -> Result<String, Refused> {
         let OtherClient { client, bucket, .. } = self.client;
         let (upload, _) = ask!(
