@@ -94,15 +94,18 @@ impl Machine {
     /// Replaces the table's lines by those made of these: what, where, and its options.
     pub fn fstab(&self, lines: &[(&str, &Path, &str)]) {
         let escaped = |path: &Path| path.display().to_string().replace(' ', "\\040");
-        let table: String = lines
-            .iter()
-            .map(|(source, mountpoint, options)| {
-                format!(
-                    "{source} {} fuse.cloakfs {options} 0 0\n",
-                    escaped(mountpoint)
-                )
-            })
-            .collect();
+        let mut table = String::new();
+        for (source, mountpoint, options) in lines {
+            let mountpoint = escaped(mountpoint);
+            let line = [
+                *source,
+                mountpoint.as_str(),
+                "fuse.cloakfs",
+                *options,
+                "0 0\n",
+            ];
+            table.push_str(&line.join(" "));
+        }
         // In place: it is mounted by inode.
         fs::write(self.path("fstab"), table).expect("writing the table");
     }
