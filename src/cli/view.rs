@@ -34,12 +34,12 @@ struct Filesystem {
     conflicts_total: u64,
     hidden: BTreeMap<String, String>,
     hidden_total: u64,
-    modes: Modes,
+    modes: ModesSeen,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-struct Modes {
+struct ModesSeen {
     other_modes: Vec<OtherMode>,
     without_key: u64,
     without_key_examples: Vec<String>,
@@ -212,7 +212,7 @@ fn not_uploaded(filesystem: &Filesystem) -> String {
 }
 
 /// Objects that were met and are not of the mount's mode and key.
-fn other_modes(modes: &Modes) -> String {
+fn other_modes(modes: &ModesSeen) -> String {
     let all: Vec<String> = modes
         .other_modes
         .iter()
@@ -229,7 +229,7 @@ fn other_modes(modes: &Modes) -> String {
 }
 
 /// Objects that did not open for lack of their key.
-fn without_key(modes: &Modes) -> String {
+fn without_key(modes: &ModesSeen) -> String {
     let number = count(modes.without_key, "object", "objects");
     let examples: Vec<String> = modes
         .without_key_examples
@@ -240,7 +240,7 @@ fn without_key(modes: &Modes) -> String {
     format!("{}{number}, e.g. {}", at_least(modes), examples.join(", "))
 }
 
-const fn at_least(modes: &Modes) -> &'static str {
+const fn at_least(modes: &ModesSeen) -> &'static str {
     if modes.at_least { "at least " } else { "" }
 }
 

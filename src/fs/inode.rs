@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::flux::Flux;
 use super::types::{Attr, FileKind, Ino, ROOT};
-use super::virtual_xattr::ObjectFacts;
+use super::virtual_xattr::Told;
 use crate::base::time::Timestamp;
 use crate::cache::FileTag;
 use crate::layout::path::PlainName;
@@ -45,9 +45,8 @@ pub(super) struct State {
     pub changed: Option<Instant>,
     /// A directory without a marker of its own.
     pub implicit: bool,
-    /// When a HEAD last told of the object at its name, and what; `None` inside where there was
-    /// no object.
-    pub told: Option<(Instant, Option<ObjectFacts>)>,
+    /// What the last HEAD told of the object at its name.
+    pub told: Option<Told>,
     pub content: Arc<Content>,
     /// The content whose pages the kernel may have.
     pub kernel_content: Option<u64>,
@@ -118,13 +117,15 @@ impl Inode {
 
     pub fn from_stat(ino: Ino, place: Place, stat: Stat) -> Self {
         let now = Instant::now();
+        let implicit = stat.version.is_none();
+        let told = Told::of(&stat, now);
         let content = Content::new(Snapshot::of(&stat));
-        let inode = Self::build(ino, place, stat.meta.clone(), content);
+        let inode = Self::build(ino, place, stat.meta, content);
         {
             let mut state = inode.state();
-            state.implicit = stat.version.is_none();
+            state.implicit = implicit;
             state.checked = Some(now);
-            state.told = told(&stat, now);
+            state.told = told;
         }
         inode
     }
@@ -233,7 +234,7 @@ impl Inode {
             return;
         }
         state.checked = Some(asked);
-        if let Some(told) = told(&stat, asked) {
+        if let Some(told) = Told::of(&stat, asked) {
             state.told = Some(told);
         }
         if state.meta_dirty
@@ -270,22 +271,6 @@ impl Inode {
         let mut state = self.state();
         state.meta.attributes.mtime = now;
         state.meta.attributes.ctime = now;
-    }
-}
-
-/// What an answer that was asked for at `asked` tells of the object itself. A listing tells
-/// nothing of its encryption.
-fn told(stat: &Stat, asked: Instant) -> Option<(Instant, Option<ObjectFacts>)> {
-    match (&stat.version, &stat.encryption) {
-        (Some(version), Some(encryption)) => {
-            let facts = ObjectFacts {
-                version: version.clone(),
-                encryption: encryption.clone(),
-            };
-            Some((asked, Some(facts)))
-        }
-        (Some(_), None) => None,
-        (None, _) => Some((asked, None)),
     }
 }
 

@@ -20,8 +20,10 @@
 //! removes from its target what its source does not have, and would fail for every file. What
 //! other tools stored under these names in an object's metadata stays there, unseen.
 
+use std::time::Instant;
+
 use crate::store::ServerEncryption;
-use crate::volume::Version;
+use crate::volume::{Stat, Version};
 
 /// Begins the names.
 const NAMESPACE: &str = "user.cloakfs.";
@@ -31,6 +33,29 @@ const NAMESPACE: &str = "user.cloakfs.";
 pub(super) struct ObjectFacts {
     pub version: Version,
     pub encryption: ServerEncryption,
+}
+
+/// What was told, and when it was asked for.
+#[derive(Clone, Debug)]
+pub(super) struct Told {
+    pub asked: Instant,
+    /// `None` where there was no object.
+    pub object: Option<ObjectFacts>,
+}
+
+impl Told {
+    /// What an answer tells of the object itself. A listing tells nothing of its encryption.
+    pub fn of(stat: &Stat, asked: Instant) -> Option<Self> {
+        let object = match (&stat.version, &stat.encryption) {
+            (Some(version), Some(encryption)) => Some(ObjectFacts {
+                version: version.clone(),
+                encryption: encryption.clone(),
+            }),
+            (Some(_), None) => return None,
+            (None, _) => None,
+        };
+        Some(Self { asked, object })
+    }
 }
 
 /// Whether a name is one of these, there or not.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use super::inode::{Inode, Place};
 use super::types::{FileKind, Ino};
-use super::virtual_xattr::{ObjectFacts, is_virtual};
+use super::virtual_xattr::{ObjectFacts, Told, is_virtual};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 
@@ -105,8 +105,8 @@ impl FileSystem {
             self.recheck(inode).await?;
             return Ok(None);
         }
-        if let Some(facts) = self.told_lately(inode) {
-            return Ok(facts);
+        if let Some(told) = self.told_lately(inode) {
+            return Ok(told.object);
         }
         let asked = Instant::now();
         {
@@ -114,17 +114,17 @@ impl FileSystem {
             self.ask(inode).await?;
         }
         let state = inode.state();
-        let told = state.told.as_ref().filter(|(at, _)| *at >= asked);
-        Ok(told.and_then(|(_, facts)| facts.clone()))
+        let told = state.told.as_ref().filter(|told| told.asked >= asked);
+        Ok(told.and_then(|told| told.object.clone()))
     }
 
     /// What a HEAD told within the time to live, if this mount has not changed the object since.
-    fn told_lately(&self, inode: &Inode) -> Option<Option<ObjectFacts>> {
+    fn told_lately(&self, inode: &Inode) -> Option<Told> {
         let state = inode.state();
-        let (asked, facts) = state.told.as_ref()?;
-        let changed_since = state.changed.is_some_and(|changed| changed >= *asked);
-        let fresh = asked.elapsed() < self.config.ttl && !changed_since;
-        fresh.then(|| facts.clone())
+        let told = state.told.as_ref()?;
+        let changed_since = state.changed.is_some_and(|changed| changed >= told.asked);
+        let fresh = told.asked.elapsed() < self.config.ttl && !changed_since;
+        fresh.then(|| told.clone())
     }
 
     pub async fn removexattr(self: &Arc<Self>, ino: Ino, name: &OsStr) -> Result<()> {

@@ -13,6 +13,8 @@ use crate::modes::{MINIO_NONE, MINIO_SSE_C, MINIO_SSE_KMS, MINIO_SSE_S3, Row};
 use crate::mount::Mount;
 use crate::process::{Finished, finish, sh};
 
+/// Of an object that was put whole, without quotes.
+const ETAG_CHARACTERS: usize = 32;
 const COPY_DEADLINE: Duration = Duration::from_mins(1);
 
 /// `getfattr -d`, without the names' common beginning.
@@ -63,6 +65,14 @@ fn each_object_shows_its_own_encryption(name: &str, mode_name: &str, row: &Row) 
             .iter()
             .map(|(name, value)| (name.as_str(), value.clone()))
             .collect();
+        if object.ends_with('/') && expected["etag"].len() > ETAG_CHARACTERS {
+            // MinIO answers HEAD of an empty encrypted object with its encrypted ETag; the mount
+            // shows the one that GET gives and conditions compare with.
+            let etag = shown.get("etag").expect("an ETag").clone();
+            let hexadecimal = etag.chars().all(|digit| digit.is_ascii_hexdigit());
+            assert!(hexadecimal && etag.len() == ETAG_CHARACTERS, "{etag}");
+            expected.insert("etag", etag);
+        }
         assert_eq!(shown, expected, "{path} in mode {mode_name}");
     }
     assert_eq!(

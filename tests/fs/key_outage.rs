@@ -108,7 +108,8 @@ async fn a_file_that_streams_when_the_key_goes_is_saved_whole_when_it_is_back() 
     let mount = bucket.mount().await;
     let flags = libc::O_RDWR | libc::O_CREAT;
     let (_, handle) = mount.open("large", flags).await.unwrap();
-    let content: Vec<u8> = (0..96 * MIB).map(|at| (at / 4096 % 251) as u8).collect();
+    let pages = (0..=250u8).cycle().take(96 * MIB / 4096);
+    let content: Vec<u8> = pages.flat_map(|page| [page; 4096]).collect();
     // Two parts are up before the key goes, and the writer goes on.
     let gone_after = Rule::new(Effect::RefuseKey).on(UploadPart).after(2);
     bucket.fault.inject(gone_after);

@@ -23,7 +23,7 @@ fn lock(bucket: &Bucket, key: &str) {
 async fn sse_s3(bucket: &Bucket, ttl: Duration) -> Mount {
     bucket
         .mount_as(ttl, |options| {
-            options.encryption = ExpectedEncryption::SseS3
+            options.encryption = ExpectedEncryption::SseS3;
         })
         .await
 }
