@@ -17,7 +17,14 @@ use super::process::{DEADLINE, Finished, finish, run};
 use super::s3_server::{Bucket, S3Server};
 
 /// `$1` is the place, `$2` the home of root. Stays until its standard input is closed.
+///
+/// The namespace begins with a copy of every mount outside. Those of other tests go first: a copy
+/// would keep their filesystems alive after their unmount. Lazily and never by force, which would
+/// break off the filesystem itself wherever it is mounted.
 const SET_UP: &str = r#"
+    findmnt -rno TARGET -t fuse.cloakfs,fuse.s3fs | while read -r at; do
+        umount -i -l "$(printf %b "$at")"
+    done
     mount -t overlay overlay -o "lowerdir=$1/installed/usr/sbin:/usr/sbin" /usr/sbin
     mount -t overlay overlay -o "lowerdir=$1/installed/usr/local/bin:/usr/local/bin" /usr/local/bin
     mount --bind "$1/home" "$2"
@@ -166,12 +173,16 @@ impl Machine {
 }
 
 impl Drop for Machine {
-    /// Daemons of a test that failed hold the namespace: without their mounts they end.
+    /// Daemons of a test that failed hold the namespace: without their mounts they end. Only
+    /// mounts of this machine are broken off.
     fn drop(&mut self) {
         let script = "findmnt -rno TARGET -t fuse.cloakfs | while read -r at; do
-            umount -i -f -l \"$(printf %b \"$at\")\"; done";
+            at=$(printf %b \"$at\")
+            case $at in \"$1\"/*) umount -i -f -l \"$at\" ;; esac; done";
+        let arguments = ["-c", script, "bash"].map(OsStr::new);
+        let place = [self.place.path().as_os_str()];
         let _ = self
-            .command("bash", &["-c".as_ref(), script.as_ref()])
+            .command("bash", &[&arguments[..], &place[..]].concat())
             .output();
         drop(self.holder.stdin.take());
         let _ = self.holder.wait();
