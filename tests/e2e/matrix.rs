@@ -50,10 +50,14 @@ rows!(
     localstack_sse_c: modes::LOCALSTACK_SSE_C,
 );
 
-/// The mode that has most to lose: its key goes with every request.
+/// The mode that has most to lose: its key goes with every request. Left out is what makes
+/// thousands of small files, each of which is written as any other.
 #[test]
 fn programs_on_minio_with_sse_c() {
-    play("programs", modes::MINIO_SSE_C, programs::WORKLOADS);
+    let many = ["git_clone", "tar_extract", "copy_archive"];
+    let mut workloads = programs::WORKLOADS.to_vec();
+    workloads.retain(|(name, _)| !many.contains(name));
+    play("programs", modes::MINIO_SSE_C, &workloads);
 }
 
 fn play(name: &str, row: Row, workloads: &[(&str, Workload)]) {
