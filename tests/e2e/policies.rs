@@ -246,10 +246,10 @@ fn a_default_applies_where_nothing_is_asked_for() {
         mode.expected = expected;
         assert_works(&bucket, &bucket, &mode, rewrites::WORKLOADS);
         let unspecified = Mount::new(&bucket.source(), &[]);
-        let log = unspecified.log();
         assert!(
-            log.contains("the bucket's default encryption applies"),
-            "{log}"
+            unspecified.has_logged("the bucket's default encryption applies"),
+            "{}",
+            unspecified.log()
         );
         fs::write(unspecified.path().join("unspecified"), "x").expect("writing");
         fs::write(unspecified.path().join("before"), "changed").expect("writing");

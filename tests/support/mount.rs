@@ -118,6 +118,11 @@ impl Mount {
         fs::read_to_string(self.place.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until the daemon has logged these words, which it may do after the mount is there.
+    pub fn has_logged(&self, words: &str) -> bool {
+        until(MOUNT_DEADLINE, || self.log().contains(words).then_some(())).is_some()
+    }
+
     /// Unmounts and mounts again: what is read afterwards comes from the store.
     pub fn remount(&mut self) {
         self.stop();
