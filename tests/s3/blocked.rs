@@ -5,7 +5,7 @@
 //! bucket").
 
 use bytes::Bytes;
-use cloakfs::aws::Aws;
+use cloakfs::aws::{Aws, AwsConfig};
 use cloakfs::store::probe::{Access, probe};
 use cloakfs::store::s3::{KmsRequest, RequestedEncryption, S3Config, S3ConfigError, S3Store};
 use cloakfs::store::{ErrorKind, ObjectAttributes, PutOptions, Store};
@@ -183,6 +183,14 @@ async fn what_needs_tls_is_refused_before_anything_is_sent() {
         assert_eq!(refused.to_string(), sentence);
     }
     assert!(S3Store::new(&aws, S3Config::new("bucket")).is_ok());
+    // A scheme is the same in capitals, to whoever connects too.
+    let shouted = AwsConfig {
+        endpoint_url: Some(endpoint.replacen("http:", "HTTP:", 1)),
+        ..fake.server.config()
+    };
+    let aws = Aws::find(&shouted).await.unwrap();
+    let refused = S3Store::new(&aws, sse_c()).unwrap_err();
+    assert_eq!(refused, S3ConfigError::KeyInClear(endpoint.clone()));
     assert_eq!(fake.connections(), 0);
 }
 
