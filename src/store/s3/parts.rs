@@ -141,3 +141,44 @@ fn too_large(key: &ObjectKey, refused: Option<&StoreError>) -> StoreError {
     let operation = Operation::UploadPartCopy;
     StoreError::new(ErrorKind::Denied, operation, key.as_str(), words).with_code("AccessDenied")
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_credential_types::Credentials;
+    use aws_credential_types::provider::SharedCredentialsProvider;
+
+    use super::*;
+    use crate::aws::{Aws, AwsConfig};
+    use crate::store::s3::S3Config;
+
+    /// Amazon S3 judges a part by its upload, and refuses the headers.
+    #[tokio::test]
+    async fn amazon_is_never_sent_the_mode_with_a_part() {
+        for (url, takes) in [
+            ("https://s3.eu-west-1.amazonaws.com", false),
+            ("https://s3.example.org", true),
+        ] {
+            let aws = AwsConfig {
+                endpoint_url: Some(url.to_owned()),
+                region: Some("eu-west-1".to_owned()),
+                credentials: Some(SharedCredentialsProvider::new(Credentials::for_tests())),
+                ..AwsConfig::default()
+            };
+            let config = S3Config {
+                encryption: RequestedEncryption::SseS3,
+                ..S3Config::new("bucket")
+            };
+            let store = S3Store::new(&Aws::find(&aws).await.unwrap(), config).unwrap();
+            let denied = |kind| {
+                let (operation, words) = (Operation::UploadPart, "Access Denied");
+                StoreError::new(kind, operation, "k", words).with_code("AccessDenied")
+            };
+            let helps = |kind, error: &StoreError| store.mode_may_help(kind, error);
+            let part = RequestKind::UploadPart;
+            assert_eq!(helps(part, &denied(ErrorKind::Denied)), takes, "{url}");
+            assert!(!helps(part, &denied(ErrorKind::Denied).about_encryption()));
+            assert!(!helps(part, &denied(ErrorKind::Unavailable)));
+            assert!(!helps(RequestKind::Put, &denied(ErrorKind::Denied)));
+        }
+    }
+}
