@@ -4,10 +4,12 @@
 mod as_root {
     use std::fs;
     use std::path::{Path, PathBuf};
+    use std::process::Command;
     use std::time::Duration;
 
     use crate::fstab::as_root::{arguments, local_unmounted};
     use crate::fstab_machine::Machine;
+    use crate::process::run;
     use crate::wait::until;
 
     const DEADLINE: Duration = Duration::from_mins(1);
@@ -19,8 +21,9 @@ mod as_root {
             mount -t tmpfs -o size=1M tmpfs $2
             CLOAKFS_STATE_DIR=$3 mount $1
             cat /dev/zero > $2/filler 2> /dev/null || true
-            cp /etc/hostname $1/file && exit 1
-            true";
+            # Not cp: it asks for a new file, which the store makes at once.
+            cat /etc/hostname > $1/file && exit 1
+            test -s $1/file";
         machine.sh(script, &[&at, &store, &machine.directory("state")]);
         (machine, at, store)
     }
@@ -45,16 +48,21 @@ mod as_root {
         machine.sh("grep -rqaf /etc/hostname $1", &[&store]);
     }
 
-    /// Its daemon listens nowhere that root could find.
+    /// Its daemon listens nowhere that root could find, and is stopped: a look at the mount would
+    /// wait for it.
     #[test]
     fn root_does_not_unmount_what_cannot_be_asked() {
         let (machine, at, _) = local_unmounted("_netdev");
         let state = machine.directory("state");
-        machine.sh(
-            "CLOAKFS_STATE_DIR=$2 mount $1; rm $2/run/*.sock",
-            &[&at, &state],
-        );
-        let refused = machine.finish("umount", &[at.as_os_str()]);
+        machine.sh("CLOAKFS_STATE_DIR=$2 mount $1", &[&at, &state]);
+        // Root finds it before that.
+        let pid = machine.status(&at)["pid"].to_string();
+        machine.sh("rm $1/run/*.sock", &[&state]);
+        let signal = |name: &str| run(Command::new("kill").args([name, &pid]));
+        signal("-STOP");
+        // umount(8) itself looks at the mount before it starts the helper.
+        let refused = machine.finish("umount.fuse.cloakfs", &[at.as_os_str()]);
+        signal("-CONT");
         assert_eq!(refused.status.code(), Some(32), "{refused:?}");
         let reason = format!(
             "but no daemon of it answers here, to say whether all is stored; it was mounted by user 0 or with another CLOAKFS_STATE_DIR: ask as that user or as root, or unmount without asking: umount -l {}\n",
