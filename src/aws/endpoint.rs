@@ -22,6 +22,18 @@ impl Endpoint {
         })
     }
 
+    /// Whether requests do not leave this machine: the host is `localhost` or a loopback address.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        self.url.as_deref().and_then(host).is_some_and(|host| {
+            let address = host.trim_start_matches('[').trim_end_matches(']');
+            host == "localhost"
+                || address
+                    .parse::<IpAddr>()
+                    .is_ok_and(|address| address.is_loopback())
+        })
+    }
+
     /// Whether this is Amazon's own service, of which more can be expected than of others.
     #[must_use]
     pub fn is_amazon(&self) -> bool {

@@ -33,41 +33,23 @@ pub(super) fn sync(mountpoint: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Also removes what a daemon that died left behind.
+/// As root also what others have mounted. Also removes what a daemon that died left behind.
 pub(super) fn unmount(mountpoint: &Path) -> anyhow::Result<()> {
     let (mountpoint, socket) = find(mountpoint)?;
-    settle(&mountpoint, ask_to_unmount(socket, &mountpoint))
+    let mut line = output::ProgressLine::start();
+    let asked = client::sync(socket, &mountpoint, Command::Unmount, |progress| {
+        line.show(&describe(progress));
+    });
+    drop(line);
+    settle(&mountpoint, asked)
 }
 
-/// For umount(8), by which root unmounts what others have mounted. Their daemon cannot be asked
-/// from here; it has nothing unstored when no file is open, and else the kernel refuses.
-pub(super) fn unmount_anyones(mountpoint: &Path) -> anyhow::Result<()> {
-    let (mountpoint, socket) = find(mountpoint)?;
-    match ask_to_unmount(socket, &mountpoint) {
-        Err(ControlError::Elsewhere { entry, .. }) => {
-            unmounting::take_away(&mountpoint, Way::WhenFree)?;
-            output::note(&format!(
-                "the daemon of {entry} at {mountpoint} cannot be asked from here; it is unmounted without waiting for it"
-            ));
-            Ok(())
-        }
-        asked => settle(&mountpoint, asked),
-    }
-}
-
-/// Without asking the daemon, which notices and uploads what it still has.
+/// Without asking the daemon, which notices and uploads what it still has, as far as it can.
 pub(super) fn take_away(mountpoint: &Path, way: Way) -> anyhow::Result<()> {
     Ok(unmounting::take_away(
         &Mountpoint::resolve(mountpoint)?,
         way,
     )?)
-}
-
-fn ask_to_unmount(socket: PathBuf, mountpoint: &Mountpoint) -> Result<(), ControlError> {
-    let mut line = output::ProgressLine::start();
-    client::sync(socket, mountpoint, Command::Unmount, |progress| {
-        line.show(&describe(progress));
-    })
 }
 
 fn settle(mountpoint: &Mountpoint, asked: Result<(), ControlError>) -> anyhow::Result<()> {

@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::arguments::{EncryptionArgument, MountArguments};
+use crate::aws::Endpoint;
 use crate::base::context::{ContextError, EncryptionContext};
 
 /// What the server is asked to do, and what it takes to read what is there.
@@ -79,6 +80,10 @@ pub(super) enum EncryptionError {
         option: &'static str,
         endpoint: String,
     },
+    #[error(
+        "--kms-endpoint-url {0} is plain http, where others could answer with a key of theirs; give an endpoint with https://, or one on this machine"
+    )]
+    KmsOverHttp(String),
     #[error(
         "{option} sends a key with requests, and {endpoint} is plain http, where others could read it; give an endpoint with https://"
     )]
@@ -225,13 +230,24 @@ fn refuse_what_is_of_another_mode(arguments: &MountArguments) -> Result<(), Encr
     }
 }
 
-/// Early, where the endpoint is on the command line; wherever it comes from, the store refuses
-/// too, before a key leaves the process.
+/// Early, where the endpoint is on the command line; wherever it comes from, the store and
+/// `keys::kms` refuse too, before a key leaves the process or is asked for.
 fn refuse_plain_http(arguments: &MountArguments) -> Result<(), EncryptionError> {
     let is_http = |url: &&String| {
         url.get(..7)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
     };
+    let is_near = |url: &str| {
+        let kms = Endpoint {
+            url: Some(url.to_owned()),
+            region: String::new(),
+        };
+        kms.is_loopback()
+    };
+    let kms = arguments.kms_endpoint_url.as_ref().filter(is_http);
+    if let Some(far) = kms.filter(|url| !is_near(url)) {
+        return Err(EncryptionError::KmsOverHttp(far.clone()));
+    }
     let Some(endpoint) = arguments.endpoint_url.as_ref().filter(is_http).cloned() else {
         return Ok(());
     };

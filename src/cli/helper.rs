@@ -13,7 +13,8 @@
 //!   a bucket must name a mode by the other name, `encryption_mode=`.
 //! - umount(8) takes any FUSE mount for one of type `fuse`, and finds this helper only where
 //!   mount(8) has noted something about the mount in `/run/mount/utab`, as it does for `_netdev`,
-//!   or with `-l` and `-f`. Else it unmounts by itself, which fails while files are open.
+//!   or with `-l` and `-f`. Else it unmounts by itself, which fails while files are open; what an
+//!   earlier close could not store, the daemon then tries to store before it ends.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -221,7 +222,7 @@ fn typed_for_people(call: &MountCall) -> Vec<OsString> {
 fn unmount_for_others(call: &UmountCall) -> anyhow::Result<()> {
     enter(call.namespace.as_deref())?;
     let done = match (call.force, call.lazy) {
-        (false, false) => ask::unmount_anyones(&call.mountpoint),
+        (false, false) => ask::unmount(&call.mountpoint),
         (false, true) => ask::take_away(&call.mountpoint, Way::Lazily),
         (true, false) => ask::take_away(&call.mountpoint, Way::ByForce),
         (true, true) => ask::take_away(&call.mountpoint, Way::ByForceLazily),

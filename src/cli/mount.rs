@@ -13,6 +13,7 @@ use super::open::{self, Opened};
 use super::{environment, output};
 use crate::base::secret;
 use crate::fs::{FileSystem, FsConfig};
+use crate::keys::file;
 use crate::layout::plain::Defaults;
 use crate::mount::claim::Claim;
 use crate::mount::daemon::{self, Forked, Report};
@@ -50,7 +51,7 @@ fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
         Err(error) => return fail(error, report),
     };
     let served = runtime.block_on(async {
-        match start(config, prepared, &mut notes).await {
+        match start(config, prepared, &mut notes, report.as_ref()).await {
             Ok(session) => {
                 let is_wanted = notes.tell(report);
                 Ok(session.serve(is_wanted).await?)
@@ -75,6 +76,13 @@ fn fail(error: anyhow::Error, report: Option<Report>) -> anyhow::Result<()> {
 /// What can be said without a change anywhere: that it could be mounted there, and where the
 /// state goes.
 pub(super) fn check(config: &MountConfig) -> anyhow::Result<(Mountpoint, PathBuf)> {
+    // First of all: other checks show the paths that they refuse.
+    if let StoreConfig::S3(settings) = &config.store {
+        settings
+            .encryption
+            .key_files()
+            .try_for_each(file::refuse_key_for_path)?;
+    }
     mounting::check_device()?;
     let state = StateDir::locate()?;
     let mountpoint = Mountpoint::resolve(&config.mountpoint)?;
@@ -139,6 +147,7 @@ async fn start(
     config: &MountConfig,
     prepared: Prepared,
     notes: &mut Notes,
+    report: Option<&Report>,
 ) -> anyhow::Result<Session> {
     let Prepared {
         mountpoint,
@@ -150,7 +159,10 @@ async fn start(
         store,
         about,
         status,
-    } = open::store(&config.store, config.timeout).await?;
+    } = tokio::select! {
+        opened = open::store(&config.store, config.timeout) => opened?,
+        () = abandoned(report) => bail!("nobody waits for the mount any more"),
+    };
     notes.0.extend(about.notes);
     let read_only = config.kernel.flags.is_read_only();
     let options = VolumeOptions {
@@ -201,6 +213,15 @@ async fn start(
         store_status: status,
     };
     Ok(session::start(fs, setup, &socket, claim, log).await?)
+}
+
+/// Nothing was changed anywhere while the store is opened, so whoever pressed ^C meanwhile need
+/// not be waited for.
+async fn abandoned(report: Option<&Report>) {
+    match report {
+        Some(report) => report.abandoned().await,
+        None => std::future::pending().await,
+    }
 }
 
 fn refuse_overlaps(

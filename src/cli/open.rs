@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::anyhow;
 use serde_json::json;
 
 use super::config::{S3Settings, StoreConfig};
@@ -100,7 +100,7 @@ async fn connect(
         path_style,
         ca_bundle,
     } = settings.clone();
-    let keys = CustomerKeys::read(&encryption).await?;
+    let keys = CustomerKeys::read(&encryption, timeout).await?;
     let aws = Aws::find(&AwsConfig {
         endpoint_url,
         kms_endpoint_url,
@@ -111,19 +111,23 @@ async fn connect(
         ..AwsConfig::default()
     })
     .await?;
-    let requested =
-        server_side::request(&encryption.mode, &keys, &aws, timeout, &mut about.notes).await?;
-    about.encryption = server_side::describe(&requested);
-    let config = S3Config {
+    let kms = server_side::kms_to_ask(&encryption.mode, &aws)?;
+    let mut config = S3Config {
         path_style,
-        encryption: requested,
+        encryption: server_side::request(&encryption.mode, &keys),
         read_keys: keys.older,
         ..S3Config::new(location.bucket)
     };
-    let store = S3Store::new(&aws, config)?;
+    let mut store = S3Store::new(&aws, config.clone())?;
     within(timeout, &store, store.check(&location.prefix))
         .await?
         .map_err(|error| anyhow!(store.explain(&error)))?;
+    if let Some(kms) = kms {
+        let (region, notes) = (&aws.s3().region, &mut about.notes);
+        server_side::resolve_key(&mut config.encryption, &kms, region, timeout, notes).await?;
+        store = S3Store::new(&aws, config.clone())?;
+    }
+    about.encryption = server_side::describe(&config.encryption);
     let notes = within(timeout, &store, store.check_keys(&location.prefix))
         .await?
         .map_err(|sentence| anyhow!(sentence))?;
@@ -138,8 +142,8 @@ async fn within<T>(
 ) -> anyhow::Result<T> {
     tokio::time::timeout(timeout, asking)
         .await
-        .with_context(|| {
-            format!(
+        .map_err(|_elapsed| {
+            anyhow!(
                 "{} did not answer within {} s; check --endpoint-url and the network",
                 store.endpoint().describe("S3"),
                 timeout.as_secs()

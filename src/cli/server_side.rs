@@ -10,7 +10,7 @@ use anyhow::bail;
 
 use super::encryption::{Encryption, KmsKey, Layers, ServerSide, SseKms};
 use crate::aws::Aws;
-use crate::keys::file;
+use crate::keys::file::{self, KeyFileError};
 use crate::keys::kms::Kms;
 use crate::mount::control::protocol;
 use crate::store::s3::{CustomerKey, KmsRequest, RequestedEncryption};
@@ -24,97 +24,104 @@ pub(super) struct CustomerKeys {
 }
 
 impl CustomerKeys {
-    /// Reads the files.
-    pub(super) async fn read(encryption: &Encryption) -> anyhow::Result<Self> {
-        let encryption = encryption.clone();
-        // It looks at the disk, which a task may not wait for.
-        tokio::task::spawn_blocking(move || Self::read_now(&encryption)).await?
-    }
-
-    fn read_now(encryption: &Encryption) -> anyhow::Result<Self> {
+    /// Reads the files, each within `timeout`: one may be a pipe into which nobody writes.
+    pub(super) async fn read(encryption: &Encryption, timeout: Duration) -> anyhow::Result<Self> {
         let own = match &encryption.mode {
-            ServerSide::SseC { key_file } => Some(CustomerKey::new(&file::read_one(key_file)?)),
+            ServerSide::SseC { key_file } => {
+                let key = within(timeout, key_file, |path| {
+                    file::read_one(path).map(|key| CustomerKey::new(&key))
+                });
+                Some(key.await?)
+            }
             _ => None,
         };
         let mut older = Vec::new();
         for path in &encryption.read_key_files {
-            older.extend(read_several(path)?);
+            let keys = within(timeout, path, |path| {
+                file::read_several(path)
+                    .map(|keys| keys.iter().map(CustomerKey::new).collect::<Vec<_>>())
+            });
+            older.extend(keys.await?);
         }
         Ok(Self { own, older })
     }
 }
 
-fn read_several(path: &Path) -> anyhow::Result<Vec<CustomerKey>> {
-    let keys = file::read_several(path)?;
-    Ok(keys.iter().map(CustomerKey::new).collect())
+/// Reads a file in a thread of its own, which at the end of the time is left behind.
+async fn within<T: Send + 'static>(
+    timeout: Duration,
+    path: &Path,
+    read: fn(&Path) -> Result<T, KeyFileError>,
+) -> anyhow::Result<T> {
+    let owned = path.to_owned();
+    let reading = tokio::task::spawn_blocking(move || read(&owned));
+    match tokio::time::timeout(timeout, reading).await {
+        Ok(read) => Ok(read??),
+        Err(_elapsed) => bail!(
+            "the key file {} was not read to its end within {} s: whoever writes into a pipe must write the key and close it; for a file, check the disk that it is on",
+            path.display(),
+            timeout.as_secs()
+        ),
+    }
 }
 
-/// What every write asks for. Adds to `notes` what the user should know.
-pub(super) async fn request(
-    mode: &ServerSide,
-    keys: &CustomerKeys,
-    aws: &Aws,
-    timeout: Duration,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<RequestedEncryption> {
-    Ok(match (mode, &keys.own) {
+/// What every write asks for, with the key of KMS as it was named.
+pub(super) fn request(mode: &ServerSide, keys: &CustomerKeys) -> RequestedEncryption {
+    match (mode, &keys.own) {
         (ServerSide::BucketDefault, _) => RequestedEncryption::None,
         (ServerSide::SseS3, _) => RequestedEncryption::SseS3,
-        (ServerSide::SseKms(kms), _) => {
-            RequestedEncryption::SseKms(request_kms(kms, aws, timeout, notes).await?)
-        }
+        (ServerSide::SseKms(kms), _) => RequestedEncryption::SseKms(request_kms(kms)),
         (ServerSide::SseC { .. }, Some(key)) => RequestedEncryption::SseC(key.clone()),
         (ServerSide::SseC { key_file }, None) => {
             unreachable!("the key in {} was read", key_file.display())
         }
-    })
+    }
 }
 
-async fn request_kms(
-    asked: &SseKms,
-    aws: &Aws,
-    timeout: Duration,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<KmsRequest> {
-    let key = match &asked.key {
-        None => None,
-        Some(key) => Some(resolve(key, aws, timeout, notes).await?),
-    };
+fn request_kms(asked: &SseKms) -> KmsRequest {
     let (bucket_key, dsse) = match asked.layers {
         Layers::One { bucket_key } => (bucket_key, false),
         Layers::Two => (false, true),
     };
-    Ok(KmsRequest {
-        key,
+    KmsRequest {
+        key: asked.key.as_ref().map(|key| key.as_str().to_owned()),
         context: asked.context.clone(),
         bucket_key,
         dsse,
-    })
+    }
 }
 
-/// KMS is asked wherever it is known: a key that S3 could not use is told now and in KMS's
-/// words. Elsewhere, as with a server's own keys, the name is taken as it is given; an alias
-/// says nothing there.
-async fn resolve(
-    key: &KmsKey,
-    aws: &Aws,
-    timeout: Duration,
-    notes: &mut Vec<String>,
-) -> anyhow::Result<String> {
-    match (Kms::new(aws), key) {
-        (Some(kms), key) => {
-            let resolved = kms
-                .resolve_for_s3(key.as_str(), &aws.s3().region, timeout)
-                .await?;
-            notes.extend(resolved.notes);
-            Ok(resolved.arn)
-        }
-        (None, KmsKey::Itself(name)) => Ok(name.clone()),
+/// KMS, where it is to be asked about the mount's key: a key that S3 could not use is told at
+/// once and in KMS's words. Where no KMS is known, as with a server's own keys, the name is
+/// taken as it is given; an alias says nothing there.
+pub(super) fn kms_to_ask(mode: &ServerSide, aws: &Aws) -> anyhow::Result<Option<Kms>> {
+    let ServerSide::SseKms(SseKms { key: Some(key), .. }) = mode else {
+        return Ok(None);
+    };
+    match (Kms::new(aws)?, key) {
         (None, KmsKey::Alias(name)) => bail!(
             "{} cannot be asked which key {name} is, since it is not Amazon's and no KMS is known beside it; give --kms-endpoint-url, or the key's ARN in place of the alias",
             aws.s3().describe("S3")
         ),
+        (kms, _) => Ok(kms),
     }
+}
+
+/// Puts the key's ARN in place of its name. Adds to `notes` what the user should know. The
+/// bucket is to be asked before, since `bucket_region` is then known to be its own.
+pub(super) async fn resolve_key(
+    requested: &mut RequestedEncryption,
+    kms: &Kms,
+    bucket_region: &str,
+    timeout: Duration,
+    notes: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    if let RequestedEncryption::SseKms(KmsRequest { key: Some(key), .. }) = requested {
+        let resolved = kms.resolve_for_s3(key, bucket_region, timeout).await?;
+        notes.extend(resolved.notes);
+        *key = resolved.arn;
+    }
+    Ok(())
 }
 
 /// For status.

@@ -102,10 +102,10 @@ pub(super) fn status(status: &Status) -> String {
     text.line("not uploaded", &not_uploaded(&filesystem));
     let modes = &filesystem.modes;
     if !modes.other_modes.is_empty() {
-        text.line("other modes", &other_modes(modes));
+        text.line("other modes met", &other_modes(modes));
     }
     if modes.without_key > 0 {
-        text.line("without a key", &without_key(modes));
+        text.line("did not open", &without_key(modes));
     }
     text.line("block cache", &block_cache(&filesystem));
     text.line("operations", &operations(status));
@@ -140,6 +140,11 @@ pub(super) fn status(status: &Status) -> String {
         status.notes.iter().cloned(),
     );
     text.list(
+        "take care",
+        status.warnings.len() as u64,
+        status.warnings.iter().cloned(),
+    );
+    text.list(
         "last errors",
         status.errors,
         status
@@ -158,7 +163,7 @@ impl Text {
     fn line(&mut self, label: &str, value: &str) {
         self.separate();
         // Writing to a String cannot fail.
-        let _infallible = write!(self.0, "{label:<13} {}", printable(value));
+        let _infallible = write!(self.0, "{label:<15} {}", printable(value));
     }
 
     /// The first few of `total`, below a heading; nothing where there are none.
@@ -312,6 +317,7 @@ mod tests {
             read_only: true,
             uptime_secs: 7265,
             notes: vec!["the server has no conditional delete".to_owned()],
+            warnings: vec!["keys cannot be locked".to_owned()],
             operations: [
                 ("lookup".to_owned(), OperationCount { all: 10, waited: 3 }),
                 ("read".to_owned(), OperationCount { all: 5, waited: 5 }),
@@ -347,17 +353,17 @@ mod tests {
     fn a_person_sees_what_matters() {
         assert_eq!(
             status(&example()),
-            "source        s3://bucket/x
-mounted at    /mnt/x, read-only
-encryption    sse-s3
-running       2 h 1 min (process 42, cloakfs 0.1.0)
-open          1 file, 0 directories
-not uploaded  2 files, 1.5 KiB
-other modes   at least 3 none, 1 sse-c (key MD5 abc=), 2 sse-kms (key arn:k)
-without a key at least 2 objects, e.g. \"a/b\", \"c\"
-block cache   9 hits, 1 misses; 0 B of 0 B used, 0 B fetched
-operations    15, 7 of them answered from memory
-retries       3 (3 throttled, 0 unreachable, 0 timed out); 0 given up
+            "source          s3://bucket/x
+mounted at      /mnt/x, read-only
+encryption      sse-s3
+running         2 h 1 min (process 42, cloakfs 0.1.0)
+open            1 file, 0 directories
+not uploaded    2 files, 1.5 KiB
+other modes met at least 3 none, 1 sse-c (key MD5 abc=), 2 sse-kms (key arn:k)
+did not open    at least 2 objects, e.g. \"a/b\", \"c\"
+block cache     9 hits, 1 misses; 0 B of 0 B used, 0 B fetched
+operations      15, 7 of them answered from memory
+retries         3 (3 throttled, 0 unreachable, 0 timed out); 0 given up
 failed uploads (the data is still here; `cloakfs sync` tries again):
   a/\\u{1b}[2Jb: no space
 conflicts (both versions are kept):
@@ -367,6 +373,8 @@ hidden objects:
   ... and 11 more (see --json)
 this store has limits:
   the server has no conditional delete
+take care:
+  keys cannot be locked
 last errors:
   Thu, 01 Jan 1970 00:00:00 GMT  upload of a failed"
         );
@@ -377,6 +385,6 @@ last errors:
         let mut other = example();
         other.filesystem = json!({"new_figure": 1});
         other.store = serde_json::Value::Null;
-        assert!(status(&other).contains("not uploaded  nothing"));
+        assert!(status(&other).contains("not uploaded    nothing"));
     }
 }

@@ -12,6 +12,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
 use crate::base::secret::{self, Locking};
 
 /// Which side of the fork this is.
@@ -143,6 +146,23 @@ impl Report {
         let _lost = self.send(FAILED, reason);
     }
 
+    /// Resolves when nobody waits any more.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
+    pub async fn abandoned(&self) {
+        // The kernel tells of a pipe without a reader as of an error.
+        let watched = self.0.try_clone().and_then(|pipe| {
+            // SAFETY: a File owns one descriptor, which stays open and the same while it lives.
+            unsafe { AsyncFd::register_with_interest(pipe, Interest::ERROR) }.map_err(Into::into)
+        });
+        match watched {
+            Ok(pipe) => drop(pipe.ready(Interest::ERROR).await),
+            // Then it is found out when there is something to tell.
+            Err(_) => std::future::pending().await,
+        }
+    }
+
     fn send(&mut self, kind: u8, text: &str) -> io::Result<()> {
         let mut message = vec![kind];
         message.extend(text.bytes().filter(|byte| *byte != 0));
@@ -193,6 +213,8 @@ fn pipe() -> io::Result<(File, File)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// The two ends as fork leaves them, without a fork: the test process has threads.
@@ -238,5 +260,16 @@ mod tests {
         let (starting, mut report) = ends();
         drop(starting);
         assert!(report.send(READY, "").is_err());
+    }
+
+    #[tokio::test]
+    async fn a_report_is_abandoned_when_the_parent_is_gone() {
+        let (starting, report) = ends();
+        let mut abandoned = std::pin::pin!(report.abandoned());
+        let pending = tokio::time::timeout(Duration::from_millis(50), &mut abandoned).await;
+        assert!(pending.is_err(), "the parent waits");
+        drop(starting);
+        let gone = tokio::time::timeout(Duration::from_secs(30), abandoned).await;
+        assert!(gone.is_ok(), "the parent is gone");
     }
 }

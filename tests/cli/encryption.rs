@@ -8,12 +8,12 @@ use std::os::unix::fs::PermissionsExt;
 use super::{Answer, Place, is_mounted};
 
 /// In the foreground and in the background.
-const WAYS: [&[&str]; 2] = [&[], &["--foreground"]];
-const KEY_HEX: &str = "8f3c1d5e7a9b0246f1e2d3c4b5a697881122334455667788990aabbccddeeff0";
+pub const WAYS: [&[&str]; 2] = [&[], &["--foreground"]];
+pub const KEY_HEX: &str = "8f3c1d5e7a9b0246f1e2d3c4b5a697881122334455667788990aabbccddeeff0";
 
 /// A bucket of nowhere, with these options, must be refused in both ways.
 #[track_caller]
-fn refused(place: &Place, options: &[&str], code: i32, sentence: &str) {
+pub fn refused(place: &Place, options: &[&str], code: i32, sentence: &str) {
     for way in WAYS {
         let answer = place.run(&[&["mount", "s3://bucket", "mnt"], options, way].concat());
         answer.refused(code, sentence);
@@ -89,85 +89,29 @@ fn modes_that_are_not_there_are_refused_with_those_that_are() {
     }
 }
 
+/// Wherever the endpoint comes from: whoever is between could choose the key.
 #[test]
-fn a_key_file_that_is_no_safe_place_for_a_key_is_refused() {
+fn kms_is_not_asked_over_plain_http() {
     let place = Place::new();
-    let write = |name: &str, content: &str, mode| {
-        let path = place.path(name);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        path
-    };
-    let good = write("good", KEY_HEX, 0o600);
-    let open = write("open", KEY_HEX, 0o640);
-    let short = write("short", "abcdef\n", 0o400);
-    let two = write("two", &format!("{KEY_HEX}\n{KEY_HEX}\n"), 0o600);
-    let none = place.path("none");
-    for (file, reason) in [
-        (
-            &open,
-            "is open to its group or to others (mode 0640): close it with `chmod 600`, and use another key if somebody may have read it",
-        ),
-        (
-            &short,
-            "has a line 1 that is no key: it is 6 characters long, and a key is 64 hex digits or 44 characters of base64",
-        ),
-        (&none, "does not exist: check its path"),
-    ] {
-        let sentence = format!("the key file {file} {reason}");
-        let own = ["--encryption", "sse-c", "--key-file", file];
-        refused(&place, &own, 1, &sentence);
-        let older = ["--encryption", "sse-s3", "--read-key-file", file];
-        refused(&place, &older, 1, &sentence);
-        let both = [
-            "--encryption",
-            "sse-c",
-            "--key-file",
-            &good,
-            "--read-key-file",
-            file,
-        ];
-        refused(&place, &both, 1, &sentence);
-    }
+    let far = "HTTP://kms.invalid";
+    let kms = ["--encryption", "sse-kms", "--kms-key", "alias/a"];
     refused(
         &place,
-        &["--encryption", "sse-c", "--key-file", &two],
-        1,
-        &format!(
-            "the key file {two} holds 2 keys, and there can be only one here: leave in it the key to write with, and give the older ones with --read-key-file"
-        ),
+        &[&kms[..], &["--kms-endpoint-url", far]].concat(),
+        2,
+        "--kms-endpoint-url HTTP://kms.invalid is plain http, where others could answer with a key of theirs; give an endpoint with https://, or one on this machine",
     );
-}
-
-#[test]
-fn a_key_file_below_the_mountpoint_is_refused() {
-    let place = Place::new();
-    let sentence = format!(
-        "the key file {} lies under the mountpoint {}, so cloakfs would wait for itself; choose a place outside of the mountpoint",
-        place.path("mnt/key"),
-        place.path("mnt")
-    );
-    refused(
-        &place,
-        &["--encryption", "sse-c", "--key-file", "mnt/key"],
-        1,
-        &sentence,
-    );
-    refused(&place, &["--read-key-file", "mnt/key"], 1, &sentence);
-}
-
-/// A key in place of a file's name is not shown again.
-#[test]
-fn a_key_on_the_command_line_is_refused_and_not_repeated() {
-    let place = Place::new();
     for way in WAYS {
-        let options = ["--encryption", "sse-c", "--key-file", KEY_HEX];
-        let answer = place.run(&[&["mount", "s3://bucket", "mnt"], &options[..], way].concat());
-        assert_eq!(answer.code, Some(1), "{answer:?}");
-        assert!(!answer.stderr.contains(&KEY_HEX[..8]), "{answer:?}");
-        assert!(
-            answer.stderr.contains("is no file but looks like a key"),
-            "{answer:?}"
+        let mut command = place.command();
+        command
+            .args([&["mount", "s3://bucket", "mnt"], &kms[..], way].concat())
+            .env("AWS_ENDPOINT_URL_KMS", far)
+            .env("AWS_ENDPOINT_URL_S3", "https://127.0.0.1:1")
+            .env("AWS_ACCESS_KEY_ID", "a")
+            .env("AWS_SECRET_ACCESS_KEY", "s");
+        Answer::of(&mut command).refused(
+            1,
+            "KMS would be asked over plain http at HTTP://kms.invalid, where others could answer with a key of theirs: give an https:// endpoint with --kms-endpoint-url or AWS_ENDPOINT_URL_KMS",
         );
     }
 }
@@ -255,4 +199,31 @@ fn an_alias_that_nobody_can_resolve_is_refused() {
             );
         }
     }
+}
+
+/// What is wrong with the way to the bucket, its region among it, is told first: KMS would be
+/// asked in the wrong place.
+#[test]
+fn the_bucket_is_asked_before_kms() {
+    let place = Place::new();
+    let kms = TcpListener::bind("127.0.0.1:0").unwrap();
+    kms.set_nonblocking(true).unwrap();
+    let kms_endpoint = format!("http://{}", kms.local_addr().unwrap());
+    for way in WAYS {
+        let mut command = place.command();
+        command
+            .args(["mount", "s3://bucket", "mnt", "--encryption", "sse-kms"])
+            .args(["--kms-key", "alias/a", "--timeout", "5"])
+            .args(["--endpoint-url", "https://127.0.0.1:1"])
+            .args(["--kms-endpoint-url", &kms_endpoint])
+            .args(way)
+            .env("AWS_ACCESS_KEY_ID", "a")
+            .env("AWS_SECRET_ACCESS_KEY", "s");
+        let answer = Answer::of(&mut command);
+        assert_eq!(answer.code, Some(1), "{answer:?}");
+        let reason = "127.0.0.1:1 refused the connection";
+        assert!(answer.stderr.contains(reason), "{answer:?}");
+    }
+    let asked = kms.accept().map(|_| ()).unwrap_err();
+    assert_eq!(asked.kind(), io::ErrorKind::WouldBlock, "KMS was asked");
 }

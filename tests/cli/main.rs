@@ -6,8 +6,11 @@
 
 mod encryption;
 mod installing;
+mod key_files;
 mod refusals;
 mod usage;
+#[path = "../support/wait.rs"]
+mod wait;
 
 use std::path::Path;
 use std::process::{Command, Output};

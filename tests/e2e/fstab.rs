@@ -2,7 +2,7 @@
 //! with a table of its own.
 
 /// Mounting takes root.
-mod as_root {
+pub mod as_root {
     use std::ffi::OsStr;
     use std::fs;
     use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ mod as_root {
     /// Above what one request uploads.
     const LARGE_MIB: usize = 80;
 
-    fn arguments<'a>(options: &'a [&'a str], path: &'a Path) -> Vec<&'a OsStr> {
+    pub fn arguments<'a>(options: &'a [&'a str], path: &'a Path) -> Vec<&'a OsStr> {
         let options = options.iter().map(OsStr::new);
         options.chain([path.as_os_str()]).collect()
     }
@@ -322,27 +322,21 @@ mod as_root {
         assert!(shown.ends_with("\n65534\n"), "{shown}");
     }
 
-    /// Its daemon has another state directory, so that it cannot be asked.
     #[test]
-    fn root_unmounts_what_cannot_be_asked() {
+    fn another_table_is_read() {
         let (machine, at, _) = local_unmounted("_netdev");
-        machine.sh(
-            "CLOAKFS_STATE_DIR=$2 mount $1; echo done > $1/file",
-            &[&at, &machine.directory("state")],
-        );
-        let unmounted = machine.finish("umount", &[at.as_os_str()]);
-        assert!(unmounted.status.success(), "{unmounted:?}");
-        assert!(
-            unmounted
-                .stderr
-                .contains("cannot be asked from here; it is unmounted without waiting for it"),
-            "{unmounted:?}"
-        );
+        let table = machine.path("table");
+        fs::copy(machine.path("fstab"), &table).expect("a copy of the table");
+        machine.fstab(&[]);
+        machine.run("mount", &["-a".as_ref()]);
         assert_eq!(machine.findmnt("FSTYPE", &at), "");
+        machine.run("mount", &arguments(&["-a", "-T"], &table));
+        assert_eq!(machine.findmnt("FSTYPE", &at), "fuse.cloakfs");
+        machine.run("umount", &[at.as_os_str()]);
     }
 
     /// A machine with one line: a local directory as the store.
-    fn local_unmounted(options: &str) -> (Machine, PathBuf, PathBuf) {
+    pub fn local_unmounted(options: &str) -> (Machine, PathBuf, PathBuf) {
         let machine = Machine::new();
         let (store, at) = (machine.directory("store"), machine.directory("mnt"));
         machine.fstab(&[(&format!("dir:{}", store.display()), &at, options)]);

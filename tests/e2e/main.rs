@@ -52,3 +52,4 @@ mod sharing;
 mod stage;
 mod status;
 mod tree;
+mod unstored;

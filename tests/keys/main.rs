@@ -31,14 +31,36 @@ fn config(endpoint: &str) -> AwsConfig {
 
 async fn kms(config: &AwsConfig) -> Kms {
     let aws = Aws::find(config).await.unwrap();
-    Kms::new(&aws).expect("its endpoint was given")
+    let kms = Kms::new(&aws).expect("https, or a server of this machine");
+    kms.expect("its endpoint was given")
 }
 
 #[tokio::test]
 async fn without_an_endpoint_there_is_no_kms_beside_somebody_elses_s3() {
     let mut config = config("https://kms.invalid");
     config.kms_endpoint_url = None;
-    assert!(Kms::new(&Aws::find(&config).await.unwrap()).is_none());
+    let has_kms = async |config: &AwsConfig| {
+        let aws = Aws::find(config).await.unwrap();
+        Kms::new(&aws).unwrap().is_some()
+    };
+    assert!(!has_kms(&config).await);
     config.endpoint_url = None;
-    assert!(Kms::new(&Aws::find(&config).await.unwrap()).is_some());
+    assert!(has_kms(&config).await);
+}
+
+/// Whoever is between could answer with a key of theirs.
+#[tokio::test]
+async fn over_plain_http_only_this_machine_is_asked() {
+    for far in ["http://kms.invalid", "HTTP://10.0.0.1:4566"] {
+        let aws = Aws::find(&config(far)).await.unwrap();
+        assert_eq!(
+            Kms::new(&aws).unwrap_err().to_string(),
+            format!(
+                "KMS would be asked over plain http at {far}, where others could answer with a key of theirs: give an https:// endpoint with --kms-endpoint-url or AWS_ENDPOINT_URL_KMS"
+            )
+        );
+    }
+    for near in ["http://127.0.0.1:1", "http://[::1]:1", "http://localhost:1"] {
+        let _asks_there = kms(&config(near)).await;
+    }
 }

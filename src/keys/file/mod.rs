@@ -1,8 +1,12 @@
 //! Key files: keys of 256 bits that a customer keeps.
 //!
-//! A file is opened once, and what is checked is what is read: a regular file of the user who
-//! mounts, or of root, that nobody else can reach; or a pipe, so that the output of a program
-//! can be given in place of a file. What is in it is for [`parse`] to tell.
+//! A file is opened once, and what is checked is what is read: a regular file or a pipe of the
+//! user who mounts, or of root, that nobody else can reach. What is in it is for [`parse`] to
+//! tell.
+//!
+//! A pipe without a name belongs to whoever made it, and reaches this process only by whoever
+//! started it: so root takes one of any user, as `make-key | sudo cloakfs mount ... --key-file
+//! /dev/stdin` has it. Where others may have written into a named pipe they chose the key.
 //!
 //! No error and no log line shows anything of what is in the file. Where the *path* looks like
 //! a key, somebody gave the key itself, and the path is not shown either.
@@ -12,6 +16,7 @@ mod parse;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -70,6 +75,17 @@ pub enum KeyFileError {
     Several { path: PathBuf, count: usize },
 }
 
+/// Refuses what is no file and looks like a key, before anybody shows the path in a message.
+///
+/// # Errors
+/// [`KeyFileError::KeyForPath`].
+pub fn refuse_key_for_path(path: &Path) -> Result<(), KeyFileError> {
+    if parse::ends_in_key(path) && std::fs::symlink_metadata(path).is_err() {
+        return Err(KeyFileError::KeyForPath);
+    }
+    Ok(())
+}
+
 /// The one key in a file.
 ///
 /// # Errors
@@ -120,11 +136,7 @@ fn open(path: &Path) -> Result<File, KeyFileError> {
     })?;
     let found = file.metadata().map_err(unreadable)?;
     let kind = found.file_type();
-    if kind.is_fifo() {
-        wait_when_empty(&file).map_err(unreadable)?;
-        return Ok(file);
-    }
-    if !kind.is_file() {
+    if !kind.is_file() && !kind.is_fifo() {
         return Err(KeyFileError::NotAFile {
             path: path.to_owned(),
             found: if kind.is_dir() {
@@ -138,7 +150,12 @@ fn open(path: &Path) -> Result<File, KeyFileError> {
     }
     // SAFETY: geteuid has no preconditions and cannot fail.
     let user = unsafe { libc::geteuid() };
-    refuse_shared(path, found.mode(), found.uid(), user)?;
+    let was_handed_down = kind.is_fifo() && user == 0 && has_no_name(&file);
+    let owner = if was_handed_down { user } else { found.uid() };
+    refuse_shared(path, found.mode(), owner, user)?;
+    if kind.is_fifo() {
+        wait_when_empty(&file).map_err(unreadable)?;
+    }
     Ok(file)
 }
 
@@ -158,6 +175,12 @@ fn refuse_shared(path: &Path, mode: u32, owner: u32, user: u32) -> Result<(), Ke
         });
     }
     Ok(())
+}
+
+/// Whether a pipe has no name by which others could open it, as pipe(2) makes them.
+fn has_no_name(pipe: &File) -> bool {
+    let link = std::fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd()));
+    link.is_ok_and(|target| target.as_os_str().as_bytes().starts_with(b"pipe:["))
 }
 
 /// Reads of a pipe wait for whoever writes into it.

@@ -181,14 +181,72 @@ fn a_pipe_is_read_to_its_end() {
     });
 }
 
-#[test]
-fn a_named_pipe_that_nobody_writes_into_holds_no_key() {
-    let dir = tempfile::tempdir().unwrap();
+/// A named pipe, with everything that `umask` would take away.
+fn named_pipe(dir: &TempDir, mode: u32) -> PathBuf {
     let path = dir.path().join("fifo");
     let name = std::ffi::CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: `name` is a string that ends in a zero byte.
     assert_eq!(unsafe { libc::mkfifo(name.as_ptr(), 0o600) }, 0);
+    fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn a_named_pipe_that_nobody_writes_into_holds_no_key() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = named_pipe(&dir, 0o600);
     assert!(refused(&path).contains("holds no key"));
+}
+
+#[test]
+fn a_named_pipe_that_others_can_reach_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = named_pipe(&dir, 0o644);
+    assert_eq!(
+        refused(&path),
+        format!(
+            "the key file {} is open to its group or to others (mode 0644): close it with `chmod 600`, and use another key if somebody may have read it",
+            path.display()
+        )
+    );
+}
+
+/// Only root can give a file away, and only root is handed pipes of others.
+#[test]
+fn of_another_user_root_takes_a_pipe_that_has_no_name() {
+    // SAFETY: geteuid has no preconditions and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let named = named_pipe(&dir, 0o600);
+    std::os::unix::fs::chown(&named, Some(65_534), None).unwrap();
+    assert_eq!(
+        refused(&named),
+        format!(
+            "the key file {} belongs to the user 65534, who could change it: it must belong to you (user 0) or to root",
+            named.display()
+        )
+    );
+    let (reader, mut writer) = io::pipe().unwrap();
+    std::os::unix::fs::fchown(&reader, Some(65_534), None).unwrap();
+    writer.write_all(hex(&KEY).as_bytes()).unwrap();
+    drop(writer);
+    let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
+    assert_eq!(*read_one(&path).unwrap().expose(), KEY);
+}
+
+#[test]
+fn a_key_in_place_of_a_path_is_told_before_the_path_is_shown() {
+    let (_dir, path) = file(&KEY);
+    let hex = hex(&KEY);
+    assert!(refuse_key_for_path(&path).is_ok());
+    assert!(refuse_key_for_path(&path.with_file_name("missing")).is_ok());
+    let named_so = path.with_file_name(&hex);
+    let refused = refuse_key_for_path(&named_so);
+    assert!(matches!(refused, Err(KeyFileError::KeyForPath)));
+    fs::rename(&path, &named_so).unwrap();
+    assert!(refuse_key_for_path(&named_so).is_ok());
 }
 
 #[test]

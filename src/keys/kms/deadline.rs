@@ -65,3 +65,87 @@ impl Deadline {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use aws_sdk_kms::error::ErrorMetadata;
+    use aws_sdk_kms::operation::describe_key::DescribeKeyError;
+    use aws_smithy_types::body::SdkBody;
+
+    use super::super::error::{KmsErrorKind, Operation};
+    use super::super::key_name::KeyName;
+    use super::*;
+    use crate::aws::Endpoint;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    fn throttled() -> SdkError<DescribeKeyError, HttpResponse> {
+        let meta = ErrorMetadata::builder()
+            .code("ThrottlingException")
+            .message("Rate exceeded.");
+        let status = 400.try_into().expect("a status");
+        SdkError::service_error(
+            DescribeKeyError::generic(meta.build()),
+            HttpResponse::new(status, SdkBody::empty()),
+        )
+    }
+
+    /// What is told at the deadline where the first `answers` requests are throttled and the
+    /// others are not answered, and how many there were.
+    async fn told(answers: u32) -> (KmsErrorKind, String, u32) {
+        let key = KeyName::parse("k");
+        let subject = Subject {
+            operation: Operation::DescribeKey,
+            key: &key,
+            endpoint: Endpoint {
+                url: Some("https://kms".to_owned()),
+                region: "us-east-1".to_owned(),
+            },
+        };
+        let asked = Cell::new(0);
+        let began = Instant::now();
+        let ended = Deadline::after(TIMEOUT)
+            .run::<(), _, _>(&subject, || {
+                asked.set(asked.get() + 1);
+                let is_answered = asked.get() <= answers;
+                async move {
+                    if !is_answered {
+                        std::future::pending::<()>().await;
+                    }
+                    Err(throttled())
+                }
+            })
+            .await;
+        assert!(began.elapsed() <= TIMEOUT);
+        let error = ended.unwrap_err();
+        (error.kind(), error.to_string(), asked.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_does_not_pass_until_the_deadline_is_told() {
+        let sentence = "the KMS key \"k\" cannot be looked at: KMS at https://kms throttles this account's requests (Rate exceeded): try again later, or raise its quota of requests (asked again for 10 s)";
+        let (kind, told_sentence, asked) = told(u32::MAX).await;
+        assert_eq!((kind, &*told_sentence), (KmsErrorKind::Throttled, sentence));
+        assert!(asked > 3, "{asked}");
+        // Silence after that tells less than what came before.
+        let (kind, told_sentence, asked) = told(2).await;
+        assert_eq!(
+            (kind, &*told_sentence, asked),
+            (KmsErrorKind::Throttled, sentence, 3)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_told_at_the_deadline() {
+        assert_eq!(
+            told(0).await,
+            (
+                KmsErrorKind::TimedOut,
+                "KMS at https://kms did not answer about the KMS key \"k\" within 10 s: check the endpoint of KMS and this machine's network".to_owned(),
+                1
+            )
+        );
+    }
+}

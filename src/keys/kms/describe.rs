@@ -48,10 +48,33 @@ pub(super) fn usable_by_s3(
     if let Some(place) = Arn::parse(arn) {
         check_place(&named, &place, bucket_region)?;
     }
+    check_answers_name(name, arn)?;
     Ok(ResolvedKey {
         arn: arn.to_owned(),
         notes: Vec::new(),
     })
+}
+
+/// Whether the answer is about the key that was asked about, as far as its name tells: a key's
+/// ARN is answered with itself, and an alias leads to a key of its own account.
+fn check_answers_name(name: &KeyName, arn: &str) -> Result<(), KmsError> {
+    let Some(asked) = name.arn() else {
+        return Ok(());
+    };
+    let fits = if name.is_alias() {
+        Arn::parse(arn).as_ref() == Some(asked)
+    } else {
+        arn == name.as_str()
+    };
+    if fits {
+        return Ok(());
+    }
+    Err(KmsError::new(
+        KmsErrorKind::Unsuitable,
+        format!(
+            "{name} was asked for, and the answer is of {arn}, which is another key or of another account: check --kms-endpoint-url, since KMS does not answer so"
+        ),
+    ))
 }
 
 /// Whether a key is where S3 looks for it.

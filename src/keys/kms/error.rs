@@ -27,7 +27,7 @@ pub enum KmsErrorKind {
     Throttled,
     /// A fault of the server; asked again until the deadline.
     ServerFault,
-    /// No connection, or no answer that KMS would give.
+    /// No connection, no encrypted one, or no answer that KMS would give.
     Unreachable,
     /// No answer until the deadline.
     TimedOut,
@@ -94,6 +94,16 @@ impl KmsError {
     #[must_use]
     pub const fn kind(&self) -> KmsErrorKind {
         self.kind
+    }
+
+    pub(super) fn plain_http(endpoint: &Endpoint) -> Self {
+        Self::new(
+            KmsErrorKind::Unreachable,
+            format!(
+                "KMS would be asked over plain http at {}, where others could answer with a key of theirs: give an https:// endpoint with --kms-endpoint-url or AWS_ENDPOINT_URL_KMS",
+                endpoint.describe("KMS")
+            ),
+        )
     }
 
     /// `last` is why it was still being asked.

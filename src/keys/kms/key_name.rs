@@ -15,6 +15,7 @@ pub(super) struct KeyName {
 pub(super) struct Arn {
     pub partition: String,
     pub region: String,
+    pub account: String,
 }
 
 impl KeyName {
@@ -73,13 +74,14 @@ impl Arn {
 fn split_arn(text: &str) -> Option<(Arn, &str)> {
     let mut parts = text.splitn(6, ':');
     let (head, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-    let (region, _account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
     if head != "arn" || service != "kms" || region.is_empty() {
         return None;
     }
     let arn = Arn {
         partition: partition.to_owned(),
         region: region.to_owned(),
+        account: account.to_owned(),
     };
     Some((arn, resource))
 }
@@ -169,7 +171,7 @@ mod tests {
         fn an_arn_gives_its_place(partition in "[a-z-]{1,9}", region in "[a-z0-9-]{1,9}", account in "[0-9]{12}", resource in "(key|alias)/[a-z:/-]{1,9}") {
             let name = KeyName::parse(&format!("arn:{partition}:kms:{region}:{account}:{resource}"));
             prop_assert_eq!(name.is_alias(), resource.starts_with("alias/"));
-            prop_assert_eq!(name.arn(), Some(&Arn { partition, region }));
+            prop_assert_eq!(name.arn(), Some(&Arn { partition, region, account }));
         }
     }
 }

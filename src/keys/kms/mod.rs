@@ -32,14 +32,22 @@ pub struct Kms {
 impl Kms {
     /// `None` where nobody knows where KMS is: S3 is not Amazon's, and no endpoint of KMS was
     /// given.
-    #[must_use]
-    pub fn new(aws: &Aws) -> Option<Self> {
-        let endpoint = aws.kms()?.clone();
+    ///
+    /// # Errors
+    /// When it would be asked over plain http: whoever is between could answer with a key of
+    /// their own. A server on this machine is believed.
+    pub fn new(aws: &Aws) -> Result<Option<Self>, KmsError> {
+        let Some(endpoint) = aws.kms().cloned() else {
+            return Ok(None);
+        };
+        if !endpoint.is_tls() && !endpoint.is_loopback() {
+            return Err(KmsError::plain_http(&endpoint));
+        }
         let mut config = aws_sdk_kms::config::Builder::from(aws.sdk());
         // In place of the one for all services that the chain may know, which is S3's here.
         config.set_endpoint_url(endpoint.url.clone());
         let config = config.build();
-        Some(Self { config, endpoint })
+        Ok(Some(Self { config, endpoint }))
     }
 
     /// Finds the key that S3 is to encrypt with, by its id, ARN or alias, and checks that S3 can

@@ -181,3 +181,36 @@ fn a_key_that_may_not_be_looked_at_is_used_as_given_with_a_note() {
         ]
     );
 }
+
+#[test]
+fn an_answer_about_another_key_than_asked_for_is_refused() {
+    let other_account = ARN.replace("111122223333", "999999999999");
+    let other_key = ARN.replace("1234abcd", "00000000");
+    let alias = "arn:aws:kms:eu-west-1:111122223333:alias/a";
+    let answered = |arn: &str| key(KeyState::Enabled, |key| key.arn = Some(arn.to_owned()));
+    for (name, what, arn) in [
+        (ARN, "key", &other_account),
+        (ARN, "key", &other_key),
+        (alias, "alias", &other_account),
+    ] {
+        assert_eq!(
+            refused(name, &answered(arn), "eu-west-1"),
+            (
+                KmsErrorKind::Unsuitable,
+                format!(
+                    "the KMS {what} \"{name}\" was asked for, and the answer is of {arn}, which is another key or of another account: check --kms-endpoint-url, since KMS does not answer so"
+                )
+            )
+        );
+    }
+    // Which key an alias leads to, only KMS knows; an id names no account.
+    for (name, arn) in [
+        (alias, &other_key),
+        ("alias/a", &other_account),
+        (ID, &other_account),
+    ] {
+        let key = answered(arn);
+        let resolved = usable_by_s3(&KeyName::parse(name), Some(&key), "eu-west-1");
+        assert_eq!(resolved.unwrap().arn, *arn);
+    }
+}

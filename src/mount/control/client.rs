@@ -2,23 +2,28 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use super::super::mountinfo::{self, MountEntry};
 use super::super::mountpoint::Mountpoint;
 use super::super::state;
+use super::elsewhere;
 use super::protocol::{Command, Event, Progress, Request, Status, VERSION};
 
 /// A daemon that says nothing for so long is stopped or stuck: it speaks every few seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// What has lost its daemon answers at once, and what has not may hang.
+const LOOK_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
     #[error("{mountpoint} is not a cloakfs mount; `findmnt -t fuse.cloakfs` lists those there are")]
     NotMounted { mountpoint: PathBuf },
     #[error(
-        "{mountpoint} is mounted ({entry}), but no daemon of it answers here; it was mounted by user {} or with another {}: ask as that user, or unmount with: umount {mountpoint}",
+        "{mountpoint} is mounted ({entry}), but no daemon of it answers here, to say whether all is stored; it was mounted by user {} or with another {}: ask as that user or as root, or unmount without asking: umount -l {mountpoint}",
         entry.user_id.map_or_else(|| "?".to_owned(), |id| id.to_string()),
         state::VARIABLE
     )]
@@ -92,7 +97,10 @@ impl<'a> Connection<'a> {
         mountpoint: &'a Mountpoint,
         command: Command,
     ) -> Result<Self, ControlError> {
-        let stream = UnixStream::connect(socket).map_err(|_| why_unreachable(mountpoint))?;
+        let stream = match UnixStream::connect(&socket) {
+            Ok(stream) => stream,
+            Err(_) => connect_elsewhere(&socket, mountpoint)?,
+        };
         let mut connection = Self {
             mountpoint,
             reader: BufReader::new(stream),
@@ -144,24 +152,37 @@ impl<'a> Connection<'a> {
     }
 }
 
-/// Nobody listens: is there a mount at all, is it another user's, or did its daemon die?
-fn why_unreachable(mountpoint: &Mountpoint) -> ControlError {
+/// Nobody listens where this process would: is there a mount at all, is its daemon another
+/// user's or elsewhere, or did it die?
+fn connect_elsewhere(socket: &Path, mountpoint: &Mountpoint) -> Result<UnixStream, ControlError> {
     let path = mountpoint.path().to_owned();
-    match mountinfo::mounted_at(&path) {
-        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => {
-            let entry = Box::new(entry);
-            if mountpoint.is_dead() {
-                ControlError::Dead {
-                    mountpoint: path,
-                    entry,
-                }
-            } else {
-                ControlError::Elsewhere {
-                    mountpoint: path,
-                    entry,
-                }
-            }
-        }
-        _ => ControlError::NotMounted { mountpoint: path },
+    let entry = match mountinfo::mounted_at(&path) {
+        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => Box::new(entry),
+        _ => return Err(ControlError::NotMounted { mountpoint: path }),
+    };
+    if let Some(stream) = elsewhere::connect(socket, entry.user_id) {
+        return Ok(stream);
     }
+    Err(if is_dead(mountpoint) {
+        ControlError::Dead {
+            mountpoint: path,
+            entry,
+        }
+    } else {
+        ControlError::Elsewhere {
+            mountpoint: path,
+            entry,
+        }
+    })
+}
+
+/// Looks in a thread of its own, since the look goes to the daemon, which may be stopped. One
+/// that does not answer lives.
+fn is_dead(mountpoint: &Mountpoint) -> bool {
+    let (tell, answer) = mpsc::sync_channel(1);
+    let mountpoint = mountpoint.clone();
+    let looking = thread::Builder::new()
+        .name("look".to_owned())
+        .spawn(move || tell.send(mountpoint.is_dead()));
+    looking.is_ok() && answer.recv_timeout(LOOK_MAX).unwrap_or(false)
 }

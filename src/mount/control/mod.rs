@@ -3,9 +3,11 @@
 //!
 //! A Unix stream socket in the state directory's `run/`, mode 0600 in a directory of mode 0700:
 //! who may open it is the user who mounted, or root. [`protocol`] is what is said on it,
-//! [`server`] runs in the daemon, [`client`] in the command.
+//! [`server`] runs in the daemon, [`client`] in the command, which as root also finds the daemons
+//! of others.
 
 pub mod client;
+mod elsewhere;
 pub mod protocol;
 pub mod server;
 

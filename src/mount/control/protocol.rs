@@ -69,6 +69,9 @@ pub struct Status {
     pub uptime_secs: u64,
     /// What the store cannot do and what that costs, a sentence each.
     pub notes: Vec<String>,
+    /// What is not as it should be at the moment, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
     pub operations: BTreeMap<String, OperationCount>,
     /// The filesystem's own figures.
     pub filesystem: serde_json::Value,

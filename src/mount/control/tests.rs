@@ -31,6 +31,7 @@ impl Controlled for Fake {
             read_only: false,
             uptime_secs: 1,
             notes: Vec::new(),
+            warnings: Vec::new(),
             operations: std::collections::BTreeMap::new(),
             filesystem: serde_json::Value::Null,
             store: serde_json::Value::Null,

@@ -1,11 +1,17 @@
-//! Uploading everything, as long as something moves.
+//! Uploading everything, as long as something moves; in the end again and again.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::base::progress;
 use crate::fs::{FileSystem, FsError, SyncProgress};
 use crate::telemetry::counter::Counter;
+
+/// Between two attempts in the end; a failure may come at once.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why not everything could be uploaded.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +42,33 @@ pub(super) async fn flush(
     }
 }
 
+/// Attempts until one succeeds, is given up or is not worth repeating, or `limit` is over; how
+/// often it failed before. The error is the last.
+pub(super) async fn repeated<E: Display, F>(
+    limit: Duration,
+    is_worth_it: impl Fn(&E) -> bool,
+    attempt: impl Fn() -> F,
+) -> Result<u32, E>
+where
+    F: Future<Output = Result<(), E>>,
+{
+    let end = Instant::now() + limit;
+    let mut failures = 0;
+    loop {
+        match attempt().await {
+            Ok(()) => return Ok(failures),
+            Err(error) if is_worth_it(&error) && Instant::now() + PAUSE < end => {
+                if failures == 0 {
+                    tracing::warn!("{error}; trying again for {} s", limit.as_secs());
+                }
+                failures += 1;
+                tokio::time::sleep(PAUSE).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
 /// Runs `work`, unless the count of `moves` stands still for `limit`: then `None`, after twice
 /// that time at most.
 async fn while_moving<T>(
@@ -62,6 +95,36 @@ async fn while_moving<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn in_the_end_what_fails_is_tried_until_the_timeout() {
+        let limit = Duration::from_mins(1);
+        let attempts = Counter::new();
+        let heals = |after: u64| {
+            let attempts = &attempts;
+            move || {
+                attempts.increment();
+                let outcome = if attempts.count() > after {
+                    Ok(())
+                } else {
+                    Err("the key is disabled")
+                };
+                async move { outcome }
+            }
+        };
+        assert_eq!(repeated(limit, |_| true, heals(0)).await, Ok(0));
+        let before = attempts.count();
+        let healed = repeated(limit, |_| true, heals(before + 30)).await;
+        assert_eq!(healed, Ok(30));
+        let began = Instant::now();
+        let lost = repeated(limit, |_| true, heals(u64::MAX)).await;
+        assert_eq!(lost, Err("the key is disabled"));
+        assert!(began.elapsed() > limit / 2 && began.elapsed() <= limit);
+        // With nothing left to store, as after a conflict, the failure stands.
+        let before = attempts.count();
+        assert!(repeated(limit, |_| false, heals(u64::MAX)).await.is_err());
+        assert_eq!(attempts.count(), before + 1);
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_moves_may_take_long_and_what_does_not_is_given_up() {

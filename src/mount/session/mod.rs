@@ -4,10 +4,12 @@
 //! - `cloakfs umount` uploads first and unmounts then, so that a failure leaves it mounted;
 //! - SIGTERM or SIGINT: upload, unmount (lazily where it is in use), and end; a second signal
 //!   ends at once;
-//! - umount(8) or fusermount3: the kernel ends the session and we upload what is left.
+//! - umount(8) or fusermount3: the kernel ends the session and we upload what is left, such as
+//!   what a failed close has left behind.
 //!
-//! An upload that fails, or makes no progress for the mount's timeout, is logged with what was
-//! lost, and the daemon then exits with an error.
+//! With the mount gone nobody else can try again: so what fails then is tried again for as long
+//! as the mount's timeout. What is not stored by then, or makes no progress for that time, is
+//! logged file by file as lost, and the daemon exits with an error.
 
 mod connection;
 mod flush;
@@ -302,7 +304,7 @@ impl Session {
             () = self.signals.stop() => return Err(self.interrupted()),
         }
         let flushed = tokio::select! {
-            flushed = shared.flush(|_| {}) => flushed,
+            flushed = shared.flush_in_the_end() => flushed,
             () = self.signals.stop() => return Err(self.interrupted()),
         };
         if let Err(error) = flushed {
@@ -322,6 +324,7 @@ impl Session {
         if files.is_empty() {
             return Ok(());
         }
+        shared.report_unstored();
         let error = SessionError::Uncommitted { files };
         tracing::error!("{error}");
         Err(error)

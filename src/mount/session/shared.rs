@@ -7,7 +7,8 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Setup;
-use super::flush::{FlushError, flush};
+use super::flush::{FlushError, flush, repeated};
+use crate::base::secret;
 use crate::fs::{FileSystem, SyncProgress};
 use crate::mount::control::protocol::{OperationCount, Progress, Status};
 use crate::mount::control::server::Controlled;
@@ -40,6 +41,23 @@ impl Shared {
         flush(&self.fs, self.setup.timeout, on_progress).await
     }
 
+    /// Uploads everything when nobody can ask for that again: as long as files are left, it is
+    /// tried again until the timeout.
+    pub(super) async fn flush_in_the_end(&self) -> Result<(), FlushError> {
+        let timeout = self.setup.timeout;
+        // One that was stuck has waited already.
+        let is_worth_it = |error: &FlushError| {
+            matches!(error, FlushError::Failed(_)) && !self.fs.uncommitted_paths().is_empty()
+        };
+        let flushed = repeated(timeout, is_worth_it, || self.flush(|_| {})).await;
+        if let Ok(failures) = flushed
+            && failures > 0
+        {
+            tracing::info!("everything is stored, after {failures} failures");
+        }
+        flushed.map(|_| ())
+    }
+
     /// Logs what the daemon is about to lose, by name.
     pub(super) fn report_unstored(&self) {
         for path in self.fs.uncommitted_paths() {
@@ -64,6 +82,8 @@ impl Controlled for Shared {
             read_only: self.setup.kernel.flags.is_read_only(),
             uptime_secs: self.since.elapsed().as_secs(),
             notes: self.setup.notes.clone(),
+            // Secrets that come later may be refused what the first were allowed.
+            warnings: secret::locking().note().into_iter().collect(),
             operations: operations
                 .map(|(name, (all, waited))| (name.to_owned(), OperationCount { all, waited }))
                 .collect(),
