@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::inode::{Inode, Place};
 use super::types::{Attr, Caller, FileKind, HandleId, Ino, ROOT, SetAttr, SetTime, StatFs};
+use super::virtual_xattr::Told;
 use super::{FileSystem, FsError, Result};
 use crate::base::limits;
 use crate::base::time::Timestamp;
@@ -168,6 +169,13 @@ impl FileSystem {
             FileKind::Directory => self.volume.stat_directory(&path).await?,
             _ => self.volume.stat_file(&path).await?,
         };
+        if stat.is_none() {
+            let nothing = Told {
+                asked,
+                object: None,
+            };
+            inode.state().note_told(nothing);
+        }
         match stat {
             Some(stat) if stat.meta.attributes.kind == inode.kind => {
                 inode.refresh(stat, asked);

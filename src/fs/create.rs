@@ -189,7 +189,7 @@ impl FileSystem {
             self.table.drop_unused(inode.ino);
         }
         let inode = self.table.insert(path, parent, name, |ino, place| {
-            Inode::from_stat(ino, place, stat)
+            Inode::from_stat(ino, place, stat, Instant::now())
         });
         inode.state().changed = Some(Instant::now());
         if let Some(parent) = self.table.inode(parent) {

@@ -79,7 +79,7 @@ impl FileSystem {
             self.lose(&inode);
         }
         self.table.insert(path, parent, name, |ino, place| {
-            Inode::from_stat(ino, place, stat)
+            Inode::from_stat(ino, place, stat, asked)
         })
     }
 
