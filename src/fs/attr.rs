@@ -20,8 +20,13 @@ impl FileSystem {
         _handle: Option<HandleId>,
     ) -> Result<(Attr, Duration)> {
         let inode = self.inode(ino)?;
-        self.recheck(&inode).await?;
-        Ok((inode.attr(), self.config.ttl))
+        if let Err(error) = self.recheck(&inode).await {
+            let shown = error.errno() == libc::EACCES && self.is_listed(&inode, &error).await;
+            if !shown {
+                return Err(error);
+            }
+        }
+        Ok((inode.attr(), self.ttl_of(&inode)))
     }
 
     pub async fn setattr(

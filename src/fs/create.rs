@@ -57,6 +57,7 @@ impl FileSystem {
                     // It came to be since the kernel looked: this opens it.
                     |inode| {
                         if inode.kind == FileKind::File {
+                            Self::refuse_closed(&inode)?;
                             Ok(inode)
                         } else {
                             Err(FsError::posix(libc::EEXIST))

@@ -14,7 +14,7 @@ use super::types::{Attr, FileKind, Ino, ROOT};
 use super::virtual_xattr::Told;
 use crate::base::time::Timestamp;
 use crate::layout::path::PlainName;
-use crate::volume::{ObjectMeta, Stat};
+use crate::volume::{ObjectMeta, Stat, Version};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -48,6 +48,8 @@ pub(super) struct State {
     pub changed: Option<Instant>,
     /// A directory without a marker of its own.
     pub implicit: bool,
+    /// Why the object could not be looked at, the last time that was tried.
+    closed: Option<String>,
     /// What the last HEAD told of the object at its name.
     pub told: Option<Told>,
     pub content: Arc<Content>,
@@ -91,17 +93,42 @@ impl Inode {
         inode
     }
 
-    /// The name of an object that could not be looked at: nobody may take what is here for its
-    /// attributes, so whoever asks for them asks the bucket again.
-    pub fn closed(ino: Ino, place: Place, stat: Stat) -> Self {
+    /// The name of an object that could not be looked at, as a listing shows it.
+    pub fn closed(ino: Ino, place: Place, stat: Stat, reason: String) -> Self {
         let inode = Self::from_stat(ino, place, stat, Instant::now());
         {
             let mut state = inode.state();
-            state.checked = None;
-            state.told = None;
-            state.meta.attributes.perm = 0;
+            // A marker that is not there would be one that can be looked at.
+            state.implicit = false;
+            state.set_closed(reason);
         }
         inode
+    }
+
+    /// What was known of an object cannot be looked at any more, and `listed` is there. False
+    /// where that is another version.
+    pub fn close(&self, listed: &Stat, reason: &str) -> bool {
+        let mut state = self.state();
+        let etag = |version: &Option<Version>| Some(version.as_ref()?.etag.clone());
+        let same = if self.kind == FileKind::Directory {
+            listed.meta.attributes.kind == FileKind::Directory
+        } else {
+            etag(&state.content.snapshot().version) == etag(&listed.version)
+        };
+        if same {
+            state.set_closed(reason.to_owned());
+        }
+        same
+    }
+
+    /// Why what is here is not to be taken for the object's attributes; `None` where this mount
+    /// knows better than the bucket.
+    pub fn why_closed(&self) -> Option<String> {
+        let state = self.state();
+        if state.meta_dirty || state.content.is_dirty() {
+            return None;
+        }
+        state.closed.clone()
     }
 
     /// A file that only this mount knows so far.
@@ -129,6 +156,7 @@ impl Inode {
                 checked: None,
                 changed: None,
                 implicit: false,
+                closed: None,
                 told: None,
                 content: Arc::new(content),
                 kernel_content: None,
@@ -155,6 +183,7 @@ impl Inode {
     }
 
     pub fn attr(&self) -> Attr {
+        let closed = self.why_closed().is_some();
         let state = self.state();
         let attributes = &state.meta.attributes;
         let nlink = match (&state.place, self.kind) {
@@ -169,7 +198,7 @@ impl Inode {
                 _ => state.content.size(),
             },
             kind: self.kind,
-            perm: attributes.perm,
+            perm: if closed { 0 } else { attributes.perm },
             nlink,
             uid: attributes.uid,
             gid: attributes.gid,
@@ -193,6 +222,7 @@ impl Inode {
             return;
         }
         state.checked = Some(asked);
+        state.closed = None;
         if state.meta_dirty
             || state.content.is_dirty()
             || state.place == Place::Unlinked
@@ -231,6 +261,13 @@ impl Inode {
 }
 
 impl State {
+    /// Nothing is remembered: whoever asks for the attributes asks the bucket again.
+    fn set_closed(&mut self, reason: String) {
+        self.closed = Some(reason);
+        self.checked = None;
+        self.told = None;
+    }
+
     /// Answers may come in another order than they were asked for.
     pub fn note_told(&mut self, told: Told) {
         if self

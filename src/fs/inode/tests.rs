@@ -3,7 +3,6 @@ use std::time::Duration;
 use super::*;
 use crate::layout::attributes::{Attributes, Xattrs};
 use crate::store::{ETag, ServerEncryption};
-use crate::volume::Version;
 
 fn stat(etag: &str) -> Stat {
     let now = Timestamp::default();
