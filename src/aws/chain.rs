@@ -5,7 +5,6 @@
 //! metadata. Credentials are looked up once by [`Aws::find`], so that a mount without any fails
 //! there, and refreshed while mounted.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,6 +24,7 @@ use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
 
 use super::credentials::CredentialsFault;
+use super::endpoint::{Endpoint, check_endpoint};
 use super::transport::Transport;
 use super::trust::CaBundleError;
 
@@ -155,51 +155,6 @@ fn checked(url: Option<String>) -> Result<Option<String>, AwsError> {
     url.map(|url| check_endpoint(&url)).transpose()
 }
 
-/// Where requests go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// `None`: Amazon's own, over https.
-    pub url: Option<String>,
-    pub region: String,
-}
-
-impl Endpoint {
-    /// Whether requests travel encrypted.
-    #[must_use]
-    pub fn is_tls(&self) -> bool {
-        !self
-            .url
-            .as_deref()
-            .is_some_and(|url| url.starts_with("http://"))
-    }
-
-    /// Whether this is Amazon's own service, of which more can be expected than of others.
-    #[must_use]
-    pub fn is_amazon(&self) -> bool {
-        self.url.as_deref().is_none_or(|url| {
-            host(url).is_some_and(|host| {
-                host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
-            })
-        })
-    }
-
-    /// As a person calls it; `service` is `S3` or `KMS`.
-    #[must_use]
-    pub fn describe(&self, service: &str) -> String {
-        match &self.url {
-            Some(url) => url.clone(),
-            None => format!("Amazon {service} ({})", self.region),
-        }
-    }
-
-    /// Whether the host cannot carry the bucket's name before its own: an address, `localhost`,
-    /// or a name without a dot.
-    #[must_use]
-    pub fn needs_path_style(&self) -> bool {
-        self.url.as_deref().is_some_and(needs_path_style)
-    }
-}
-
 async fn load(config: &AwsConfig, transport: &Transport) -> Result<SdkConfig, AwsError> {
     let metadata = imds::Client::builder()
         .max_attempts(1)
@@ -310,91 +265,4 @@ fn chain_endpoint(sdk: &SdkConfig, service: &str) -> Option<String> {
 /// That of all services: `AWS_ENDPOINT_URL`, a profile's `endpoint_url`.
 fn general(sdk: &SdkConfig) -> Option<String> {
     sdk.endpoint_url().map(str::to_owned)
-}
-
-/// # Errors
-/// When it is not an http or https URL with a host.
-fn check_endpoint(url: &str) -> Result<String, AwsError> {
-    let bad = || AwsError::BadEndpoint(url.to_owned());
-    let parsed: http::Uri = url.parse().map_err(|_| bad())?;
-    let known_scheme = matches!(parsed.scheme_str(), Some("http" | "https"));
-    if !known_scheme || parsed.host().is_none_or(str::is_empty) || parsed.query().is_some() {
-        return Err(bad());
-    }
-    Ok(url.trim_end_matches('/').to_owned())
-}
-
-fn needs_path_style(url: &str) -> bool {
-    host(url).is_none_or(|host| {
-        let address = host.trim_start_matches('[').trim_end_matches(']');
-        address.parse::<IpAddr>().is_ok() || !host.contains('.') || host.ends_with(".localhost")
-    })
-}
-
-fn host(url: &str) -> Option<String> {
-    url.parse::<http::Uri>()
-        .ok()?
-        .host()
-        .map(str::to_ascii_lowercase)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_that_cannot_carry_a_bucket_name_get_path_style() {
-        for url in [
-            "http://127.0.0.1:9000",
-            "https://[::1]:9000",
-            "http://localhost:4566",
-            "https://minio",
-            "http://s3.localhost",
-        ] {
-            assert!(needs_path_style(url), "{url}");
-        }
-        for url in [
-            "https://s3.eu-west-1.amazonaws.com",
-            "https://s3.example.org:8443",
-        ] {
-            assert!(!needs_path_style(url), "{url}");
-        }
-    }
-
-    #[test]
-    fn endpoints_are_urls_with_a_host() {
-        assert_eq!(
-            check_endpoint("https://127.0.0.1:9000/").unwrap(),
-            "https://127.0.0.1:9000"
-        );
-        for bad in [
-            "127.0.0.1:9000",
-            "ftp://host",
-            "https://",
-            "",
-            "http://h/?a=b",
-            "nonsense",
-        ] {
-            assert_eq!(
-                check_endpoint(bad).unwrap_err().to_string(),
-                format!(
-                    "\"{bad}\" is not an endpoint: write it as http://HOST[:PORT] or https://HOST[:PORT]"
-                )
-            );
-        }
-    }
-
-    #[test]
-    fn only_plain_http_is_not_tls() {
-        let endpoint = |url: Option<&str>| Endpoint {
-            url: url.map(str::to_owned),
-            region: DEFAULT_REGION.to_owned(),
-        };
-        assert!(endpoint(None).is_tls());
-        assert!(endpoint(Some("https://h")).is_tls());
-        assert!(!endpoint(Some("http://h")).is_tls());
-        assert!(endpoint(None).is_amazon());
-        assert!(endpoint(Some("https://s3.eu-west-1.amazonaws.com")).is_amazon());
-        assert!(!endpoint(Some("https://amazonaws.com.example.org")).is_amazon());
-    }
 }

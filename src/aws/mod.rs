@@ -7,12 +7,14 @@
 
 mod chain;
 mod credentials;
+mod endpoint;
 mod transport;
 mod trust;
 pub mod unreachable;
 
-pub use chain::{Aws, AwsConfig, AwsError, Endpoint};
+pub use chain::{Aws, AwsConfig, AwsError};
 pub use credentials::CredentialsFault;
+pub use endpoint::Endpoint;
 pub use transport::Transport;
 pub use trust::CaBundleError;
 pub use unreachable::{Interrupted, Unreachable};

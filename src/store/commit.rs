@@ -4,7 +4,8 @@
 //! open whether it was carried out, or a condition fails that the write itself may have broken
 //! (a conditional complete that succeeded answers 412 to its own repetition), one HEAD of the
 //! key decides:
-//! - our own id is there: the write succeeded, and the HEAD's ETag and version are its answer;
+//! - our own id is there: the write was carried out, and the HEAD's ETag and version are its
+//!   answer, if what it says of the encryption is what was asked for ([`Store::check_written`]);
 //! - the condition still holds: the write was not carried out, and is sent again;
 //! - otherwise somebody else's write is there, and ours is lost.
 //!
@@ -16,6 +17,7 @@
 //! | [`ErrorKind::Precondition`], [`ErrorKind::NotFound`] | is not what the key holds: look at what is there |
 //! | [`ErrorKind::Conflict`] | was not carried out: others write the key at this moment |
 //! | [`ErrorKind::TimedOut`], [`ErrorKind::Unavailable`] | may have been carried out, and the HEAD failed too |
+//! | [`ErrorKind::Corrupt`] | was carried out, but under another encryption or with an answer that cannot be right |
 //! | anything else | was not carried out |
 //!
 //! A write that was carried out and replaced by another before the HEAD counts as lost, which
@@ -149,6 +151,7 @@ async fn settle<F: Future<Output = Result<Written>>>(
             }
         };
         if let Some(info) = found.as_ref().filter(|info| is_marked(info, id)) {
+            store.check_written(error.operation(), key, info)?;
             return Ok(Written {
                 etag: info.etag.clone(),
                 version: info.version.clone(),

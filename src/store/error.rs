@@ -54,7 +54,6 @@ impl fmt::Display for Operation {
 }
 
 /// A failed request: `PutObject of "a/b" failed: AccessDenied: ...`.
-#[derive(Debug)]
 pub struct StoreError {
     kind: ErrorKind,
     operation: Operation,
@@ -177,6 +176,19 @@ impl fmt::Display for StoreError {
             write!(f, "{code}: ")?;
         }
         f.write_str(&self.message)
+    }
+}
+
+/// Without the source: what a source has of a request or an answer may hold a key.
+impl fmt::Debug for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StoreError")
+            .field("kind", &self.kind)
+            .field("operation", &self.operation)
+            .field("object", &self.object)
+            .field("code", &self.code)
+            .field("message", &self.message)
+            .finish_non_exhaustive()
     }
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
     CopyAttributes, CopySource, DeleteOptions, GetOptions, HeadOptions, Limits, ListOptions,
-    ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, PartNumber, PartReceipt,
+    ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber, PartReceipt,
     PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
 };
 
@@ -158,6 +158,15 @@ impl Store for Limit {
         self.inner.delete(key, options).await
     }
 
+    fn check_written(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        found: &ObjectInfo,
+    ) -> Result<()> {
+        self.inner.check_written(operation, key, found)
+    }
+
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
         let _place = self.request().await;
         self.inner.list(options).await
@@ -171,7 +180,6 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::store::Operation;
     use crate::store::fault::{Effect, Fault, Rule};
     use crate::store::mem::MemStore;
 

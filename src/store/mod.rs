@@ -116,6 +116,19 @@ pub trait Store: Send + Sync + Debug {
     /// server says so, and ignored where it does not: ask [`probe`] first.
     async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()>;
 
+    /// Checks that an object which a write of this store made is under the encryption that was
+    /// asked for, as the write's own answer is checked: for a write whose answer was lost. No
+    /// request; `operation` is the write's.
+    ///
+    /// # Errors
+    /// The one that the write would have given: [`ErrorKind::Corrupt`].
+    fn check_written(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        found: &ObjectInfo,
+    ) -> Result<()>;
+
     /// One page of a listing, in ascending order of the keys' bytes.
     async fn list(&self, options: ListOptions) -> Result<ListPage>;
 }

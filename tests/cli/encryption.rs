@@ -214,6 +214,8 @@ fn plain_http_is_refused_without_a_connection() {
                 .env("AWS_ACCESS_KEY_ID", "a")
                 .env("AWS_SECRET_ACCESS_KEY", "s");
             Answer::of(&mut command).refused(1, &late.replace("ENDPOINT", &endpoint));
+            command.env("AWS_ENDPOINT_URL_S3", endpoint.replacen("http", "HTTP", 1));
+            Answer::of(&mut command).refused(1, &late.replace("ENDPOINT", &endpoint));
         }
     }
     let connected = listener.accept().map(|_| ());

@@ -19,11 +19,7 @@ use crate::other_client::OtherClient;
 use crate::proofs::{MODE, kms_headers, refused};
 use crate::s3_server::Bucket;
 use crate::stage::{Ground, Workload};
-use crate::tree::bytes;
 use crate::{files, rewrites};
-
-/// More than one request uploads.
-const LARGE: usize = 20 << 20;
 
 /// Everything is allowed but a PutObject for which `condition` holds; of a bucket's policy it would
 /// be the second statement. Copies and multipart uploads are PutObjects to it.
@@ -83,11 +79,10 @@ fn assert_denied(client: &OtherClient, headers: &Headers) {
         .expect("reading is allowed");
 }
 
-/// What is done where large files cannot be written: see [`assert_parts_are_denied`].
-fn of_small_files() -> Vec<(&'static str, Workload)> {
-    let large = ["copied_times", "sizes_changed", "written_anywhere"];
-    let all = files::WORKLOADS.iter().copied();
-    all.filter(|(name, _)| !large.contains(name)).collect()
+/// Every workload on files and all rewrites: small ones, parts that are uploaded, and parts that are
+/// copied.
+fn of_all_sizes() -> Vec<(&'static str, Workload)> {
+    [files::WORKLOADS, rewrites::WORKLOADS].concat()
 }
 
 /// Everything works in the mode that the policy requires, and is stored in it.
@@ -119,28 +114,16 @@ fn assert_works(bucket: &Bucket, restricted: &Bucket, mode: &Mode, work: &[(&str
     }
 }
 
-/// A part has no headers of SSE-S3 or SSE-KMS: Amazon judges it by how its upload was begun, and
-/// refuses the headers; MinIO judges it by itself, and so denies it to every client. A large file
-/// then fails as a whole, and what is missing is said.
+/// The premise of it: Amazon judges a part by how its upload was begun, and refuses the headers of
+/// SSE-S3 and SSE-KMS on it; MinIO judges it by itself, and denies it to a client that leaves them
+/// out. That a mount's large files get there shows that it sends them.
 #[track_caller]
-fn assert_parts_are_denied(bucket: &Bucket, restricted: &Bucket, mode: &Mode, headers: Headers) {
+fn assert_parts_need_the_mode(restricted: &Bucket, headers: Headers) {
     let with = restricted.client.with(headers.clone());
     with.begin_multipart("large")
         .expect("the beginning is allowed");
     let denied = restricted.client.with([]).send_part(headers, "large");
     assert_eq!(denied, Err(refused(403, "AccessDenied")));
-
-    let mount = Mount::new(&mode.source(restricted), &[]);
-    let failed = write_synced(&mount.path().join("large"), &bytes(1, LARGE));
-    let error = failed.expect_err("a large file");
-    assert_eq!(error.raw_os_error(), Some(libc::EACCES), "{error}");
-    assert!(
-        mount.log().contains("UploadPart of \"large\""),
-        "{}",
-        mount.log()
-    );
-    mount.give_up("\"large\"");
-    assert_eq!(bucket.client.keys("large"), [""; 0]);
 }
 
 /// In another mode nothing is written, the program is told EACCES, and the log says which mode was
@@ -180,9 +163,8 @@ fn a_policy_that_requires_sse_s3() {
     assert_denied(&restricted.client, &kms_headers(KMS_KEY));
     assert_refused(&bucket, &restricted, &modes::none(), "none");
     let mode = modes::sse_s3();
-    assert_works(&bucket, &restricted, &mode, &of_small_files());
-    let headers = vec![(MODE, "AES256".to_owned())];
-    assert_parts_are_denied(&bucket, &restricted, &mode, headers);
+    assert_works(&bucket, &restricted, &mode, &of_all_sizes());
+    assert_parts_need_the_mode(&restricted, vec![(MODE, "AES256".to_owned())]);
 }
 
 #[test]
@@ -193,8 +175,8 @@ fn a_policy_that_requires_sse_kms() {
     assert_refused(&bucket, &restricted, &modes::none(), "none");
     assert_refused(&bucket, &restricted, &modes::sse_s3(), "sse-s3");
     let mode = modes::sse_kms(Some(KMS_KEY), &minio_arn(), &[]);
-    assert_works(&bucket, &restricted, &mode, &of_small_files());
-    assert_parts_are_denied(&bucket, &restricted, &mode, kms_headers(KMS_KEY));
+    assert_works(&bucket, &restricted, &mode, &of_all_sizes());
+    assert_parts_need_the_mode(&restricted, kms_headers(KMS_KEY));
 }
 
 /// Policies compare ARNs as text: an id that means the same key is denied.
@@ -209,8 +191,8 @@ fn a_policy_that_requires_a_kms_key() {
     let arn = minio_arn();
     let mut by_arn = modes::sse_kms(Some(&arn), &arn, &["--kms-context", "a=b"]);
     by_arn.expected.kms_context = Some(json!({ "a": "b" }));
-    assert_works(&bucket, &restricted, &by_arn, &of_small_files());
-    assert_parts_are_denied(&bucket, &restricted, &by_arn, kms_headers(&arn));
+    assert_works(&bucket, &restricted, &by_arn, &of_all_sizes());
+    assert_parts_need_the_mode(&restricted, kms_headers(&arn));
 }
 
 #[test]
@@ -220,10 +202,9 @@ fn a_policy_that_requires_a_customers_key() {
     assert_denied(&restricted.client, &vec![(MODE, "AES256".to_owned())]);
     assert_refused(&bucket, &restricted, &modes::sse_s3(), "sse-s3");
     let place = tempfile::tempdir().expect("a directory");
-    // What is there already is under no key, which is no reason to refuse the mount. Parts bring
-    // the key, so that large files are written here, too.
+    // What is there already is under no key, which is no reason to refuse the mount.
     let mode = modes::sse_c(CustomerKey::new(3), place.path());
-    assert_works(&bucket, &restricted, &mode, rewrites::WORKLOADS);
+    assert_works(&bucket, &restricted, &mode, &of_all_sizes());
 }
 
 /// A default is what mode `none` leaves the choice to; the mount says so where nothing was asked.

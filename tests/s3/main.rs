@@ -11,9 +11,9 @@ mod fake;
 #[path = "../support/fake_http.rs"]
 mod fake_http;
 mod kms;
-
 mod mounting;
 mod older_keys;
+mod open_answers;
 #[path = "../support/servers.rs"]
 mod servers;
 mod transport;

@@ -2,8 +2,11 @@ use std::sync::Arc;
 
 use super::*;
 use crate::store::Operation;
+use crate::store::ServerEncryption;
 use crate::store::fault::{Effect, Fault, Rule};
+use crate::store::limit::Limit;
 use crate::store::mem::MemStore;
+use crate::store::retry::{Retry, RetryPolicy};
 
 fn key() -> ObjectKey {
     ObjectKey::new("a/b").unwrap()
@@ -198,4 +201,32 @@ async fn when_the_head_fails_too_the_writes_error_stands() {
         (error.kind(), error.operation()),
         (ErrorKind::TimedOut, Operation::PutObject)
     );
+}
+
+/// A lost answer must not hide that the server overrides the encryption.
+#[tokio::test(start_paused = true)]
+async fn a_write_under_another_encryption_is_no_success_when_its_answer_was_lost() {
+    for (kind, asked, right) in [
+        (ErrorKind::TimedOut, ServerEncryption::SseS3, true),
+        (ErrorKind::TimedOut, ServerEncryption::None, false),
+        (ErrorKind::Conflict, ServerEncryption::None, false),
+    ] {
+        let mem = MemStore::seeded(1).asks_for(asked);
+        mem.encrypt_as(ServerEncryption::SseS3);
+        let inner = Retry::new(Arc::new(mem), RetryPolicy::default(), Jitter::seeded(1));
+        let store = Fault::new(Arc::new(Limit::new(Arc::new(inner), 9, 1 << 20)));
+        store.inject(Rule::new(Effect::FailAfter(kind)).on(Operation::PutObject));
+        let written = write(&store, b"1", WriteCondition::IfAbsent).await;
+        if right {
+            written.unwrap();
+            continue;
+        }
+        let error = written.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt);
+        assert!(error.concerns_encryption());
+        assert_eq!(
+            error.to_string(),
+            "PutObject of \"a/b\" failed: asked for None, but the object is under SseS3"
+        );
+    }
 }

@@ -259,6 +259,16 @@ impl Store for DirStore {
         .await
     }
 
+    /// Nothing is asked of a directory.
+    fn check_written(
+        &self,
+        _operation: Operation,
+        _key: &ObjectKey,
+        _found: &ObjectInfo,
+    ) -> Result<()> {
+        Ok(())
+    }
+
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
         let (prefix, operation) = (options.prefix.clone(), Operation::ListObjects);
         let plan = PagePlan::new(options)?;

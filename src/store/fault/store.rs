@@ -113,6 +113,15 @@ impl Store for Fault {
         self.run(Operation::DeleteObject, key.as_str(), call).await
     }
 
+    fn check_written(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        found: &ObjectInfo,
+    ) -> Result<()> {
+        self.inner.check_written(operation, key, found)
+    }
+
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
         let prefix = options.prefix.clone();
         let call = self.inner.list(options);

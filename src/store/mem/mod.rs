@@ -18,7 +18,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{ETag, Limits, ObjectAttributes, ObjectInfo, ObjectKey, ServerEncryption, UploadId};
+use super::{
+    ETag, ErrorKind, Limits, ObjectAttributes, ObjectInfo, ObjectKey, Operation, Result,
+    ServerEncryption, StoreError, UploadId,
+};
 use crate::base::jitter::Jitter;
 use crate::base::time::Timestamp;
 
@@ -33,6 +36,8 @@ pub struct MemStore {
     clock: Clock,
     /// Of objects written or copied from now on.
     encryption: Mutex<ServerEncryption>,
+    /// What was asked for, if anything.
+    asked: Option<ServerEncryption>,
     bucket: Mutex<Bucket>,
 }
 
@@ -96,6 +101,7 @@ impl MemStore {
                 origin: Instant::now(),
             },
             encryption: Mutex::default(),
+            asked: None,
             bucket: Mutex::default(),
         }
     }
@@ -112,6 +118,29 @@ impl MemStore {
     pub fn copies_keep_etags(mut self) -> Self {
         self.copies_keep_etags = true;
         self
+    }
+
+    /// Asks for this encryption: whatever [`MemStore::encrypt_as`] says, writes go through, and
+    /// [`Store::check_written`](super::Store::check_written) tells. So is a server that overrides
+    /// what is asked for when its answers are lost.
+    #[must_use]
+    pub fn asks_for(mut self, encryption: ServerEncryption) -> Self {
+        self.asked = Some(encryption);
+        self
+    }
+
+    fn check_asked(&self, operation: Operation, key: &ObjectKey, found: &ObjectInfo) -> Result<()> {
+        match &self.asked {
+            Some(asked) if *asked != found.encryption => {
+                let words = format!(
+                    "asked for {asked:?}, but the object is under {:?}",
+                    found.encryption
+                );
+                let kind = ErrorKind::Corrupt;
+                Err(StoreError::new(kind, operation, key.as_str(), words).about_encryption())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Objects that are written or copied from now on are said to be under this encryption.

@@ -282,6 +282,15 @@ impl Store for MemStore {
         Ok(())
     }
 
+    fn check_written(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        found: &ObjectInfo,
+    ) -> Result<()> {
+        self.check_asked(operation, key, found)
+    }
+
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
         let plan = PagePlan::new(options)?;
         let mut page = PageBuilder::new(&plan);

@@ -146,6 +146,15 @@ impl Store for Retry {
         }
     }
 
+    fn check_written(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        found: &ObjectInfo,
+    ) -> Result<()> {
+        self.inner.check_written(operation, key, found)
+    }
+
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
         let prefix = options.prefix.clone();
         let request = repeatable(Operation::ListObjects, &prefix);

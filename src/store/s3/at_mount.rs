@@ -2,16 +2,22 @@
 //! told at once, not by the first file that does not open.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 
 use super::encryption::RequestedEncryption;
-use super::opening::Locked;
+use super::opening::{Locked, passes};
 use super::{CustomerKey, S3Store};
+use crate::base::jitter::Jitter;
 use crate::store::{HeadOptions, ListOptions, ObjectKey, Result, ServerEncryption, Store};
 
 /// Most objects that are looked at.
 const SAMPLE: usize = 8;
+
+/// How often each request is made, with random pauses of up to 0.2, 0.4 and 0.8 s.
+const TRIES: u32 = 4;
+const FIRST_PAUSE_MAX: Duration = Duration::from_millis(200);
 
 /// What one object of the sample is under.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +37,14 @@ impl S3Store {
     /// Gives notes, each a sentence, for what a mount goes on with.
     ///
     /// # Errors
-    /// The sentence that refuses the mount: none of the objects under customer's keys opens.
+    /// The sentence that refuses the mount: none of the objects under customer's keys opens, or
+    /// such a key is what will be written under, and no object could be looked at.
     pub async fn check_keys(&self, prefix: &str) -> std::result::Result<Vec<String>, String> {
         let options = ListOptions {
             prefix: prefix.to_owned(),
             ..ListOptions::default()
         };
-        let page = match self.list(options).await {
+        let page = match patiently(|| self.list(options.clone())).await {
             Ok(page) => page,
             Err(error) => return Ok(vec![not_found_out(&error.to_string())]),
         };
@@ -47,12 +54,30 @@ impl S3Store {
             .filter_map(|listed| ObjectKey::new(listed.key).ok())
             .collect();
         let looked = spread(&keys, SAMPLE).map(async |key| {
-            let found = self.head(key, HeadOptions::default()).await;
+            let found = patiently(|| self.head(key, HeadOptions::default())).await;
             (key, judge(found))
         });
         let sample = join_all(looked).await;
         judge_sample(&sample, &self.encryption, self.openers.ring().keys())
     }
+}
+
+/// Asks again where the server is only busy: nobody else does so at this point. Whoever mounts has
+/// a deadline for all of it.
+async fn patiently<T, F>(ask: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut pause_max = FIRST_PAUSE_MAX;
+    for _ in 1..TRIES {
+        match ask().await {
+            Err(error) if passes(error.kind()) => {}
+            answer => return answer,
+        }
+        tokio::time::sleep(Jitter::from_os().up_to(pause_max)).await;
+        pause_max *= 2;
+    }
+    ask().await
 }
 
 /// At most `most` of them, first and last among them.
@@ -108,10 +133,16 @@ fn judge_sample(
             )),
         }
     }
-    if let Some((_, Found::Unknown(why))) = sample
-        .iter()
-        .find(|(_, found)| matches!(found, Found::Unknown(_)))
+    let unknown = |(_, found): &(&ObjectKey, Found)| matches!(found, Found::Unknown(_));
+    if let (RequestedEncryption::SseC(_), Some((first, Found::Unknown(why)))) =
+        (requested, sample.first())
+        && sample.iter().all(unknown)
     {
+        return Err(format!(
+            "there are objects, \"{first}\" for one, and whether the key given opens them could not be found out: {why}; mount again once they can be looked at, so that nothing is written under a wrong key"
+        ));
+    }
+    if let Some((_, Found::Unknown(why))) = sample.iter().find(|found| unknown(found)) {
         notes.push(not_found_out(why));
     }
     notes.extend(other_modes(sample, requested));
@@ -217,6 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_nothing_can_be_tried_with_is_not_written_with() {
+        let sample = [
+            Found::Unknown("why".to_owned()),
+            Found::Unknown("other".to_owned()),
+        ];
+        let sse_c = RequestedEncryption::SseC(key(0));
+        assert_eq!(
+            judged(&sample, &sse_c, &[key(0)]).unwrap_err(),
+            "there are objects, \"k0\" for one, and whether the key given opens them could not be found out: why; mount again once they can be looked at, so that nothing is written under a wrong key"
+        );
+        assert_eq!(
+            judged(&sample, &RequestedEncryption::SseS3, &[])
+                .unwrap()
+                .len(),
+            1
+        );
+    }
+
+    #[test]
     fn what_a_mount_can_live_with_is_noted() {
         let sse_c = RequestedEncryption::SseC(key(0));
         let opens = Found::Opens("sse-c");
@@ -247,7 +297,11 @@ mod tests {
             Ok(vec![])
         );
         assert_eq!(
-            judged(&[Found::Unknown("why".to_owned())], &sse_c, &[key(0)]),
+            judged(
+                &[Found::Unknown("why".to_owned()), Found::Opens("sse-c")],
+                &sse_c,
+                &[key(0)]
+            ),
             Ok(vec![
                 "what objects are encrypted under could not be found out for all of them: why"
                     .to_owned()

@@ -39,27 +39,15 @@ impl S3Store {
         if !matches!(self.encryption, RequestedEncryption::SseC(_)) {
             return self.explain_policy(error);
         }
-        let bucket = &self.bucket;
-        let (words, certain) = match self.blocks_customer_keys().await {
-            Some(Block::Yes) => (
-                format!(
-                    "the bucket {bucket:?} blocks SSE-C, as new buckets of Amazon S3 do: allow it with PutBucketEncryption (BlockedEncryptionTypes NONE), or choose another --encryption"
-                ),
-                true,
-            ),
-            Some(Block::NotTold) if self.endpoint.is_amazon() => (
-                format!(
-                    "{}; or the bucket blocks SSE-C, as new ones do, which these credentials may not ask (s3:GetEncryptionConfiguration)",
-                    error.message()
-                ),
-                false,
-            ),
-            _ => return self.explain_policy(error),
+        let block = self.blocks_customer_keys().await;
+        let is_amazon = self.endpoint.is_amazon();
+        let Some(words) = words(block.as_ref(), is_amazon, &self.bucket, error.message()) else {
+            return self.explain_policy(error);
         };
         let explained = StoreError::new(error.kind(), error.operation(), error.object(), words)
             .with_code("AccessDenied")
             .with_source(error);
-        if certain {
+        if block == Some(Block::Yes) {
             explained.about_encryption()
         } else {
             explained
@@ -114,6 +102,20 @@ impl S3Store {
     }
 }
 
+/// What the answer means for a write that was denied with `denied`; `None` where it says nothing.
+/// Only Amazon's buckets are blocked without anyone having asked for it.
+fn words(block: Option<&Block>, is_amazon: bool, bucket: &str, denied: &str) -> Option<String> {
+    match block? {
+        Block::Yes => Some(format!(
+            "the bucket {bucket:?} blocks SSE-C, as new buckets of Amazon S3 do: allow it with PutBucketEncryption (BlockedEncryptionTypes NONE), or choose another --encryption"
+        )),
+        Block::NotTold if is_amazon => Some(format!(
+            "{denied}; or the bucket blocks SSE-C, as new ones do, which these credentials may not ask (s3:GetEncryptionConfiguration)"
+        )),
+        Block::NotTold | Block::No => None,
+    }
+}
+
 fn is_blocking(rule: &ServerSideEncryptionRule) -> bool {
     rule.blocked_encryption_types()
         .is_some_and(|types| types.encryption_type().contains(&EncryptionType::SseC))
@@ -124,5 +126,30 @@ impl Blocked {
         self.0
             .lock()
             .expect("nothing panics while it holds the lock")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_named_where_it_is_known_and_on_amazon_where_it_may_be() {
+        let words = |block: Option<Block>, is_amazon| {
+            words(block.as_ref(), is_amazon, "b", "Access Denied")
+        };
+        let blocked = "the bucket \"b\" blocks SSE-C, as new buckets of Amazon S3 do: allow it with PutBucketEncryption (BlockedEncryptionTypes NONE), or choose another --encryption";
+        for is_amazon in [true, false] {
+            assert_eq!(words(Some(Block::Yes), is_amazon).as_deref(), Some(blocked));
+            assert_eq!(words(Some(Block::No), is_amazon), None);
+            assert_eq!(words(None, is_amazon), None);
+        }
+        assert_eq!(
+            words(Some(Block::NotTold), true).as_deref(),
+            Some(
+                "Access Denied; or the bucket blocks SSE-C, as new ones do, which these credentials may not ask (s3:GetEncryptionConfiguration)"
+            )
+        );
+        assert_eq!(words(Some(Block::NotTold), false), None);
     }
 }

@@ -7,6 +7,7 @@
 
 use super::S3Store;
 use super::encryption::Opener;
+use super::errors::Failed;
 use crate::store::{
     CopySource, ETag, ErrorKind, GetOptions, HeadOptions, ObjectInfo, ObjectKey, StoreError,
     VersionId,
@@ -23,22 +24,21 @@ impl S3Store {
         version: Option<&VersionId>,
         opener: Opener,
         info: ObjectInfo,
-    ) -> ObjectInfo {
-        let is_encrypted = info.etag.as_str().len() > ETAG_BYTES_MAX;
+    ) -> std::result::Result<ObjectInfo, Failed> {
+        let is_encrypted = is_encrypted(&info.etag);
         if !is_marker(key) || !is_encrypted || info.size > 0 || self.endpoint.is_amazon() {
-            return info;
+            return Ok(info);
         }
         let options = GetOptions {
             version: version.cloned(),
             ..GetOptions::default()
         };
-        match self.get_with(key, &options, None, opener).await {
-            Ok(opened) => ObjectInfo {
-                etag: opened.etag,
-                ..info
-            },
-            Err(_) => info,
-        }
+        // The ETag of the HEAD would hold in no condition.
+        let opened = self.get_with(key, &options, None, opener).await?;
+        Ok(ObjectInfo {
+            etag: opened.etag,
+            ..info
+        })
     }
 
     /// The source without its condition, where the server says that the condition does not hold
@@ -66,6 +66,11 @@ impl S3Store {
             ..source.clone()
         })
     }
+}
+
+/// Whether it is an ETag as MinIO keeps it for itself.
+pub(super) fn is_encrypted(etag: &ETag) -> bool {
+    etag.as_str().len() > ETAG_BYTES_MAX
 }
 
 fn is_marker(key: &ObjectKey) -> bool {

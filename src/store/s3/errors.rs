@@ -1,7 +1,9 @@
 //! From the SDK's errors to the store's: one table decides the kind, one the advice.
 //!
 //! S3's own code decides where there is one; an answer to a HEAD has no body, so the status
-//! alone must do. The SDK's error is kept as the source.
+//! alone must do. Of an answer nothing is kept but S3's code and words, without any key in them:
+//! some answers repeat the request (`CanonicalRequest`), keys among its headers. What the SDK has
+//! for a source where no answer came is kept.
 
 use std::error::Error;
 
@@ -9,7 +11,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::encryption::{Fault, Refusal};
+use super::encryption::{CustomerKey, Fault, Refusal};
 use crate::aws::{CredentialsFault, Interrupted, Unreachable, unreachable};
 use crate::store::{ErrorKind, Operation, StoreError};
 
@@ -128,6 +130,17 @@ pub(super) struct Asked<'a> {
     pub kms_key: Option<&'a str>,
     /// Whether it brought a customer's key to read with.
     pub sent_key: bool,
+    /// The customer's keys that it may have brought, which no words may repeat.
+    pub keys: [Option<&'a CustomerKey>; 2],
+}
+
+impl Asked<'_> {
+    fn without_keys(&self, words: &str) -> String {
+        let keys = self.keys.iter().flatten();
+        keys.fold(words.to_owned(), |words, key| {
+            words.replace(key.expose_base64(), "(the key)")
+        })
+    }
 }
 
 /// A failed request, and whether a customer's key may be why.
@@ -221,7 +234,14 @@ where
         },
         _ => without_answer(operation, object, &error),
     };
-    failed.with_source(error)
+    match error {
+        SdkError::ServiceError(_) => failed,
+        // Without the answer that it could not read.
+        error => match error.into_source() {
+            Ok(source) => failed.with_source(source),
+            Err(_) => failed,
+        },
+    }
 }
 
 fn from_answer(
@@ -234,6 +254,8 @@ fn from_answer(
 ) -> StoreError {
     let status = raw.status().as_u16();
     let code = sent_code(code);
+    let message = message.map(|message| asked.without_keys(message));
+    let message = message.as_deref();
     let fault = code.and_then(|code| Fault::of(code, message.unwrap_or_default(), asked.kms_key));
     let kind = match &fault {
         Some(fault) => fault.kind,

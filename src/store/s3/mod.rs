@@ -7,8 +7,10 @@
 //! - Uploads carry a CRC-32C in a header. Over https the payload is not hashed again for the
 //!   signature; over http it is signed.
 //! - Every answer is checked: the range and length of a read, the ETag, and after each write
-//!   the encryption ([`encryption`]). What cannot be right is [`ErrorKind::Corrupt`]. MinIO says
-//!   nothing about the encryption of a copy or of a completed upload: there a HEAD follows.
+//!   the encryption ([`encryption`]). What cannot be right is [`ErrorKind::Corrupt`]. Where an
+//!   answer leaves the mode or the key open, a HEAD follows (`checks`): MinIO says nothing about a
+//!   copy or a completed upload.
+//! - Where a policy wants the mode on the parts of an upload, too, they carry it (`parts`).
 //! - An object that the likeliest customer's key does not open is tried with the others
 //!   (`opening`), and so is the source of a copy. Where a HEAD is refused, whose answer has no
 //!   body, a GET asks why.
@@ -24,6 +26,7 @@ mod at_mount;
 mod blocked;
 mod bucket;
 mod carried;
+mod checks;
 mod directory_markers;
 pub mod encryption;
 mod errors;
@@ -31,12 +34,14 @@ mod explain;
 mod listing;
 mod multipart;
 mod opening;
+mod parts;
 mod read;
 mod replacing;
 mod requests;
+mod uploads;
 mod write;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
 use async_trait::async_trait;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
@@ -45,8 +50,8 @@ use bytes::Bytes;
 use super::{
     CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, Limits,
     ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
-    PartReceipt, PendingUpload, PutOptions, Result, ServerEncryption, Store, StoreError, UploadId,
-    WriteCondition, Written,
+    PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId, WriteCondition,
+    Written,
 };
 
 use crate::aws::{Aws, Endpoint};
@@ -55,7 +60,7 @@ pub use bucket::{BucketFacts, Versioning};
 pub use encryption::{CustomerKey, KmsRequest, RequestedEncryption};
 pub use errors::classify;
 
-use encryption::{AnsweredHeaders, EncryptionMismatch, KeyRing, RequestKind};
+use encryption::KeyRing;
 
 /// A bucket and what is asked of its server.
 #[derive(Clone, Debug)]
@@ -135,6 +140,8 @@ pub struct S3Store {
     openers: opening::Openers,
     carried: carried::Carried,
     blocked: blocked::Blocked,
+    uploads: uploads::Uploads,
+    parts: parts::Parts,
     /// A bucket key was asked for and not given: said once.
     without_bucket_key: AtomicBool,
 }
@@ -169,6 +176,8 @@ impl S3Store {
             encryption,
             carried: carried::Carried::new(),
             blocked: blocked::Blocked::default(),
+            uploads: uploads::Uploads::new(),
+            parts: parts::Parts::new(),
             without_bucket_key: AtomicBool::new(false),
         })
     }
@@ -188,63 +197,6 @@ impl S3Store {
     pub fn expected_encryption(&self) -> encryption::ExpectedEncryption {
         (&self.encryption).into()
     }
-
-    /// Checks that an answer names the encryption that was asked for, and gives what it names.
-    fn verify(
-        &self,
-        kind: RequestKind,
-        operation: Operation,
-        key: &ObjectKey,
-        answered: AnsweredHeaders<'_>,
-    ) -> Result<ServerEncryption> {
-        let encryption = answered.parse();
-        encryption::verify(&self.encryption, kind, &encryption, answered.kms_context)
-            .map_err(|mismatch| mismatched(operation, key, mismatch))?;
-        if kind == RequestKind::Put {
-            self.note_bucket_key(&encryption);
-        }
-        Ok(encryption)
-    }
-
-    /// Says once that the server does not do what saves calls to KMS. The object is as safe.
-    fn note_bucket_key(&self, answered: &ServerEncryption) {
-        let lacks = encryption::lacks_bucket_key(&self.encryption, answered);
-        if lacks && !self.without_bucket_key.swap(true, Ordering::Relaxed) {
-            tracing::warn!(
-                "{} does not use the bucket key that was asked for: objects are encrypted all the same, with a request to KMS for each",
-                self.endpoint.describe("S3")
-            );
-        }
-    }
-
-    /// Where a mode was asked for and the answer says nothing about it, looks at the object
-    /// itself, unless another write has replaced it already.
-    async fn verify_silence(
-        &self,
-        operation: Operation,
-        key: &ObjectKey,
-        answered: &ServerEncryption,
-        written: &Written,
-    ) -> Result<()> {
-        if self.encryption == RequestedEncryption::None || *answered != ServerEncryption::None {
-            return Ok(());
-        }
-        let version = written.version.clone();
-        let stored = self.head_object(key, HeadOptions { version }).await?;
-        if stored.etag == written.etag {
-            encryption::verify(&self.encryption, RequestKind::Put, &stored.encryption, None)
-                .map_err(|mismatch| mismatched(operation, key, mismatch))
-        } else {
-            Ok(())
-        }
-    }
-}
-
-fn mismatched(operation: Operation, key: &ObjectKey, mismatch: EncryptionMismatch) -> StoreError {
-    let words = mismatch.to_string();
-    StoreError::new(ErrorKind::Corrupt, operation, key.as_str(), words)
-        .with_source(mismatch)
-        .about_encryption()
 }
 
 /// Turns the words for an answer that cannot be right into an error.
@@ -351,6 +303,15 @@ impl Store for S3Store {
 
     async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {
         self.delete_object(key, options).await
+    }
+
+    fn check_written(
+        &self,
+        operation: Operation,
+        key: &ObjectKey,
+        found: &ObjectInfo,
+    ) -> Result<()> {
+        self.check_stored(operation, key, found)
     }
 
     async fn list(&self, options: ListOptions) -> Result<ListPage> {

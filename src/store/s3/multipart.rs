@@ -5,6 +5,8 @@
 //! integrity" in the S3 user guide). Elsewhere it is not declared: MinIO checks it all the
 //! same, but refuses to copy parts into an upload that declares one.
 
+use aws_sdk_s3::operation::complete_multipart_upload::CompleteMultipartUploadOutput;
+use aws_sdk_s3::operation::upload_part::UploadPartOutput;
 use aws_sdk_s3::operation::upload_part_copy::UploadPartCopyOutput;
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{
@@ -13,9 +15,10 @@ use aws_sdk_s3::types::{
 use bytes::Bytes;
 
 use super::answers::{self, answered_encryption};
-use super::encryption::{Opener, RequestKind};
+use super::encryption::{Opener, RequestKind, RequestedEncryption};
 use super::errors::Failed;
-use super::write::condition_headers;
+use super::uploads::Begun;
+use super::write::{commit_of, condition_headers};
 use super::{S3Store, corrupt, errors, invalid, requests};
 use crate::store::{
     CopySource, ETag, ErrorKind, ObjectAttributes, ObjectKey, Operation, PartNumber, PartReceipt,
@@ -29,6 +32,7 @@ impl S3Store {
         attributes: ObjectAttributes,
     ) -> Result<UploadId> {
         let operation = Operation::CreateMultipartUpload;
+        let commit = commit_of(&attributes);
         let metadata = requests::metadata_headers(&attributes.metadata)
             .map_err(invalid(operation, key.as_str()))?;
         let declared = self.endpoint.is_amazon();
@@ -65,7 +69,10 @@ impl S3Store {
             .with_customer_key(output.sse_customer_key_md5.as_deref())
             .with_context(output.ssekms_encryption_context.as_deref());
         match self.verify(RequestKind::CreateMultipart, operation, key, answered) {
-            Ok(_) => Ok(upload),
+            Ok(verdict) => {
+                self.uploads.begun(&upload, Begun { commit, verdict });
+                Ok(upload)
+            }
             Err(mismatch) => {
                 // Nobody else knows of it.
                 if let Err(error) = self.abort_multipart_upload(key, &upload).await {
@@ -84,6 +91,28 @@ impl S3Store {
         body: Bytes,
     ) -> Result<PartReceipt> {
         let operation = Operation::UploadPart;
+        let send = |with_mode| self.part_with(key, upload, number, body.clone(), with_mode);
+        let sent = self.send_on(RequestKind::UploadPart, send).await;
+        let output = sent.map_err(|failed| failed.error)?;
+        let answered =
+            answered_encryption!(output).with_customer_key(output.sse_customer_key_md5.as_deref());
+        let verdict = self.verify(RequestKind::UploadPart, operation, key, answered)?;
+        self.uploads.part(upload, verdict);
+        Ok(PartReceipt {
+            number,
+            etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
+        })
+    }
+
+    async fn part_with(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        number: PartNumber,
+        body: Bytes,
+        with_mode: bool,
+    ) -> std::result::Result<UploadPartOutput, Failed> {
+        let kind = RequestKind::UploadPart;
         let request = self
             .client
             .upload_part()
@@ -94,22 +123,15 @@ impl S3Store {
             .checksum_crc32_c(requests::checksum(&body))
             .body(ByteStream::from(body))
             .customize()
-            .mutate_request(self.encrypt(RequestKind::UploadPart, &Opener::NoKey));
+            .mutate_request(self.encrypt_part(kind, &Opener::NoKey, with_mode));
         let request = if self.endpoint.is_tls() {
             request.disable_payload_signing()
         } else {
             request
         };
-        let output = request.send().await.map_err(|error| {
+        request.send().await.map_err(|error| {
             let asked = self.asked(&Opener::NoKey);
-            errors::failed(operation, key.as_str(), asked, error).error
-        })?;
-        let answered =
-            answered_encryption!(output).with_customer_key(output.sse_customer_key_md5.as_deref());
-        self.verify(RequestKind::UploadPart, operation, key, answered)?;
-        Ok(PartReceipt {
-            number,
-            etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
+            errors::failed(Operation::UploadPart, key.as_str(), asked, error)
         })
     }
 
@@ -127,12 +149,27 @@ impl S3Store {
             })?),
             None => None,
         };
-        let attempt =
-            |opener| self.copy_part_with(key, upload, number, &source, range.clone(), opener);
-        let output = self.copy_from(operation, &source, attempt).await?;
+        if self.carries_copies() {
+            return self.carry_part(key, upload, number, source, None).await;
+        }
+        let (from, range) = (&source, &range);
+        let attempt = async |opener: Opener| {
+            let send = |with_mode| {
+                self.copy_part_with(key, (upload, number), (from, range), &opener, with_mode)
+            };
+            self.send_on(RequestKind::CopyPart, send).await
+        };
+        let output = match self.copy_from(operation, &source, attempt).await {
+            Err(refused) if self.may_carry(&refused) => {
+                let refused = Some(refused);
+                return self.carry_part(key, upload, number, source, refused).await;
+            }
+            copied => copied?,
+        };
         let answered =
             answered_encryption!(output).with_customer_key(output.sse_customer_key_md5.as_deref());
-        self.verify(RequestKind::CopyPart, operation, key, answered)?;
+        let verdict = self.verify(RequestKind::CopyPart, operation, key, answered)?;
+        self.uploads.part(upload, verdict);
         let e_tag = output.copy_part_result.and_then(|result| result.e_tag);
         Ok(PartReceipt {
             number,
@@ -143,11 +180,10 @@ impl S3Store {
     async fn copy_part_with(
         &self,
         key: &ObjectKey,
-        upload: &UploadId,
-        number: PartNumber,
-        source: &CopySource,
-        range: Option<String>,
-        opener: Opener,
+        (upload, number): (&UploadId, PartNumber),
+        (source, range): (&CopySource, &Option<String>),
+        opener: &Opener,
+        with_mode: bool,
     ) -> std::result::Result<UploadPartCopyOutput, Failed> {
         self.client
             .upload_part_copy()
@@ -157,13 +193,13 @@ impl S3Store {
             .part_number(wire_number(number))
             .copy_source(requests::copy_source(&self.bucket, source))
             .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string))
-            .set_copy_source_range(range)
+            .set_copy_source_range(range.clone())
             .customize()
-            .mutate_request(self.encrypt(RequestKind::CopyPart, &opener))
+            .mutate_request(self.encrypt_part(RequestKind::CopyPart, opener, with_mode))
             .send()
             .await
             .map_err(|error| {
-                let asked = self.asked(&opener);
+                let asked = self.asked(opener);
                 errors::failed(Operation::UploadPartCopy, key.as_str(), asked, error)
             })
     }
@@ -185,18 +221,48 @@ impl S3Store {
                     .build()
             })
             .collect();
-        let (if_match, if_none_match) = condition_headers(&condition);
-        let output = self
-            .client
+        let upload_of_parts = CompletedMultipartUpload::builder()
+            .set_parts(Some(parts))
+            .build();
+        let send =
+            |with_mode| self.complete_with(key, upload, &upload_of_parts, &condition, with_mode);
+        let sent = self.send_on(RequestKind::CompleteMultipart, send).await;
+        let output = sent.map_err(|failed| failed.error)?;
+        let answered = answered_encryption!(output);
+        let answered = self.verify(RequestKind::CompleteMultipart, operation, key, answered)?;
+        let written = Written {
+            etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
+            version: answers::version(output.version_id),
+        };
+        self.openers.note_written(key, &written.etag);
+        let Begun { commit, verdict } = self.uploads.of(upload);
+        let verdict = match &self.encryption {
+            // There is no field for it in the answer, but there was in all before.
+            RequestedEncryption::SseC(_) => verdict,
+            _ => answered,
+        };
+        self.settle(operation, key, verdict, &written, commit.as_deref())
+            .await?;
+        self.uploads.ended(upload);
+        Ok(written)
+    }
+
+    async fn complete_with(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &CompletedMultipartUpload,
+        condition: &WriteCondition,
+        with_mode: bool,
+    ) -> std::result::Result<CompleteMultipartUploadOutput, Failed> {
+        let kind = RequestKind::CompleteMultipart;
+        let (if_match, if_none_match) = condition_headers(condition);
+        self.client
             .complete_multipart_upload()
             .bucket(&self.bucket)
             .key(key.as_str())
             .upload_id(upload.as_str())
-            .multipart_upload(
-                CompletedMultipartUpload::builder()
-                    .set_parts(Some(parts))
-                    .build(),
-            )
+            .multipart_upload(parts.clone())
             .set_checksum_type(
                 self.endpoint
                     .is_amazon()
@@ -205,23 +271,14 @@ impl S3Store {
             .set_if_match(if_match)
             .set_if_none_match(if_none_match)
             .customize()
-            .mutate_request(self.encrypt(RequestKind::CompleteMultipart, &Opener::NoKey))
+            .mutate_request(self.encrypt_part(kind, &Opener::NoKey, with_mode))
             .send()
             .await
             .map_err(|error| {
                 let asked = self.asked(&Opener::NoKey);
-                errors::failed(operation, key.as_str(), asked, error).error
-            })?;
-        let answered = answered_encryption!(output);
-        let encryption = self.verify(RequestKind::CompleteMultipart, operation, key, answered)?;
-        let written = Written {
-            etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
-            version: answers::version(output.version_id),
-        };
-        self.openers.note_written(key, &written.etag);
-        self.verify_silence(operation, key, &encryption, &written)
-            .await?;
-        Ok(written)
+                let operation = Operation::CompleteMultipartUpload;
+                errors::failed(operation, key.as_str(), asked, error)
+            })
     }
 
     pub(super) async fn abort_multipart_upload(
@@ -229,6 +286,7 @@ impl S3Store {
         key: &ObjectKey,
         upload: &UploadId,
     ) -> Result<()> {
+        self.uploads.ended(upload);
         let aborted = self
             .client
             .abort_multipart_upload()

@@ -214,7 +214,7 @@ impl S3Store {
             return self.openers.locked(Operation::HeadObject, key, error);
         }
         match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::Throttled | ErrorKind::Unavailable => refused,
+            kind if passes(kind) => refused,
             _ => error.of(Operation::HeadObject),
         }
     }
@@ -257,6 +257,8 @@ impl S3Store {
                 again.map_err(|failed| failed.error)
             }
             Err(locked) if locked.concerns_encryption() => Err(locked.of(operation)),
+            // Nobody knows then whether another key would have done.
+            Err(head) if passes(head.kind()) => Err(head.of(operation)),
             Err(_) => Err(error),
         }
     }
@@ -266,9 +268,20 @@ impl S3Store {
         &self,
         kind: RequestKind,
         opener: &Opener,
-    ) -> impl Fn(&mut aws_smithy_runtime_api::client::orchestrator::HttpRequest) + Send + Sync + 'static
+    ) -> impl Fn(&mut aws_smithy_runtime_api::client::orchestrator::HttpRequest) + Send + Sync + use<>
     {
-        let headers = encryption::headers(&self.encryption, kind, opener.key());
+        self.encrypt_part(kind, opener, false)
+    }
+
+    /// The same for what goes on with an upload, where that may have to carry the mode.
+    pub(super) fn encrypt_part(
+        &self,
+        kind: RequestKind,
+        opener: &Opener,
+        with_mode: bool,
+    ) -> impl Fn(&mut aws_smithy_runtime_api::client::orchestrator::HttpRequest) + Send + Sync + use<>
+    {
+        let headers = encryption::headers(&self.encryption, kind, opener.key(), with_mode);
         move |request| {
             for (name, value) in &headers {
                 // The SDK's own `Debug` leaves out the values of keys' headers.
@@ -279,10 +292,19 @@ impl S3Store {
     }
 
     /// What a request that writes has to do with encryption; `opener` is its source's.
-    pub(super) fn asked(&self, opener: &Opener) -> errors::Asked<'_> {
+    pub(super) fn asked<'a>(&'a self, opener: &'a Opener) -> errors::Asked<'a> {
         errors::Asked {
             kms_key: self.encryption.kms_key(),
             sent_key: *opener != Opener::NoKey,
+            keys: [self.openers.ring().own().key(), opener.key()],
         }
     }
+}
+
+/// Whether the same request may do better a moment later.
+pub(super) const fn passes(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::TimedOut | ErrorKind::Throttled | ErrorKind::Unavailable
+    )
 }

@@ -167,7 +167,7 @@ impl S3Store {
         let size = answers::size(output.content_length).map_err(&corrupt)?;
         let properties = carried::properties!(output);
         let info = answers::object_info(answers::object_fields!(output), size).map_err(&corrupt)?;
-        let info = self.with_true_etag(key, version, opener, info).await;
+        let info = self.with_true_etag(key, version, opener, info).await?;
         self.carried.note(key, &info.etag, properties);
         Ok(Opened {
             etag: info.etag.clone(),
@@ -178,10 +178,11 @@ impl S3Store {
 }
 
 /// What is there is under a key of its own, not the one that the mount asks for.
-fn reading(opener: &Opener) -> Asked<'static> {
+fn reading(opener: &Opener) -> Asked<'_> {
     Asked {
         kms_key: None,
         sent_key: *opener != Opener::NoKey,
+        keys: [opener.key(), None],
     }
 }
 

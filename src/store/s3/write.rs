@@ -11,9 +11,10 @@ use super::answers::{self, answered_encryption};
 use super::encryption::{Opener, RequestKind};
 use super::errors::Failed;
 use super::{S3Store, corrupt, errors, invalid, requests};
+use crate::base::id::CommitId;
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, ObjectKey, Operation, PutOptions,
-    Result, WriteCondition, Written,
+    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, ObjectAttributes, ObjectKey,
+    Operation, PutOptions, Result, WriteCondition, Written,
 };
 
 impl S3Store {
@@ -24,6 +25,7 @@ impl S3Store {
         options: PutOptions,
     ) -> Result<Written> {
         let operation = Operation::PutObject;
+        let commit = commit_of(&options.attributes);
         let metadata = requests::metadata_headers(&options.attributes.metadata)
             .map_err(invalid(operation, key.as_str()))?;
         let (if_match, if_none_match) = condition_headers(&options.condition);
@@ -56,12 +58,14 @@ impl S3Store {
         let answered = answered_encryption!(output)
             .with_customer_key(output.sse_customer_key_md5.as_deref())
             .with_context(output.ssekms_encryption_context.as_deref());
-        self.verify(RequestKind::Put, operation, key, answered)?;
+        let verdict = self.verify(RequestKind::Put, operation, key, answered)?;
         let written = Written {
             etag: answers::etag(output.e_tag).map_err(corrupt(operation, key.as_str()))?,
             version: answers::version(output.version_id),
         };
         self.openers.note_written(key, &written.etag);
+        self.settle(operation, key, verdict, &written, commit.as_deref())
+            .await?;
         Ok(written)
     }
 
@@ -72,6 +76,10 @@ impl S3Store {
         attributes: CopyAttributes,
     ) -> Result<Written> {
         let operation = Operation::CopyObject;
+        let commit = match &attributes {
+            CopyAttributes::Keep => None,
+            CopyAttributes::Replace(attributes) => commit_of(attributes),
+        };
         let attributes = match attributes {
             CopyAttributes::Keep => None,
             CopyAttributes::Replace(attributes) => {
@@ -99,14 +107,14 @@ impl S3Store {
         let answered = answered_encryption!(output)
             .with_customer_key(output.sse_customer_key_md5.as_deref())
             .with_context(output.ssekms_encryption_context.as_deref());
-        let encryption = self.verify(RequestKind::Copy, operation, key, answered)?;
+        let verdict = self.verify(RequestKind::Copy, operation, key, answered)?;
         let e_tag = output.copy_object_result.and_then(|result| result.e_tag);
         let written = Written {
             etag: answers::etag(e_tag).map_err(corrupt(operation, key.as_str()))?,
             version: answers::version(output.version_id),
         };
         self.openers.note_written(key, &written.etag);
-        self.verify_silence(operation, key, &encryption, &written)
+        self.settle(operation, key, verdict, &written, commit.as_deref())
             .await?;
         Ok(written)
     }
@@ -178,6 +186,11 @@ impl S3Store {
             Err(error) => Err(error),
         }
     }
+}
+
+/// What [`crate::store::commit`] put there to know the object by.
+pub(super) fn commit_of(attributes: &ObjectAttributes) -> Option<String> {
+    attributes.metadata.get(CommitId::METADATA_NAME).cloned()
 }
 
 /// The values of `If-Match` and `If-None-Match`.

@@ -41,7 +41,7 @@ impl CustomerKey {
     }
 
     /// The value of `x-amz-server-side-encryption-customer-key`: the key itself.
-    pub(super) fn expose_base64(&self) -> &str {
+    pub(in crate::store::s3) fn expose_base64(&self) -> &str {
         str::from_utf8(self.0.base64.expose()).expect("base64 is ASCII")
     }
 }

@@ -2,6 +2,7 @@
 //! objects of other modes and keys. Pure, and without any key.
 
 use super::RequestedEncryption;
+use super::verify::{Verdict, names_key};
 use crate::store::ServerEncryption;
 
 /// The encryption that the objects a mount writes come back with.
@@ -39,25 +40,14 @@ impl ExpectedEncryption {
                     ..
                 },
             ) => {
-                let same = |asked: &str| key_id.as_deref().is_none_or(|id| is_key(asked, id));
-                dsse == double && key.as_deref().is_none_or(same)
+                dsse == double
+                    && names_key(key.as_deref(), key_id.as_deref(), *dsse) == Some(Verdict::Right)
             }
             (Self::SseC { key_md5 }, ServerEncryption::SseC { key_md5: answered }) => {
                 key_md5 == answered
             }
             _ => false,
         }
-    }
-}
-
-/// Whether the server's name of a key, usually its ARN, is the one that was asked for, by its
-/// ARN or its id.
-fn is_key(asked: &str, answered: &str) -> bool {
-    let id = |name: &str| name.rsplit(['/', ':']).next().unwrap_or(name).to_owned();
-    if asked.contains(':') && answered.contains(':') {
-        asked == answered
-    } else {
-        id(asked) == id(answered)
     }
 }
 
@@ -138,5 +128,17 @@ mod tests {
         assert!(!expected(Some(arn)).matches(&kms(elsewhere, false, false)));
         assert!(!expected(Some("34-ab")).matches(&kms(arn, false, false)));
         assert!(!expected(Some(arn)).matches(&kms(arn, true, false)));
+        let nameless = |dsse| ServerEncryption::SseKms {
+            key_id: None,
+            bucket_key: false,
+            dsse,
+        };
+        assert!(!expected(Some(arn)).matches(&nameless(false)));
+        assert!(expected(None).matches(&nameless(false)));
+        let two_layers = ExpectedEncryption::SseKms {
+            key: Some(arn.to_owned()),
+            dsse: true,
+        };
+        assert!(two_layers.matches(&nameless(true)));
     }
 }

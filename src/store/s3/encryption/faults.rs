@@ -33,7 +33,7 @@ impl Fault {
             return Some(Self::of_kms(exception, message, &key));
         }
         match code {
-            "AccessDenied" | "AccessDeniedException" if message.contains("kms:") => denied(format!(
+            "AccessDenied" | "AccessDeniedException" if message.contains("perform: kms:") => denied(format!(
                 "the credentials need kms:GenerateDataKey and kms:Decrypt on {key}, both by their own policy and by the key's"
             )),
             "InvalidArgument" if message.contains("encryption method is not supported") => {
@@ -123,13 +123,16 @@ fn another_region(key: &str) -> String {
     format!("{key} is in another region than the bucket: S3 only uses keys of the bucket's region")
 }
 
-/// The ARN of a key in the server's words.
+/// The first ARN of a key in the server's words.
 fn find_arn(message: &str) -> Option<&str> {
-    let begin = message.find("arn:aws")?;
-    let arn = &message[begin..];
-    let end = arn.find(|c: char| !(c.is_ascii_alphanumeric() || ":/-_".contains(c)));
-    let arn = &arn[..end.unwrap_or(arn.len())];
-    arn.contains(":kms:").then_some(arn)
+    let begins = message.match_indices("arn:aws").map(|(begin, _)| begin);
+    let mut arns = begins.map(|begin| {
+        let arn = &message[begin..];
+        let end = arn.find(|c: char| !(c.is_ascii_alphanumeric() || ":/-_".contains(c)));
+        &arn[..end.unwrap_or(arn.len())]
+    });
+    // The partition, `aws` or `aws-cn`, and then the service: others are of who asks.
+    arns.find(|arn| arn.splitn(4, ':').nth(2) == Some("kms"))
 }
 
 #[cfg(test)]

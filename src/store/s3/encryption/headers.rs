@@ -1,7 +1,8 @@
 //! The encryption headers of each kind of request.
 //!
 //! SSE-S3 and SSE-KMS go on every request that makes an object (a copy is one too) and on the
-//! one that begins a multipart upload, never on its parts, its completion or on reads. A
+//! one that begins a multipart upload, never on reads, and on its parts and its completion only
+//! for a server that wants them there. A
 //! customer's key goes on everything that touches the object's bytes, and on the completion,
 //! where S3 wants it when a checksum was declared; on a copy the source has a key of its own.
 
@@ -30,6 +31,15 @@ impl RequestKind {
     #[must_use]
     pub const fn decides_the_mode(self) -> bool {
         matches!(self, Self::Put | Self::CreateMultipart | Self::Copy)
+    }
+
+    /// Whether it belongs to an upload that another request began.
+    #[must_use]
+    pub const fn continues_an_upload(self) -> bool {
+        matches!(
+            self,
+            Self::UploadPart | Self::CopyPart | Self::CompleteMultipart
+        )
     }
 
     /// Whether it only reads.
@@ -107,20 +117,23 @@ const COPY_SOURCE_CUSTOMER: [&str; 3] = [
 /// What a request of this kind must carry.
 ///
 /// `requested` is what is written under. `opener` is the customer's key of the object that is
-/// read: by a GET or HEAD, or as the source of a copy; nothing else reads.
+/// read: by a GET or HEAD, or as the source of a copy; nothing else reads. `parts_carry_mode` is
+/// for a server that wants the mode on what goes on with an upload, which Amazon S3 refuses.
 #[must_use]
 pub fn headers(
     requested: &RequestedEncryption,
     kind: RequestKind,
     opener: Option<&CustomerKey>,
+    parts_carry_mode: bool,
 ) -> EncryptionHeaders {
     debug_assert!(
         opener.is_none() || kind.reads() || kind.copies(),
         "{kind:?} reads nothing"
     );
+    let with_mode = kind.decides_the_mode() || parts_carry_mode && requested.goes_on_parts(kind);
     let mut headers = match requested {
-        RequestedEncryption::SseS3 if kind.decides_the_mode() => vec![(MODE, "AES256".into())],
-        RequestedEncryption::SseKms(kms) if kind.decides_the_mode() => kms_headers(kms),
+        RequestedEncryption::SseS3 if with_mode => vec![(MODE, "AES256".into())],
+        RequestedEncryption::SseKms(kms) if with_mode => kms_headers(kms),
         RequestedEncryption::SseC(key) if !kind.reads() => customer_headers(CUSTOMER, key),
         _ => vec![],
     };

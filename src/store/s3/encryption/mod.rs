@@ -31,7 +31,9 @@ pub use expected::ExpectedEncryption;
 pub use faults::Fault;
 pub use headers::{EncryptionHeaders, HeaderValue, RequestKind, headers};
 pub use openers::{KeyRing, Opener, Refusal, Search};
-pub use verify::{AnsweredHeaders, EncryptionMismatch, lacks_bucket_key, verify};
+pub use verify::{
+    AnsweredHeaders, EncryptionMismatch, Verdict, lacks_bucket_key, verify, verify_stored,
+};
 
 use crate::base::context::EncryptionContext;
 
@@ -73,6 +75,17 @@ impl RequestedEncryption {
             Self::SseKms(kms) if kms.dsse => "sse-kms-dsse",
             Self::SseKms(_) => "sse-kms",
             Self::SseC(_) => "sse-c",
+        }
+    }
+
+    /// Whether some server takes the mode's headers on a request that goes on with an upload:
+    /// MinIO does, but for those of SSE-KMS on a part that is copied, which it does not implement.
+    #[must_use]
+    pub fn goes_on_parts(&self, kind: RequestKind) -> bool {
+        match self {
+            Self::SseS3 => kind.continues_an_upload(),
+            Self::SseKms(_) => kind.continues_an_upload() && kind != RequestKind::CopyPart,
+            Self::None | Self::SseC(_) => false,
         }
     }
 

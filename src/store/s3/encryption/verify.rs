@@ -57,51 +57,85 @@ pub struct EncryptionMismatch {
     stored: bool,
 }
 
+/// What an answer that is not wrong says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// That what was asked for is done, or that nothing was asked for.
+    Right,
+    /// Nothing of the mode, or of the key: a HEAD of what is stored must tell.
+    Open,
+}
+
 /// Checks the answer to a request of this kind; `context` is as [`AnsweredHeaders`] has it.
 ///
 /// Reads are never refused: an object of another mode in the bucket stays readable, and
 /// [`crate::store::ObjectInfo::encryption`] tells. MinIO says nothing about the mode of
-/// copies and where an upload begins or ends: what is said there must be right, and silence
-/// about a finished object is settled by a HEAD. A bucket key that is asked for and not given is
-/// no fault: it costs calls to KMS, not secrecy.
+/// copies and where an upload begins or ends: what is said there must be right. A bucket key that
+/// is asked for and not given is no fault: it costs calls to KMS, not secrecy.
 ///
 /// # Errors
-/// When the answer names another mode, key or context, or none where every server names one.
+/// When the answer names another mode, key or context, or no mode where every server names one.
 pub fn verify(
     requested: &RequestedEncryption,
     kind: RequestKind,
     answered: &ServerEncryption,
     context: Option<&str>,
+) -> Result<Verdict, EncryptionMismatch> {
+    if kind.reads() || *requested == RequestedEncryption::None {
+        return Ok(Verdict::Right);
+    }
+    if is_silent(kind) && *answered == ServerEncryption::None {
+        return Ok(Verdict::Open);
+    }
+    let wrong_context = match requested {
+        RequestedEncryption::SseKms(kms) => context
+            .filter(|context| !has_context(kms, context))
+            .map(shown_context),
+        _ => None,
+    };
+    match answered_as_asked(requested, answered) {
+        Some(verdict) if wrong_context.is_none() => Ok(verdict),
+        _ => Err(mismatch(
+            requested,
+            answered,
+            wrong_context.as_deref(),
+            kind.stores(),
+        )),
+    }
+}
+
+/// Checks what a HEAD says of an object that was written: there is nothing left to ask.
+///
+/// # Errors
+/// When it is not what was asked for.
+pub fn verify_stored(
+    requested: &RequestedEncryption,
+    answered: &ServerEncryption,
 ) -> Result<(), EncryptionMismatch> {
-    if kind.reads() || is_silent(kind) && *answered == ServerEncryption::None {
-        return Ok(());
-    }
-    let mut wrong_context = None;
-    let right = match requested {
-        RequestedEncryption::None => true,
-        RequestedEncryption::SseS3 => *answered == ServerEncryption::SseS3,
-        RequestedEncryption::SseKms(kms) => {
-            wrong_context = context
-                .filter(|context| !has_context(kms, context))
-                .map(shown_context);
-            is_kms(kms, answered) && wrong_context.is_none()
-        }
-        RequestedEncryption::SseC(key) => {
-            matches!(answered, ServerEncryption::SseC { key_md5 } if key_md5 == key.md5())
-        }
-    };
+    let right = *requested == RequestedEncryption::None
+        || answered_as_asked(requested, answered) == Some(Verdict::Right);
     if right {
-        return Ok(());
+        Ok(())
+    } else {
+        Err(mismatch(requested, answered, None, true))
     }
-    let answered = Answered {
-        encryption: answered,
-        context: wrong_context.as_deref(),
-    };
-    Err(EncryptionMismatch {
+}
+
+fn mismatch(
+    requested: &RequestedEncryption,
+    encryption: &ServerEncryption,
+    context: Option<&str>,
+    stored: bool,
+) -> EncryptionMismatch {
+    EncryptionMismatch {
         requested: requested.to_string(),
-        answered: answered.to_string(),
-        stored: kind.stores(),
-    })
+        answered: Answered {
+            encryption,
+            context,
+        }
+        .to_string(),
+        stored,
+    }
 }
 
 /// Whether a bucket key was asked for, and the object is under KMS without one.
@@ -123,17 +157,42 @@ fn is_silent(kind: RequestKind) -> bool {
     !matches!(kind, RequestKind::Put | RequestKind::UploadPart)
 }
 
-fn is_kms(kms: &KmsRequest, answered: &ServerEncryption) -> bool {
-    let ServerEncryption::SseKms { key_id, dsse, .. } = answered else {
-        return false;
+/// `None` when it is something else.
+fn answered_as_asked(
+    requested: &RequestedEncryption,
+    answered: &ServerEncryption,
+) -> Option<Verdict> {
+    let right = match (requested, answered) {
+        (RequestedEncryption::None, _) | (RequestedEncryption::SseS3, ServerEncryption::SseS3) => {
+            true
+        }
+        (RequestedEncryption::SseKms(kms), ServerEncryption::SseKms { key_id, dsse, .. })
+            if kms.dsse == *dsse =>
+        {
+            return names_key(kms.key.as_deref(), key_id.as_deref(), *dsse);
+        }
+        (RequestedEncryption::SseC(key), ServerEncryption::SseC { key_md5 }) => {
+            key_md5 == key.md5()
+        }
+        _ => false,
     };
-    // Amazon and MinIO always name the key. LocalStack does not under DSSE: it is the mode then
-    // that shows that the request was understood.
-    let key = match (&kms.key, key_id) {
-        (Some(asked), Some(answered)) => is_same_key(asked, answered),
-        (None, _) | (_, None) => true,
-    };
-    key && *dsse == kms.dsse
+    right.then_some(Verdict::Right)
+}
+
+/// Whether the key that an answer names is the one that was asked for; `None` when it is not.
+///
+/// Amazon and MinIO always name the key. LocalStack does not under DSSE: it is the mode then that
+/// shows that the request was understood.
+pub(super) fn names_key(
+    asked: Option<&str>,
+    answered: Option<&str>,
+    dsse: bool,
+) -> Option<Verdict> {
+    match (asked, answered) {
+        (Some(asked), Some(answered)) => is_same_key(asked, answered).then_some(Verdict::Right),
+        (Some(_), None) if !dsse => Some(Verdict::Open),
+        (Some(_), None) | (None, _) => Some(Verdict::Right),
+    }
 }
 
 /// Two ARNs are the same or not; an id is the end of an ARN (`arn:aws:kms:…:key/ID`, and

@@ -159,3 +159,20 @@ fn the_key_is_named_from_the_words_where_nothing_else_names_it() {
     assert!(named("User: arn:aws:iam::1:user/u").starts_with("the KMS key is disabled: "));
     assert!(named("").starts_with("the KMS key is disabled: "));
 }
+
+/// Amazon's words name who asked first.
+#[test]
+fn the_arn_of_who_asked_is_not_taken_for_the_keys() {
+    let message = format!(
+        "User: arn:aws:sts::111122223333:assumed-role/kms:role/i-0abc is not authorized to perform: kms:Decrypt on resource: {ARN} because no identity-based policy allows the kms:Decrypt action"
+    );
+    let fault = Fault::of("AccessDenied", &message, None).unwrap();
+    assert_eq!(
+        fault.advice,
+        format!(
+            "the credentials need kms:GenerateDataKey and kms:Decrypt on the KMS key {ARN}, both by their own policy and by the key's"
+        )
+    );
+    let of_s3 = "User: arn:aws:iam::111122223333:user/u is not authorized to perform: s3:GetObject on resource: \"arn:aws:s3:::bucket/kms:notes\"";
+    assert_eq!(Fault::of("AccessDenied", of_s3, Some("k")), None);
+}

@@ -78,11 +78,18 @@ proptest! {
         mode in any_mode(),
         kind in proptest::sample::select(&KINDS[..]),
         opener in proptest::option::of(any::<u8>()),
+        parts_carry_mode: bool,
     ) {
-        let (takes_mode, takes_customer, takes_source) = reference(kind);
+        let (mut takes_mode, takes_customer, takes_source) = reference(kind);
+        // What MinIO takes beyond that.
+        takes_mode |= parts_carry_mode && match kind {
+            RequestKind::UploadPart | RequestKind::CompleteMultipart => true,
+            RequestKind::CopyPart => mode == RequestedEncryption::SseS3,
+            _ => false,
+        };
         let reads = matches!(kind, RequestKind::Get | RequestKind::Head);
         let opener = opener.filter(|_| reads || takes_source).map(customer_key);
-        let sent = headers(&mode, kind, opener.as_ref());
+        let sent = headers(&mode, kind, opener.as_ref(), parts_carry_mode);
 
         let named = match &mode {
             RequestedEncryption::SseS3 if takes_mode => Some("AES256"),
@@ -126,7 +133,7 @@ proptest! {
     fn no_key_is_in_what_is_shown_of_headers(fill: u8, kind in proptest::sample::select(&KINDS[..])) {
         let key = customer_key(fill);
         let opener = (kind.reads() || kind.copies()).then_some(&key);
-        let sent = headers(&RequestedEncryption::SseC(key.clone()), kind, opener);
+        let sent = headers(&RequestedEncryption::SseC(key.clone()), kind, opener, true);
         prop_assert!(sent.iter().any(|(_, value)| value.expose() == key.expose_base64()));
         let shown = format!("{sent:?}");
         prop_assert!(!shown.contains(key.expose_base64()), "{}", shown);

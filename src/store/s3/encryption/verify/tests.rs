@@ -86,15 +86,21 @@ proptest! {
         let reads = matches!(kind, RequestKind::Get | RequestKind::Head);
         let silent = answered == ServerEncryption::None
             && !matches!(kind, RequestKind::Put | RequestKind::UploadPart);
-        prop_assert_eq!(
-            verify(&mode, kind, &answered, None).is_ok(),
-            reads || silent || same(&answered, &right)
-        );
+        let named = reads || same(&answered, &right);
+        let verdict = match (named, silent) {
+            (true, _) => Some(Verdict::Right),
+            (false, true) => Some(Verdict::Open),
+            (false, false) => None,
+        };
+        prop_assert_eq!(verify(&mode, kind, &answered, None).ok(), verdict);
+        prop_assert_eq!(verify_stored(&mode, &answered).is_ok(), same(&answered, &right));
     }
 
     #[test]
     fn nothing_asked_accepts_the_bucket_default(kind in any_kind(), answered in any_answer()) {
-        prop_assert!(verify(&RequestedEncryption::None, kind, &answered, None).is_ok());
+        let verdict = verify(&RequestedEncryption::None, kind, &answered, None);
+        prop_assert_eq!(verdict, Ok(Verdict::Right));
+        prop_assert!(verify_stored(&RequestedEncryption::None, &answered).is_ok());
     }
 
     #[test]
@@ -231,6 +237,37 @@ fn a_mismatch_names_both_modes_keys_and_contexts_and_what_is_stored() {
     }
 }
 
+/// A mode without a key is not the key that was asked for.
+#[test]
+fn an_answer_that_names_no_key_leaves_it_open_and_a_head_that_names_none_is_wrong() {
+    let nameless = |dsse| ServerEncryption::SseKms {
+        key_id: None,
+        bucket_key: false,
+        dsse,
+    };
+    for (key, dsse, verdict) in [
+        (Some(ARN), false, Verdict::Open),
+        (Some(ARN), true, Verdict::Right),
+        (None, false, Verdict::Right),
+    ] {
+        let requested = RequestedEncryption::SseKms(kms(key, dsse));
+        for kind in [RequestKind::Put, RequestKind::UploadPart, RequestKind::Copy] {
+            let found = verify(&requested, kind, &nameless(dsse), None);
+            assert_eq!(found, Ok(verdict), "{requested}");
+        }
+        let stored = verify_stored(&requested, &nameless(dsse));
+        assert_eq!(stored.is_ok(), verdict == Verdict::Right);
+        if let Err(mismatch) = stored {
+            let words = mismatch.to_string();
+            assert!(
+                words.contains("the server answered with sse-kms: "),
+                "{words}"
+            );
+            assert!(words.contains("stored as answered"), "{words}");
+        }
+    }
+}
+
 #[test]
 fn a_bucket_key_is_missed_only_where_it_was_asked_for() {
     let answered = |bucket_key| ServerEncryption::SseKms {
@@ -251,7 +288,7 @@ fn a_bucket_key_is_missed_only_where_it_was_asked_for() {
         let answered = answered(given);
         assert_eq!(lacks_bucket_key(&requested, &answered), lacks);
         let verdict = verify(&requested, RequestKind::Put, &answered, None);
-        assert_eq!(verdict, Ok(()), "it is no fault");
+        assert_eq!(verdict, Ok(Verdict::Right), "it is no fault");
     }
     let sse_s3 = RequestedEncryption::SseS3;
     assert!(!lacks_bucket_key(&sse_s3, &ServerEncryption::SseS3));
