@@ -121,7 +121,9 @@ async fn a_tree_with_locked_objects_can_be_deleted() {
     }
     let mount = bucket.mount_with(LONG).await;
     mount.walk("d/known").await.unwrap();
-    lock(&bucket, "d/");
+    for key in ["d/deeper/", "d/known", "d/locked"] {
+        lock(&bucket, key);
+    }
     for file in ["d/deeper/locked", "d/known", "d/locked"] {
         mount.unlink(file).await.unwrap();
         assert!(!bucket.keys().contains(&file.to_owned()));
