@@ -14,6 +14,7 @@ mod kms;
 mod mounting;
 mod older_keys;
 mod open_answers;
+mod parts;
 #[path = "../support/servers.rs"]
 mod servers;
 mod transport;

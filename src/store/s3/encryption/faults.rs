@@ -132,7 +132,7 @@ fn find_arn(message: &str) -> Option<&str> {
         &arn[..end.unwrap_or(arn.len())]
     });
     // The partition, `aws` or `aws-cn`, and then the service: others are of who asks.
-    arns.find(|arn| arn.splitn(4, ':').nth(2) == Some("kms"))
+    arns.find(|arn| arn.split(':').nth(2) == Some("kms"))
 }
 
 #[cfg(test)]
