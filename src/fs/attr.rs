@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::inode::{Inode, Place};
 use super::types::{Attr, Caller, FileKind, HandleId, Ino, ROOT, SetAttr, SetTime, StatFs};
+use super::virtual_xattr::Told;
 use super::{FileSystem, FsError, Result};
 use crate::base::limits;
 use crate::base::time::Timestamp;
@@ -19,8 +20,13 @@ impl FileSystem {
         _handle: Option<HandleId>,
     ) -> Result<(Attr, Duration)> {
         let inode = self.inode(ino)?;
-        self.recheck(&inode).await?;
-        Ok((inode.attr(), self.config.ttl))
+        if let Err(error) = self.recheck(&inode).await {
+            let shown = error.errno() == libc::EACCES && self.is_listed(&inode, &error).await;
+            if !shown {
+                return Err(error);
+            }
+        }
+        Ok((inode.attr(), self.ttl_of(&inode)))
     }
 
     pub async fn setattr(
@@ -168,6 +174,13 @@ impl FileSystem {
             FileKind::Directory => self.volume.stat_directory(&path).await?,
             _ => self.volume.stat_file(&path).await?,
         };
+        if stat.is_none() {
+            let nothing = Told {
+                asked,
+                object: None,
+            };
+            inode.state().note_told(nothing);
+        }
         match stat {
             Some(stat) if stat.meta.attributes.kind == inode.kind => {
                 inode.refresh(stat, asked);

@@ -57,6 +57,7 @@ impl FileSystem {
                     // It came to be since the kernel looked: this opens it.
                     |inode| {
                         if inode.kind == FileKind::File {
+                            Self::refuse_closed(&inode)?;
                             Ok(inode)
                         } else {
                             Err(FsError::posix(libc::EEXIST))
@@ -189,7 +190,7 @@ impl FileSystem {
             self.table.drop_unused(inode.ino);
         }
         let inode = self.table.insert(path, parent, name, |ino, place| {
-            Inode::from_stat(ino, place, stat)
+            Inode::from_stat(ino, place, stat, Instant::now())
         });
         inode.state().changed = Some(Instant::now());
         if let Some(parent) = self.table.inode(parent) {

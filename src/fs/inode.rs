@@ -1,17 +1,20 @@
 //! An inode and what its handles see.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+mod content;
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::flux::Flux;
+pub(super) use content::{Content, Snapshot};
+
 use super::types::{Attr, FileKind, Ino, ROOT};
 use super::virtual_xattr::Told;
 use crate::base::time::Timestamp;
-use crate::cache::FileTag;
 use crate::layout::path::PlainName;
-use crate::volume::{ObjectMeta, ObjectRef, Stat, Version};
-use crate::write::DirtyFile;
+use crate::volume::{ObjectMeta, Stat, Version};
 
 /// See the module's text.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct State {
     pub changed: Option<Instant>,
     /// A directory without a marker of its own.
     pub implicit: bool,
+    /// Why the object could not be looked at, the last time that was tried.
+    closed: Option<String>,
     /// What the last HEAD told of the object at its name.
     pub told: Option<Told>,
     pub content: Arc<Content>,
@@ -68,91 +73,67 @@ pub(super) enum Place {
     Unlinked,
 }
 
-/// One version of a file's bytes and the changes made to it here; shared by the handles that
-/// were opened on it.
-#[derive(Debug)]
-pub(super) struct Content {
-    /// Unique in this mount.
-    pub id: u64,
-    inner: Mutex<ContentState>,
-    /// Changes under way of where the stored bytes are, or of their version.
-    pub flux: Flux,
-    /// One first change at a time.
-    pub loading: tokio::sync::Mutex<()>,
-}
-
-#[derive(Debug)]
-struct ContentState {
-    snapshot: Snapshot,
-    dirty: Option<Arc<DirtyFile>>,
-    /// Somebody else won a conflict: what follows must be opened anew.
-    stale: bool,
-}
-
-/// What the bucket holds of a content.
-#[derive(Clone, Debug)]
-pub(super) struct Snapshot {
-    /// Where it is stored when that is not the inode's own path.
-    pub elsewhere: Option<ObjectRef>,
-    /// `None` when the bucket has never had it.
-    pub version: Option<Version>,
-    /// What the first commit of a new file replaces: the version of a file it was renamed over.
-    pub replaces: Option<Version>,
-    pub commit: Option<String>,
-    pub size: u64,
-    /// Names these bytes in the block cache.
-    pub tag: FileTag,
-}
-
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
-
-fn next_id() -> u64 {
-    NEXT_ID.fetch_add(1, Ordering::Relaxed)
-}
-
 impl Inode {
     pub fn root(stat: Stat) -> Self {
-        Self::from_stat(ROOT, Place::Root, stat)
+        Self::from_stat(ROOT, Place::Root, stat, Instant::now())
     }
 
-    pub fn from_stat(ino: Ino, place: Place, stat: Stat) -> Self {
-        let now = Instant::now();
+    /// What the bucket said when it was asked at `asked`.
+    pub fn from_stat(ino: Ino, place: Place, stat: Stat, asked: Instant) -> Self {
         let implicit = stat.version.is_none();
-        let told = Told::of(&stat, now);
+        let told = Told::of(&stat, asked);
         let content = Content::new(Snapshot::of(&stat));
         let inode = Self::build(ino, place, stat.meta, content);
         {
             let mut state = inode.state();
             state.implicit = implicit;
-            state.checked = Some(now);
+            state.checked = Some(asked);
             state.told = told;
         }
         inode
     }
 
-    /// The name of an object that could not be looked at: nobody may take what is here for its
-    /// attributes, so whoever asks for them asks the bucket again.
-    pub fn closed(ino: Ino, place: Place, stat: Stat) -> Self {
-        let inode = Self::from_stat(ino, place, stat);
+    /// The name of an object that could not be looked at, as a listing shows it.
+    pub fn closed(ino: Ino, place: Place, stat: Stat, reason: String) -> Self {
+        let inode = Self::from_stat(ino, place, stat, Instant::now());
         {
             let mut state = inode.state();
-            state.checked = None;
-            state.told = None;
-            state.meta.attributes.perm = 0;
+            // A marker that is not there would be one that can be looked at.
+            state.implicit = false;
+            state.set_closed(reason);
         }
         inode
     }
 
+    /// What was known of an object cannot be looked at any more, and `listed` is there. False
+    /// where that is another version.
+    pub fn close(&self, listed: &Stat, reason: &str) -> bool {
+        let mut state = self.state();
+        let etag = |version: &Option<Version>| Some(version.as_ref()?.etag.clone());
+        let same = if self.kind == FileKind::Directory {
+            listed.meta.attributes.kind == FileKind::Directory
+        } else {
+            etag(&state.content.snapshot().version) == etag(&listed.version)
+        };
+        if same {
+            state.set_closed(reason.to_owned());
+        }
+        same
+    }
+
+    /// Why what is here is not to be taken for the object's attributes; `None` where this mount
+    /// knows better than the bucket.
+    pub fn why_closed(&self) -> Option<String> {
+        let state = self.state();
+        if state.meta_dirty || state.content.is_dirty() {
+            return None;
+        }
+        state.closed.clone()
+    }
+
     /// A file that only this mount knows so far.
     pub fn pending(ino: Ino, place: Place, meta: ObjectMeta) -> Self {
-        let content = Content::new(Snapshot {
-            elsewhere: None,
-            version: None,
-            replaces: None,
-            commit: None,
-            size: 0,
-            tag: FileTag(next_id()),
-        });
+        let content = Content::new(Snapshot::nothing());
         let inode = Self::build(ino, place, meta, content);
         inode.state().meta_dirty = true;
         inode
@@ -175,6 +156,7 @@ impl Inode {
                 checked: None,
                 changed: None,
                 implicit: false,
+                closed: None,
                 told: None,
                 content: Arc::new(content),
                 kernel_content: None,
@@ -201,6 +183,7 @@ impl Inode {
     }
 
     pub fn attr(&self) -> Attr {
+        let closed = self.why_closed().is_some();
         let state = self.state();
         let attributes = &state.meta.attributes;
         let nlink = match (&state.place, self.kind) {
@@ -215,7 +198,7 @@ impl Inode {
                 _ => state.content.size(),
             },
             kind: self.kind,
-            perm: attributes.perm,
+            perm: if closed { 0 } else { attributes.perm },
             nlink,
             uid: attributes.uid,
             gid: attributes.gid,
@@ -227,16 +210,19 @@ impl Inode {
     }
 
     /// Takes over what the bucket said when it was asked at `asked`, unless this mount has
-    /// something newer.
+    /// something newer: a change of its own, or the answer to a later question.
     pub fn refresh(&self, stat: Stat, asked: Instant) {
         let mut state = self.state();
-        if state.changed.is_some_and(|changed| changed >= asked) {
+        if let Some(told) = Told::of(&stat, asked) {
+            state.note_told(told);
+        }
+        let overtaken = state.changed.is_some_and(|changed| changed >= asked)
+            || state.checked.is_some_and(|checked| checked > asked);
+        if overtaken {
             return;
         }
         state.checked = Some(asked);
-        if let Some(told) = Told::of(&stat, asked) {
-            state.told = Some(told);
-        }
+        state.closed = None;
         if state.meta_dirty
             || state.content.is_dirty()
             || state.place == Place::Unlinked
@@ -274,115 +260,22 @@ impl Inode {
     }
 }
 
-impl Snapshot {
-    pub fn of(stat: &Stat) -> Self {
-        Self {
-            elsewhere: None,
-            version: stat.version.clone(),
-            replaces: None,
-            commit: stat.commit.clone(),
-            size: stat.size,
-            tag: FileTag(next_id()),
-        }
+impl State {
+    /// Nothing is remembered: whoever asks for the attributes asks the bucket again.
+    fn set_closed(&mut self, reason: String) {
+        self.closed = Some(reason);
+        self.checked = None;
+        self.told = None;
     }
 
-    /// After a commit: other bytes, so another tag.
-    pub fn committed(&mut self, version: Version, commit: String, size: u64) {
-        self.elsewhere = None;
-        self.version = Some(version);
-        self.replaces = None;
-        self.commit = Some(commit);
-        self.size = size;
-        self.tag = FileTag(next_id());
-    }
-}
-
-impl Content {
-    pub fn new(snapshot: Snapshot) -> Self {
-        Self {
-            id: next_id(),
-            inner: Mutex::new(ContentState {
-                snapshot,
-                dirty: None,
-                stale: false,
-            }),
-            flux: Flux::new(),
-            loading: tokio::sync::Mutex::new(()),
-        }
-    }
-
-    fn inner(&self) -> MutexGuard<'_, ContentState> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub fn snapshot(&self) -> Snapshot {
-        self.inner().snapshot.clone()
-    }
-
-    pub fn update<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
-        change(&mut self.inner().snapshot)
-    }
-
-    pub fn dirty(&self) -> Option<Arc<DirtyFile>> {
-        self.inner().dirty.clone()
-    }
-
-    /// The changes made here, begun by `begin` when there are none yet.
-    pub fn dirty_or(&self, begin: impl FnOnce(&Snapshot) -> Arc<DirtyFile>) -> Arc<DirtyFile> {
-        let mut inner = self.inner();
-        if let Some(dirty) = &inner.dirty {
-            return Arc::clone(dirty);
-        }
-        let dirty = begin(&inner.snapshot);
-        inner.dirty = Some(Arc::clone(&dirty));
-        dirty
-    }
-
-    /// Forgets the place for changes, when there are none.
-    pub fn drop_clean(&self) {
-        let mut inner = self.inner();
-        if inner.dirty.as_ref().is_some_and(|dirty| !dirty.is_dirty()) {
-            inner.dirty = None;
-        }
-    }
-
-    pub fn take_dirty(&self) -> Option<Arc<DirtyFile>> {
-        self.inner().dirty.take()
-    }
-
-    pub fn is_dirty(&self) -> bool {
-        self.inner()
-            .dirty
+    /// Answers may come in another order than they were asked for.
+    pub fn note_told(&mut self, told: Told) {
+        if self
+            .told
             .as_ref()
-            .is_some_and(|dirty| dirty.is_dirty())
-    }
-
-    /// Bytes, changes included.
-    pub fn size(&self) -> u64 {
-        let inner = self.inner();
-        inner
-            .dirty
-            .as_ref()
-            .map_or(inner.snapshot.size, |dirty| dirty.size())
-    }
-
-    pub fn is_stale(&self) -> bool {
-        self.inner().stale
-    }
-
-    pub fn mark_stale(&self) {
-        self.inner().stale = true;
-    }
-
-    fn is_version_of(&self, stat: &Stat) -> bool {
-        let inner = self.inner();
-        inner.snapshot.version.as_ref().map(|version| &version.etag)
-            == stat.version.as_ref().map(|version| &version.etag)
-            && inner.snapshot.size == stat.size
-            && !inner.stale
-    }
-
-    fn note_commit(&self, commit: Option<String>) {
-        self.inner().snapshot.commit = commit;
+            .is_none_or(|known| known.asked <= told.asked)
+        {
+            self.told = Some(told);
+        }
     }
 }

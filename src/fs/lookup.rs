@@ -39,7 +39,10 @@ impl FileSystem {
             (Some(stat), asked)
         } else {
             let asked = Instant::now();
-            (self.volume.stat(&path).await?, asked)
+            match self.volume.stat(&path).await {
+                Ok(stat) => (stat, asked),
+                Err(error) => return self.find_closed(&path, parent, name, &error, asked).await,
+            }
         };
         if let Some(stat) = stat {
             self.note_hidden(&path, &stat);
@@ -79,7 +82,7 @@ impl FileSystem {
             self.lose(&inode);
         }
         self.table.insert(path, parent, name, |ino, place| {
-            Inode::from_stat(ino, place, stat)
+            Inode::from_stat(ino, place, stat, asked)
         })
     }
 
@@ -93,8 +96,8 @@ impl FileSystem {
         Ok(Entry {
             attr: inode.attr(),
             generation: 0,
-            entry_ttl: self.config.ttl,
-            attr_ttl: self.config.ttl,
+            entry_ttl: self.ttl_of(inode),
+            attr_ttl: self.ttl_of(inode),
         })
     }
 

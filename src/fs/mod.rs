@@ -18,6 +18,7 @@
 
 mod admission;
 mod attr;
+mod closed;
 mod commit;
 mod conflict;
 mod create;

@@ -115,7 +115,13 @@ impl FileSystem {
             return Ok(());
         }
         let preserved = self.preserve_if_open(inode, path).await?;
-        match self.volume.delete(path).await {
+        let deleted = match &snapshot.version {
+            Some(listed) if inode.why_closed().is_some() => {
+                self.volume.delete_closed(path, listed).await
+            }
+            _ => self.volume.delete(path).await,
+        };
+        match deleted {
             Ok(()) => {
                 self.use_preserved(inode, preserved);
                 Ok(())

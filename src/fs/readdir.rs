@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::inode::{Inode, Place};
 use super::types::{DirItem, FileKind, HandleId, Ino};
@@ -68,15 +68,15 @@ enum Looked {
     /// What the bucket said, when it was asked.
     Stat(Box<Stat>, Instant),
     /// The bucket does not let it be looked at, for lack of its key or of the right to: it is
-    /// there, and this is all that the listing tells. Its own lookup says why.
-    Closed(Box<Stat>),
+    /// there, and this is all that the listing, asked for at that time, tells; and why.
+    Closed(Box<Stat>, Instant, String),
 }
 
 impl Looked {
     fn kind(&self) -> FileKind {
         match self {
             Self::Inode(inode) => inode.kind,
-            Self::Stat(stat, _) | Self::Closed(stat) => stat.meta.attributes.kind,
+            Self::Stat(stat, _) | Self::Closed(stat, ..) => stat.meta.attributes.kind,
         }
     }
 }
@@ -294,25 +294,14 @@ impl FileSystem {
         let name = listed.name.as_os_str().to_owned();
         if plus {
             let looked = looked?;
-            let closed = matches!(looked, Looked::Closed(_));
             let inode = match looked {
                 Looked::Inode(inode) => inode,
                 Looked::Stat(stat, asked) => self.adopt(&path, dir.ino, &listed.name, *stat, asked),
-                Looked::Closed(stat) => {
-                    let known = self.table.child(dir.ino, &listed.name);
-                    known.unwrap_or_else(|| {
-                        self.table
-                            .insert(&path, dir.ino, &listed.name, |ino, place| {
-                                Inode::closed(ino, place, *stat)
-                            })
-                    })
+                Looked::Closed(stat, asked, reason) => {
+                    self.adopt_closed(&path, dir.ino, &listed.name, *stat, reason, asked)
                 }
             };
-            let mut entry = self.entry(&inode).ok()?;
-            if closed {
-                // The kernel looks it up before it does anything with it, and is told why not.
-                (entry.entry_ttl, entry.attr_ttl) = (Duration::ZERO, Duration::ZERO);
-            }
+            let entry = self.entry(&inode).ok()?;
             let (ino, kind) = (inode.ino, inode.kind);
             return Some(DirItem {
                 ino,

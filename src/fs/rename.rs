@@ -63,6 +63,7 @@ impl FileSystem {
         if (inode.kind == FileKind::Directory) != is_directory {
             return Err(FsError::posix(libc::ESTALE));
         }
+        Self::refuse_closed(&inode)?;
         let from = self.child_path(parent, &name)?;
         let to = self.new_path(new_parent, &new_name)?;
         if to.starts_with(&from) {

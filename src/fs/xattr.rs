@@ -15,6 +15,9 @@ use crate::base::time::Timestamp;
 /// real bound is the store's, and passing it is ENOSPC.
 const NAMESPACES: [&str; 3] = ["user.", "trusted.", "security."];
 
+/// An answer that this mount's own change of the object overtook is asked for again.
+const QUESTIONS_MAX: u32 = 3;
+
 impl FileSystem {
     /// setxattr(2); `flags` are `XATTR_CREATE` or `XATTR_REPLACE`.
     pub async fn setxattr(
@@ -88,7 +91,8 @@ impl FileSystem {
     }
 
     /// What the server said of the object at an inode's name within the time to live, with the
-    /// inode's own attributes rechecked: at most one question. `None` where there is no object, or
+    /// inode's own attributes rechecked: at most one question, unless this mount changes the object
+    /// while it is asked. `None` where there is no object, or
     /// none that has to do with the inode, and for kinds that the kernel shows no `user.`
     /// attributes of: links, fifos, sockets and devices.
     async fn object_facts(&self, inode: &Arc<Inode>) -> Result<Option<ObjectFacts>> {
@@ -108,14 +112,22 @@ impl FileSystem {
         if let Some(told) = self.told_lately(inode) {
             return Ok(told.object);
         }
-        let asked = Instant::now();
-        {
-            let _gate = self.gate.read().await;
-            self.ask(inode).await?;
+        let mut told = None;
+        for _ in 0..QUESTIONS_MAX {
+            let asked = Instant::now();
+            {
+                let _gate = self.gate.read().await;
+                self.ask(inode).await?;
+            }
+            let state = inode.state();
+            let answer = state.told.as_ref().filter(|told| told.asked >= asked);
+            told = answer.map(|told| told.object.clone());
+            if told.is_some() && state.changed.is_none_or(|changed| changed < asked) {
+                break;
+            }
         }
-        let state = inode.state();
-        let told = state.told.as_ref().filter(|told| told.asked >= asked);
-        Ok(told.and_then(|told| told.object.clone()))
+        // Where this mount changes it faster than it can be asked: as it was a moment ago.
+        Ok(told.flatten())
     }
 
     /// What a HEAD told within the time to live, if this mount has not changed the object since.

@@ -235,10 +235,18 @@ impl Volume {
             .map_err(|_| VolumeError::name(dir, crate::layout::path::NameError::TooLong))
     }
 
-    async fn delete_key(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {
+    pub(super) async fn delete_key(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {
         let deleted = self.store.delete(key, options).await;
         deleted.map_err(|error| VolumeError::store(key, error))?;
         self.modes.settled(key);
         Ok(())
+    }
+}
+
+/// Only while the object has the ETag.
+pub(super) fn delete_if_match(etag: &ETag) -> DeleteOptions {
+    DeleteOptions {
+        if_match: Some(etag.clone()),
+        version: None,
     }
 }

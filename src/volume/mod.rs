@@ -14,6 +14,7 @@
 //!    there is below a random id of its own, so mounts never touch each other's.
 
 mod change;
+mod closed;
 mod content;
 mod error;
 mod journal;

@@ -63,7 +63,14 @@ struct Met {
 struct Strange {
     mode: Option<ServerEncryption>,
     /// What failed for lack of its key.
-    closed_to: Option<Operation>,
+    closed_to: Option<Refusal>,
+}
+
+/// A request that failed for lack of a key, and the server's code for why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Refusal {
+    operation: Operation,
+    code: Option<String>,
 }
 
 impl Modes {
@@ -76,26 +83,39 @@ impl Modes {
     }
 
     /// A HEAD or a GET told about an object. Where KMS keeps the key, only a GET shows that it
-    /// can be used.
+    /// can be used; and then the outage may be over for all that did not open for the same
+    /// reason: they count again when they are refused again.
     pub fn told(&self, key: &ObjectKey, by: Operation, encryption: &ServerEncryption) {
         let own = self.expected.matches(encryption);
         let mut met = self.met();
         if own && met.objects.is_empty() {
             return;
         }
+        let mut opened = None;
         self.change(&mut met, key, |strange| {
             strange.mode = (!own).then(|| encryption.clone());
-            if by == Operation::GetObject || strange.closed_to == Some(by) {
-                strange.closed_to = None;
+            let refused = strange.closed_to.as_ref();
+            if refused.is_some_and(|refused| by == Operation::GetObject || refused.operation == by)
+            {
+                opened = strange.closed_to.take();
             }
         });
+        if let Some(refusal) = opened.filter(|opened| opened.operation == Operation::GetObject) {
+            met.objects.retain(|_, strange| {
+                strange.closed_to.take_if(|other| *other == refusal);
+                strange.mode.is_some() || strange.closed_to.is_some()
+            });
+        }
     }
 
     /// A HEAD or a GET of an object failed.
     pub fn refused(&self, key: &ObjectKey, error: &StoreError) {
         if error.concerns_encryption() {
             self.change(&mut self.met(), key, |strange| {
-                strange.closed_to = Some(error.operation());
+                strange.closed_to = Some(Refusal {
+                    operation: error.operation(),
+                    code: error.code().map(str::to_owned),
+                });
             });
         }
     }
@@ -243,6 +263,25 @@ mod tests {
         assert_eq!(modes.seen().without_key_examples, ["b"]);
         modes.told(&key("b"), GetObject, &ServerEncryption::SseS3);
         assert_eq!(modes.seen(), ModesSeen::default());
+    }
+
+    #[test]
+    fn when_one_opens_those_that_were_closed_for_the_same_reason_may_be_open_too() {
+        let modes = modes();
+        let disabled = || no_key(GetObject).with_code("KMS.DisabledException");
+        modes.refused(&key("a"), &disabled());
+        modes.refused(&key("b"), &disabled());
+        modes.refused(&key("deleted"), &no_key(GetObject).with_code("KMS.Gone"));
+        modes.refused(&key("other-key"), &no_key(HeadObject));
+        modes.told(&key("b"), HeadObject, &sse_c("m"));
+        modes.told(&key("never-closed"), GetObject, &ServerEncryption::SseS3);
+        assert_eq!(modes.seen().without_key, 4);
+        modes.told(&key("a"), GetObject, &ServerEncryption::SseS3);
+        let seen = modes.seen();
+        assert_eq!(seen.without_key_examples, ["deleted", "other-key"]);
+        assert_eq!(seen.other_modes.len(), 1, "their modes are as they were");
+        modes.refused(&key("b"), &disabled());
+        assert_eq!(modes.seen().without_key, 3);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One changed file.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, RwLock};
@@ -239,6 +239,7 @@ impl DirtyFile {
     /// Cells hold no memory any more. The pool is told under the lock of the state that it
     /// follows: told later, it could forget a cell that was written again meanwhile.
     pub(super) fn forget(&self, _state: &State, cells: Vec<u64>) {
+        self.assert_locked();
         for cell in cells {
             self.engine.pool.forget(CellId {
                 file: self.id,
@@ -247,8 +248,18 @@ impl DirtyFile {
         }
     }
 
+    /// The state that the pool follows is this file's own, and locked: also where no other thread
+    /// comes between, so that every test finds an order that only chance kept.
+    fn assert_locked(&self) {
+        debug_assert!(
+            matches!(self.state.try_lock(), Err(TryLockError::WouldBlock)),
+            "the pool is told without the lock of the state that it follows"
+        );
+    }
+
     /// A piece was written, so its cell holds memory; told as [`Self::forget`].
     fn touch(&self, state: &State, piece: ByteRange) {
+        self.assert_locked();
         let cell = state.table.cell_of(piece.start());
         let id = CellId {
             file: self.id,

@@ -102,6 +102,9 @@ fn every_mode_is_read_and_rewritten(name: &str, keys: &Keys, mode: &Mode) {
             assert_denied("appending", OpenOptions::new().append(true).open(path(0)));
             assert_denied("overwriting", fs::write(path(0), "x"));
             assert_denied("renaming", fs::rename(path(2), root.join("moved")));
+            let shown = fs::metadata(path(0)).expect("its size is known");
+            assert_eq!(shown.len(), CHANGES[0].1 as u64);
+            assert_eq!(shown.permissions().mode() & 0o7777, 0);
             continue;
         }
         for change in 0..CHANGES.len() {
@@ -179,6 +182,37 @@ fn under_none_every_mode_is_read_and_rewritten() {
     let keys = Keys::new();
     let mode = keys.reading(modes::none(), &[keys.current, keys.older]);
     every_mode_is_read_and_rewritten("mixed-none", &keys, &mode);
+}
+
+/// Neither a deletion nor a replacement needs the key of what goes: empty files and directories'
+/// markers, too.
+#[test]
+fn what_has_lost_its_key_can_be_deleted_and_replaced() {
+    for bucket in [
+        Minio::shared().bucket("lost-key"),
+        LocalStack::shared().bucket("lost-key"),
+    ] {
+        let keys = Keys::new();
+        let lost = bucket.client.with(keys.unknown.headers());
+        for object in ["tree/", "tree/deeper/"] {
+            lost.put(object, "").expect("a put");
+        }
+        for object in ["tree/deeper/file", "file", "replaced"] {
+            lost.put(object, "secret").expect("a put");
+        }
+        lost.put("tree/empty", "").expect("a put");
+        let mode = modes::none();
+        bucket.client.put("own", "own");
+        let mount = Mount::new(&mode.source(&bucket), &[]);
+        let root = mount.path();
+        assert_denied("reading", fs::read(root.join("file")));
+        fs::rename(root.join("own"), root.join("replaced")).expect("replacing");
+        assert_eq!(fs::read(root.join("replaced")).expect("reading"), b"own");
+        fs::remove_file(root.join("file")).expect("deleting");
+        fs::remove_dir_all(root.join("tree")).expect("deleting a tree");
+        drop(mount);
+        assert_eq!(bucket.client.keys(""), ["replaced"]);
+    }
 }
 
 /// The sentence that refuses a mount of `bucket` in `mode`.

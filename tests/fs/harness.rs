@@ -16,7 +16,9 @@ use cloakfs::layout::plain::Defaults;
 use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
-use cloakfs::store::{GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions, Store};
+use cloakfs::store::{
+    GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions, ServerEncryption, Store,
+};
 use cloakfs::volume::{Volume, VolumeOptions};
 use tempfile::TempDir;
 
@@ -40,7 +42,16 @@ pub struct Bucket {
 
 impl Bucket {
     pub fn new() -> Self {
-        let mem = Arc::new(MemStore::new());
+        Self::of(MemStore::new())
+    }
+
+    /// A server that may override the encryption it is asked for.
+    pub fn asking_for(encryption: ServerEncryption) -> Self {
+        Self::of(MemStore::new().asks_for(encryption))
+    }
+
+    fn of(mem: MemStore) -> Self {
+        let mem = Arc::new(mem);
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
         Self {
             mem,

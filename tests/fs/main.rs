@@ -13,3 +13,4 @@ mod object_xattrs;
 mod other_keys;
 mod races;
 mod semantics;
+mod wrong_mode;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use cloakfs::fs::SetAttr;
 use cloakfs::store::Operation::HeadObject;
 use cloakfs::store::ServerEncryption;
+use cloakfs::store::fault::{Effect, Rule};
 
 use crate::harness::{Bucket, Mount, errno};
 
@@ -213,4 +214,29 @@ async fn what_others_stored_under_such_a_name_is_neither_shown_nor_lost() {
     };
     mount.set("f", set).await.unwrap();
     assert_eq!(bucket.metadata("f", "xattr").await.as_deref(), Some(stored));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_while_they_are_asked_for_does_not_take_them_away() {
+    let bucket = Bucket::new();
+    let mount = bucket.mount().await;
+    mount.write_file("f", b"one").await.unwrap();
+    let (ino, handle) = mount.open("f", libc::O_WRONLY).await.unwrap();
+    mount.write_at(handle, 0, b"two").await.unwrap();
+    let before = bucket.etag("f").await;
+    // The look comes to the server after the commit, but was asked for before it.
+    let late = Rule::new(Effect::Delay(LONG)).on(HeadObject).times(1);
+    bucket.fault.inject(late);
+    let heads = bucket.fault.calls().of(HeadObject);
+    let fs = std::sync::Arc::clone(&mount.fs);
+    let asking = tokio::spawn(async move { fs.getxattr(ino, "user.cloakfs.etag".as_ref()).await });
+    while bucket.fault.calls().of(HeadObject) == heads {
+        tokio::task::yield_now().await;
+    }
+    mount.fs.fsync(handle, false).await.unwrap();
+    assert!(!asking.is_finished(), "the commit overtakes the look");
+    let etag = bucket.etag("f").await;
+    assert_ne!(etag, before);
+    assert_eq!(asking.await.unwrap().unwrap(), etag.as_bytes());
+    mount.close(handle).await.unwrap();
 }

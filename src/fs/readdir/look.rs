@@ -8,12 +8,10 @@ use std::time::Instant;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::{Kind, Listed, Looked};
-use crate::base::time::Timestamp;
 use crate::fs::inode::Inode;
 use crate::fs::{FileSystem, FsError, Result};
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
-use crate::volume::Stat;
 
 /// Attributes that one directory asks for at once.
 const PARALLEL_STATS: usize = 64;
@@ -47,12 +45,12 @@ impl FileSystem {
         .await?;
         let closed = looked
             .values()
-            .filter(|looked| matches!(looked, Looked::Closed(_)));
+            .filter(|looked| matches!(looked, Looked::Closed(..)));
         let closed = closed.count();
         if closed > 0 {
             tracing::warn!(
-                "{closed} of the objects in {:?} are listed, but cannot be looked at; opening one \
-                 says why, and `cloakfs status` names those whose key is missing",
+                "{closed} of the objects in {:?} are listed, but cannot be looked at: they can be \
+                 deleted and replaced, and nothing else; opening one says why, and `cloakfs status` names those whose key is missing",
                 path.as_str()
             );
         }
@@ -62,20 +60,6 @@ impl FileSystem {
             }
         }
         Ok(looked)
-    }
-
-    /// What can be said of an entry that cannot be looked at.
-    fn closed(&self, kind: &Kind) -> Stat {
-        match kind {
-            Kind::Small(object, _) | Kind::Large(object, _) => {
-                self.volume.stat_from_listing(object)
-            }
-            Kind::Known(kind) => {
-                let mut stat = self.volume.implicit_directory(Timestamp::now(), false);
-                stat.meta.attributes.kind = *kind;
-                stat
-            }
-        }
     }
 
     /// What an entry is; `None` when it has gone meanwhile.
@@ -118,7 +102,12 @@ impl FileSystem {
                 Ok(None) => return Ok(None),
                 // One object that is closed to this mount does not hide its neighbours.
                 Err(error) if error.kind() == ErrorKind::Denied => {
-                    return Ok(Some(Looked::Closed(Box::new(self.closed(kind)))));
+                    let listed = match object {
+                        Some(object) => Some(self.volume.stat_from_listing(object)),
+                        None => self.volume.stat_closed(&path).await?,
+                    };
+                    let reason = error.to_string();
+                    return Ok(listed.map(|stat| Looked::Closed(Box::new(stat), asked, reason)));
                 }
                 Err(error) => return Err(error.into()),
             }

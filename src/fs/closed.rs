@@ -1,0 +1,99 @@
+//! Names whose object may not be looked at, for lack of its key or of the right to.
+//!
+//! Such a name is shown with what a listing tells, its size and time, and with no permissions,
+//! because its own are not known; nothing of it is remembered, here or by the kernel. What needs
+//! no look works: it is deleted, and replaced by a rename, as the directory's permissions allow,
+//! and only while it is the version that was listed. Everything else is EACCES with the reason.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::inode::Inode;
+use super::types::Ino;
+use super::{FileSystem, FsError, Result};
+use crate::layout::path::{PlainName, VolumePath};
+use crate::store::ErrorKind;
+use crate::volume::{Stat, VolumeError};
+
+impl FileSystem {
+    /// The inode of a name that could not be looked at when it was tried at `asked`, if a
+    /// listing shows it; else the error. The error is logged in both cases.
+    pub(super) async fn find_closed(
+        &self,
+        path: &VolumePath,
+        parent: Ino,
+        name: &PlainName,
+        error: &VolumeError,
+        asked: Instant,
+    ) -> Result<Arc<Inode>> {
+        let refused = FsError::of(error);
+        if error.kind() != ErrorKind::Denied {
+            return Err(refused);
+        }
+        match self.volume.stat_closed(path).await {
+            Ok(Some(stat)) => {
+                Ok(self.adopt_closed(path, parent, name, stat, refused.to_string(), asked))
+            }
+            // Who may not look at anything may not list either: the first refusal says more.
+            Ok(None) | Err(_) => Err(refused),
+        }
+    }
+
+    /// The inode of a name that could not be looked at and is listed as `stat` tells.
+    pub(super) fn adopt_closed(
+        &self,
+        path: &VolumePath,
+        parent: Ino,
+        name: &PlainName,
+        stat: Stat,
+        reason: String,
+        asked: Instant,
+    ) -> Arc<Inode> {
+        if let Some(inode) = self.table.child(parent, name) {
+            if self.knows_better(&inode, asked) || inode.close(&stat, &reason) {
+                return inode;
+            }
+            self.lose(&inode);
+        }
+        self.table.insert(path, parent, name, |ino, place| {
+            Inode::closed(ino, place, stat, reason)
+        })
+    }
+
+    /// Whether an inode that could not be looked at is listed still, to be shown without its
+    /// attributes.
+    pub(super) async fn is_listed(&self, inode: &Inode, reason: &FsError) -> bool {
+        let asked = Instant::now();
+        let _gate = self.gate.read().await;
+        let Some(path) = self.table.path(inode).filter(|path| !path.is_root()) else {
+            return false;
+        };
+        match self.volume.stat_closed(&path).await {
+            Ok(Some(stat)) => {
+                self.knows_better(inode, asked) || inode.close(&stat, &reason.to_string())
+            }
+            Ok(None) | Err(_) => false,
+        }
+    }
+
+    fn knows_better(&self, inode: &Inode, asked: Instant) -> bool {
+        inode.is_uncommitted() || Self::changed_since(inode, asked) || self.holds_uncommitted(inode)
+    }
+
+    /// Refuses what cannot be done to an object that could not be looked at.
+    pub(super) fn refuse_closed(inode: &Inode) -> Result<()> {
+        match inode.why_closed() {
+            Some(reason) => Err(FsError::refused(libc::EACCES, format!("EACCES: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// How long the kernel may believe what it is told of an inode.
+    pub(super) fn ttl_of(&self, inode: &Inode) -> Duration {
+        if inode.why_closed().is_some() {
+            Duration::ZERO
+        } else {
+            self.config.ttl
+        }
+    }
+}

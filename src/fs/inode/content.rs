@@ -1,0 +1,176 @@
+//! What handles see of a file: one version's stored bytes, and the changes made to them here.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::cache::FileTag;
+use crate::fs::flux::Flux;
+use crate::volume::{ObjectRef, Stat, Version};
+use crate::write::DirtyFile;
+
+/// One version of a file's bytes and the changes made to it here; shared by the handles that
+/// were opened on it.
+#[derive(Debug)]
+pub(in crate::fs) struct Content {
+    /// Unique in this mount.
+    pub id: u64,
+    inner: Mutex<ContentState>,
+    /// Changes under way of where the stored bytes are, or of their version.
+    pub flux: Flux,
+    /// One first change at a time.
+    pub loading: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct ContentState {
+    snapshot: Snapshot,
+    dirty: Option<Arc<DirtyFile>>,
+    /// Somebody else won a conflict: what follows must be opened anew.
+    stale: bool,
+}
+
+/// What the bucket holds of a content.
+#[derive(Clone, Debug)]
+pub(in crate::fs) struct Snapshot {
+    /// Where it is stored when that is not the inode's own path.
+    pub elsewhere: Option<ObjectRef>,
+    /// `None` when the bucket has never had it.
+    pub version: Option<Version>,
+    /// What the first commit of a new file replaces: the version of a file it was renamed over.
+    pub replaces: Option<Version>,
+    pub commit: Option<String>,
+    pub size: u64,
+    /// Names these bytes in the block cache.
+    pub tag: FileTag,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+fn next_id() -> u64 {
+    NEXT_ID.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Snapshot {
+    /// Of a file that the bucket has never had.
+    pub fn nothing() -> Self {
+        Self {
+            elsewhere: None,
+            version: None,
+            replaces: None,
+            commit: None,
+            size: 0,
+            tag: FileTag(next_id()),
+        }
+    }
+
+    pub fn of(stat: &Stat) -> Self {
+        Self {
+            elsewhere: None,
+            version: stat.version.clone(),
+            replaces: None,
+            commit: stat.commit.clone(),
+            size: stat.size,
+            tag: FileTag(next_id()),
+        }
+    }
+
+    /// After a commit: other bytes, so another tag.
+    pub fn committed(&mut self, version: Version, commit: String, size: u64) {
+        self.elsewhere = None;
+        self.version = Some(version);
+        self.replaces = None;
+        self.commit = Some(commit);
+        self.size = size;
+        self.tag = FileTag(next_id());
+    }
+}
+
+impl Content {
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self {
+            id: next_id(),
+            inner: Mutex::new(ContentState {
+                snapshot,
+                dirty: None,
+                stale: false,
+            }),
+            flux: Flux::new(),
+            loading: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, ContentState> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn snapshot(&self) -> Snapshot {
+        self.inner().snapshot.clone()
+    }
+
+    pub fn update<T>(&self, change: impl FnOnce(&mut Snapshot) -> T) -> T {
+        change(&mut self.inner().snapshot)
+    }
+
+    pub fn dirty(&self) -> Option<Arc<DirtyFile>> {
+        self.inner().dirty.clone()
+    }
+
+    /// The changes made here, begun by `begin` when there are none yet.
+    pub fn dirty_or(&self, begin: impl FnOnce(&Snapshot) -> Arc<DirtyFile>) -> Arc<DirtyFile> {
+        let mut inner = self.inner();
+        if let Some(dirty) = &inner.dirty {
+            return Arc::clone(dirty);
+        }
+        let dirty = begin(&inner.snapshot);
+        inner.dirty = Some(Arc::clone(&dirty));
+        dirty
+    }
+
+    /// Forgets the place for changes, when there are none.
+    pub fn drop_clean(&self) {
+        let mut inner = self.inner();
+        if inner.dirty.as_ref().is_some_and(|dirty| !dirty.is_dirty()) {
+            inner.dirty = None;
+        }
+    }
+
+    pub fn take_dirty(&self) -> Option<Arc<DirtyFile>> {
+        self.inner().dirty.take()
+    }
+
+    pub fn is_dirty(&self) -> bool {
+        self.inner()
+            .dirty
+            .as_ref()
+            .is_some_and(|dirty| dirty.is_dirty())
+    }
+
+    /// Bytes, changes included.
+    pub fn size(&self) -> u64 {
+        let inner = self.inner();
+        inner
+            .dirty
+            .as_ref()
+            .map_or(inner.snapshot.size, |dirty| dirty.size())
+    }
+
+    pub fn is_stale(&self) -> bool {
+        self.inner().stale
+    }
+
+    pub fn mark_stale(&self) {
+        self.inner().stale = true;
+    }
+
+    pub fn is_version_of(&self, stat: &Stat) -> bool {
+        let inner = self.inner();
+        inner.snapshot.version.as_ref().map(|version| &version.etag)
+            == stat.version.as_ref().map(|version| &version.etag)
+            && inner.snapshot.size == stat.size
+            && !inner.stale
+    }
+
+    pub fn note_commit(&self, commit: Option<String>) {
+        self.inner().snapshot.commit = commit;
+    }
+}

@@ -1,0 +1,73 @@
+//! Objects that may not be looked at, for lack of their key or of the right to: what a listing
+//! tells of them, and how they go.
+
+use super::change::delete_if_match;
+use super::{Result, Stat, Version, Volume, VolumeError};
+use crate::layout::path::VolumePath;
+use crate::store::{DeleteOptions, ErrorKind, ListOptions, ListedObject, Operation, StoreError};
+
+impl Volume {
+    /// What is at a path where a look was refused; `None` where a listing shows nothing. Two
+    /// listings of one key at most.
+    pub async fn stat_closed(&self, path: &VolumePath) -> Result<Option<Stat>> {
+        let below = self.first_listed(path, self.keys.dir_prefix(path)).await?;
+        if let Some(first) = below {
+            return Ok(Some(self.implicit_directory(first.last_modified, false)));
+        }
+        let listed = self.listed(path).await?;
+        Ok(listed.map(|listed| self.stat_from_listing(&listed)))
+    }
+
+    /// Deletes the object at a path that may not be looked at, only while a listing shows the
+    /// given version: no key is needed to delete, and none to compare.
+    pub async fn delete_closed(&self, path: &VolumePath, version: &Version) -> Result<()> {
+        let key = self.file_key(path)?;
+        if self.capabilities.conditional_delete {
+            match self.delete_key(&key, delete_if_match(&version.etag)).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+                // MinIO lists another ETag for an empty encrypted object than it compares with,
+                // and Amazon compares for nobody who may not read: the listing has to do.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::Precondition | ErrorKind::Denied) => {}
+                done => return done,
+            }
+        }
+        match self.listed(path).await? {
+            // The window that remains is named in status.
+            Some(listed) if listed.etag == version.etag => {
+                self.delete_key(&key, DeleteOptions::default()).await
+            }
+            Some(_) => {
+                let changed = StoreError::precondition(Operation::DeleteObject, &key);
+                Err(VolumeError::store(path, changed))
+            }
+            None => {
+                self.modes.settled(&key);
+                Ok(())
+            }
+        }
+    }
+
+    /// The object of a file as a listing shows it.
+    async fn listed(&self, path: &VolumePath) -> Result<Option<ListedObject>> {
+        let key = self.file_key(path)?;
+        // Of all keys that begin with it, it comes first itself.
+        let first = self.first_listed(path, key.as_str().to_owned()).await?;
+        Ok(first.filter(|first| first.key == key.as_str()))
+    }
+
+    async fn first_listed(
+        &self,
+        path: &VolumePath,
+        prefix: String,
+    ) -> Result<Option<ListedObject>> {
+        let options = ListOptions {
+            prefix,
+            max_keys: Some(1),
+            ..ListOptions::default()
+        };
+        let page = self.store.list(options).await;
+        let page = page.map_err(|error| VolumeError::store(path, error))?;
+        Ok(page.objects.into_iter().next())
+    }
+}
