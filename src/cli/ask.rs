@@ -15,7 +15,7 @@ use crate::mount::unmounting;
 
 pub(super) fn status(mountpoint: &Path, as_json: bool) -> anyhow::Result<()> {
     let (mountpoint, socket) = find(mountpoint)?;
-    let status = client::status(socket, &mountpoint)?;
+    let status = client::status(&socket, &mountpoint)?;
     output::say(&if as_json {
         serde_json::to_string_pretty(&status)?
     } else {
@@ -27,7 +27,7 @@ pub(super) fn status(mountpoint: &Path, as_json: bool) -> anyhow::Result<()> {
 pub(super) fn sync(mountpoint: &Path) -> anyhow::Result<()> {
     let (mountpoint, socket) = find(mountpoint)?;
     let mut line = output::ProgressLine::start();
-    client::sync(socket, &mountpoint, Command::Sync, |progress| {
+    client::sync(&socket, &mountpoint, Command::Sync, |progress| {
         line.show(&describe(progress));
     })?;
     Ok(())
@@ -37,7 +37,7 @@ pub(super) fn sync(mountpoint: &Path) -> anyhow::Result<()> {
 pub(super) fn unmount(mountpoint: &Path) -> anyhow::Result<()> {
     let (mountpoint, socket) = find(mountpoint)?;
     let mut line = output::ProgressLine::start();
-    let asked = client::sync(socket, &mountpoint, Command::Unmount, |progress| {
+    let asked = client::sync(&socket, &mountpoint, Command::Unmount, |progress| {
         line.show(&describe(progress));
     });
     drop(line);

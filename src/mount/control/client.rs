@@ -52,7 +52,7 @@ pub enum ControlError {
 }
 
 /// Asks how the mount is.
-pub fn status(socket: PathBuf, mountpoint: &Mountpoint) -> Result<Status, ControlError> {
+pub fn status(socket: &Path, mountpoint: &Mountpoint) -> Result<Status, ControlError> {
     let mut connection = Connection::open(socket, mountpoint, Command::Status)?;
     match connection.next()? {
         Event::Status(status) => Ok(*status),
@@ -63,7 +63,7 @@ pub fn status(socket: PathBuf, mountpoint: &Mountpoint) -> Result<Status, Contro
 
 /// Uploads everything, and unmounts where `command` says so.
 pub fn sync(
-    socket: PathBuf,
+    socket: &Path,
     mountpoint: &Mountpoint,
     command: Command,
     mut on_progress: impl FnMut(Progress),
@@ -93,13 +93,13 @@ struct Connection<'a> {
 
 impl<'a> Connection<'a> {
     fn open(
-        socket: PathBuf,
+        socket: &Path,
         mountpoint: &'a Mountpoint,
         command: Command,
     ) -> Result<Self, ControlError> {
-        let stream = match UnixStream::connect(&socket) {
+        let stream = match UnixStream::connect(socket) {
             Ok(stream) => stream,
-            Err(_) => connect_elsewhere(&socket, mountpoint)?,
+            Err(_) => connect_elsewhere(socket, mountpoint)?,
         };
         let mut connection = Self {
             mountpoint,

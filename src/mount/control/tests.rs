@@ -96,7 +96,7 @@ async fn with_server<T: Send + 'static>(ask: impl FnOnce(&Place) -> T + Send + '
 
 #[tokio::test]
 async fn status_is_answered() {
-    let status = with_server(|place| client::status(place.socket.clone(), &place.mountpoint)).await;
+    let status = with_server(|place| client::status(&place.socket, &place.mountpoint)).await;
     assert_eq!(status.unwrap().pid, 7);
 }
 
@@ -105,7 +105,7 @@ async fn sync_tells_how_far_it_is_and_ends() {
     let last = with_server(|place| {
         let mut last = Progress::default();
         client::sync(
-            place.socket.clone(),
+            &place.socket,
             &place.mountpoint,
             Command::Sync,
             |progress| {
@@ -122,12 +122,7 @@ async fn sync_tells_how_far_it_is_and_ends() {
 #[tokio::test]
 async fn a_refused_unmount_is_told_in_the_daemons_words() {
     let refused = with_server(|place| {
-        client::sync(
-            place.socket.clone(),
-            &place.mountpoint,
-            Command::Unmount,
-            |_| {},
-        )
+        client::sync(&place.socket, &place.mountpoint, Command::Unmount, |_| {})
     })
     .await;
     assert_eq!(refused.unwrap_err().to_string(), "busy");
@@ -174,7 +169,7 @@ async fn a_request_of_another_version_or_mount_is_refused_by_name() {
 #[test]
 fn where_nothing_is_mounted_the_command_says_so() {
     let place = place();
-    let error = client::status(place.socket.clone(), &place.mountpoint).unwrap_err();
+    let error = client::status(&place.socket, &place.mountpoint).unwrap_err();
     assert_eq!(
         error.to_string(),
         format!(
