@@ -19,8 +19,7 @@
 use zeroize::Zeroizing;
 
 use super::backend::{
-    ContentCipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, TagMismatch, constant_time_eq,
-    expand_sha512,
+    Active, Backend, ContentCipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, TagMismatch,
 };
 use super::context::Context;
 use super::length::{
@@ -29,7 +28,8 @@ use super::length::{
 use crate::base::range::ByteRange;
 use crate::base::secret::{Secret, fill_random};
 
-const SALT_BYTES: usize = 24;
+/// The random bytes that a message begins with.
+pub const SALT_BYTES: usize = 24;
 const COMMITMENT_BYTES: usize = 32;
 const LABEL: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 
@@ -45,15 +45,15 @@ pub struct OpenError;
 
 /// Seals one message, chunk after chunk.
 #[expect(missing_debug_implementations, reason = "it holds a key")]
-pub struct Sealer {
-    cipher: ContentCipher,
+pub struct Sealer<B: Backend = Active> {
+    cipher: B::Cipher,
     nonces: Nonces,
 }
 
 /// Opens any chunks of one message.
 #[expect(missing_debug_implementations, reason = "it holds a key")]
-pub struct Opener {
-    cipher: ContentCipher,
+pub struct Opener<B: Backend = Active> {
+    cipher: B::Cipher,
     nonces: Nonces,
     length: MessageLength,
 }
@@ -102,7 +102,9 @@ impl Sealer {
         fill_random(&mut salt);
         Self::with_salt(key, context, salt)
     }
+}
 
+impl<B: Backend> Sealer<B> {
     /// Seals any number of whole chunks and appends them to `sealed`.
     ///
     /// # Panics
@@ -139,12 +141,12 @@ impl Sealer {
         context: &Context,
         salt: [u8; SALT_BYTES],
     ) -> (Self, [u8; HEADER_BYTES]) {
-        let derived = Derived::new(key, context, &salt);
+        let derived = Derived::new::<B>(key, context, &salt);
         let mut header = [0; HEADER_BYTES];
         header[..SALT_BYTES].copy_from_slice(&salt);
         header[SALT_BYTES..].copy_from_slice(derived.commitment());
         let sealer = Self {
-            cipher: derived.cipher(),
+            cipher: B::Cipher::new(derived.cipher_key()),
             nonces: derived.nonces(),
         };
         (sealer, header)
@@ -165,16 +167,44 @@ impl Opener {
         header: &[u8; HEADER_BYTES],
         stored_len: u64,
     ) -> Result<Self, OpenError> {
+        Self::with_header(key, context, header, stored_len)
+    }
+
+    /// For any chunks of the message with this salt and length, both from an authentic place:
+    /// such a message needs no header, because what named its salt has committed to its key.
+    #[must_use]
+    pub fn pinned(
+        key: &InputKey,
+        context: &Context,
+        salt: &[u8; SALT_BYTES],
+        length: MessageLength,
+    ) -> Self {
+        Self::derived(&Derived::new::<Active>(key, context, salt), length)
+    }
+}
+
+impl<B: Backend> Opener<B> {
+    fn with_header(
+        key: &InputKey,
+        context: &Context,
+        header: &[u8; HEADER_BYTES],
+        stored_len: u64,
+    ) -> Result<Self, OpenError> {
         let (salt, commitment) = header.split_first_chunk().expect("56 bytes begin with 24");
-        let derived = Derived::new(key, context, salt);
-        if !constant_time_eq(derived.commitment(), commitment) {
+        let derived = Derived::new::<B>(key, context, salt);
+        if !B::constant_time_eq(derived.commitment(), commitment) {
             return Err(OpenError);
         }
-        Ok(Self {
-            cipher: derived.cipher(),
+        let length = MessageLength::of_stored(stored_len).map_err(|_| OpenError)?;
+        Ok(Self::derived(&derived, length))
+    }
+
+    fn derived(derived: &Derived, length: MessageLength) -> Self {
+        Self {
+            cipher: B::Cipher::new(derived.cipher_key()),
             nonces: derived.nonces(),
-            length: MessageLength::of_stored(stored_len).map_err(|_| OpenError)?,
-        })
+            length,
+        }
     }
 
     #[must_use]
@@ -233,9 +263,9 @@ impl Opener {
 struct Derived(Zeroizing<[u8; KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES]>);
 
 impl Derived {
-    fn new(key: &InputKey, context: &Context, salt: &[u8; SALT_BYTES]) -> Self {
+    fn new<B: Backend>(key: &InputKey, context: &Context, salt: &[u8; SALT_BYTES]) -> Self {
         let mut derived = Self(Zeroizing::new([0; _]));
-        expand_sha512(
+        B::expand_sha512(
             key.0.expose(),
             &[LABEL, salt, context.as_bytes()],
             derived.0.as_mut_slice(),
@@ -243,8 +273,8 @@ impl Derived {
         derived
     }
 
-    fn cipher(&self) -> ContentCipher {
-        ContentCipher::new(self.0.first_chunk().expect("it begins with the key"))
+    fn cipher_key(&self) -> &[u8; KEY_BYTES] {
+        self.0.first_chunk().expect("it begins with the key")
     }
 
     fn nonces(&self) -> Nonces {
