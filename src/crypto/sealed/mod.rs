@@ -92,6 +92,11 @@ impl InputKey {
     pub const fn from_secret(secret: Secret<KEY_BYTES>) -> Self {
         Self(secret)
     }
+
+    /// The bytes, to be sealed under another key.
+    pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
+        self.0.expose()
+    }
 }
 
 impl Sealer {
