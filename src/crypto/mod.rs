@@ -29,7 +29,7 @@ pub use context::{Context, Purpose};
 pub use keys::{ContentKey, DataKey, MasterKey};
 pub use length::{CHUNK_BYTES, HEADER_BYTES, LengthError, MessageLength, STORED_CHUNK_BYTES};
 pub use name::NameKey;
-pub use sealed::{InputKey, OpenError, Opener, SALT_BYTES, Sealer, open, seal};
+pub use sealed::{InputKey, OpenError, Opener, SALT_BYTES, Sealer, open, seal, seal_into};
 
 /// The library behind the primitives of this build.
 pub const BACKEND: &str = <backend::Active as backend::Backend>::NAME;

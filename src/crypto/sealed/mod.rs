@@ -64,11 +64,21 @@ pub struct Opener<B: Backend = Active> {
 /// From 4 PiB on.
 #[must_use]
 pub fn seal(key: &InputKey, context: &Context, plaintext: &[u8]) -> Vec<u8> {
-    let (sealer, header) = Sealer::new(key, context);
-    let mut message = Vec::with_capacity(HEADER_BYTES + sealed_body_bytes(plaintext.len()));
-    message.extend_from_slice(&header);
-    sealer.finish(plaintext, &mut message);
+    // Allocated as zeros: for long messages that is no work, unlike growing.
+    let mut message = vec![0; HEADER_BYTES + sealed_body_bytes(plaintext.len())];
+    seal_into(key, context, plaintext, &mut message);
     message
+}
+
+/// Seals `plaintext` into `message`, every byte of which is written.
+///
+/// # Panics
+/// When `message` is not as long as [`MessageLength`] says; from 4 PiB on.
+pub fn seal_into(key: &InputKey, context: &Context, plaintext: &[u8], message: &mut [u8]) {
+    let (sealer, header) = Sealer::new(key, context);
+    let (start, body) = message.split_at_mut(HEADER_BYTES);
+    start.copy_from_slice(&header);
+    sealer.fill_last(plaintext, body);
 }
 
 /// Opens a whole message.
@@ -117,28 +127,34 @@ impl<B: Backend> Sealer<B> {
     pub fn chunks(&mut self, plaintext: &[u8], sealed: &mut Vec<u8>) {
         let (chunks, rest) = plaintext.as_chunks::<CHUNK_BYTES>();
         assert!(rest.is_empty(), "only the last chunk of a message is short");
-        let mut at = sealed.len();
+        let at = sealed.len();
         sealed.resize(at + chunks.len() * STORED_CHUNK_BYTES, 0);
-        for chunk in chunks {
-            let end = at + STORED_CHUNK_BYTES;
-            self.cipher
-                .seal(self.nonces.next(), chunk, &mut sealed[at..end]);
-            at = end;
-        }
+        self.fill(chunks, &mut sealed[at..]);
     }
 
     /// Seals what is left of the message, of any length, and appends it to `sealed`.
     ///
     /// # Panics
     /// When the message passes 4 PiB.
-    pub fn finish(mut self, rest: &[u8], sealed: &mut Vec<u8>) {
-        let whole = rest.len() - rest.len() % CHUNK_BYTES;
-        let (chunks, last) = rest.split_at(whole);
-        self.chunks(chunks, sealed);
+    pub fn finish(self, rest: &[u8], sealed: &mut Vec<u8>) {
         let at = sealed.len();
-        sealed.resize(at + last.len() + TAG_BYTES, 0);
-        self.cipher
-            .seal(self.nonces.last(), last, &mut sealed[at..]);
+        sealed.resize(at + sealed_body_bytes(rest.len()), 0);
+        self.fill_last(rest, &mut sealed[at..]);
+    }
+
+    fn fill(&mut self, chunks: &[[u8; CHUNK_BYTES]], sealed: &mut [u8]) {
+        let room = sealed.chunks_exact_mut(STORED_CHUNK_BYTES);
+        assert_eq!(room.len(), chunks.len(), "room for the chunks");
+        for (chunk, sealed) in chunks.iter().zip(room) {
+            self.cipher.seal(self.nonces.next(), chunk, sealed);
+        }
+    }
+
+    fn fill_last(mut self, rest: &[u8], sealed: &mut [u8]) {
+        let (chunks, last) = rest.as_chunks();
+        let (whole, end) = sealed.split_at_mut(chunks.len() * STORED_CHUNK_BYTES);
+        self.fill(chunks, whole);
+        self.cipher.seal(self.nonces.last(), last, end);
     }
 
     fn with_salt(
@@ -224,24 +240,51 @@ impl<B: Backend> Opener<B> {
     /// When one of them is not authentic, or they do not end where chunks of the message do, or
     /// there are none.
     pub fn open_chunks(&self, first_chunk: u64, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let span = self.span(first_chunk, stored)?;
+        let mut plaintext = vec![0; index(span.plain().len())];
+        self.open_chunks_into(first_chunk, stored, &mut plaintext)?;
+        Ok(plaintext)
+    }
+
+    /// As [`Self::open_chunks`], into room of the caller's; after an error it holds zeros.
+    ///
+    /// # Errors
+    /// As [`Self::open_chunks`].
+    ///
+    /// # Panics
+    /// When `plaintext` is not as long as those chunks' plaintext.
+    pub fn open_chunks_into(
+        &self,
+        first_chunk: u64,
+        stored: &[u8],
+        plaintext: &mut [u8],
+    ) -> Result<(), OpenError> {
+        let span = self.span(first_chunk, stored)?;
+        assert_eq!(plaintext.len() as u64, span.plain().len(), "room to open");
+        let room = plaintext.chunks_mut(CHUNK_BYTES).chain([&mut [][..]]);
+        let opened = (first_chunk..)
+            .zip(stored.chunks(STORED_CHUNK_BYTES).zip(room))
+            .try_for_each(|(chunk, (sealed, plain))| {
+                self.cipher.open(self.nonces.at(chunk), sealed, plain)
+            });
+        opened.map_err(|TagMismatch| {
+            plaintext.fill(0);
+            OpenError
+        })
+    }
+
+    /// The chunks from `first_chunk` on that `stored` is as long as.
+    fn span(&self, first_chunk: u64, stored: &[u8]) -> Result<Span, OpenError> {
         let count = stored.len().div_ceil(STORED_CHUNK_BYTES) as u64;
         let span = self
             .length
             .chunk_span(first_chunk, count)
             .ok_or(OpenError)?;
-        if stored.len() as u64 != span.stored().len() {
-            return Err(OpenError);
+        if stored.len() as u64 == span.stored().len() {
+            Ok(span)
+        } else {
+            Err(OpenError)
         }
-        let mut plaintext = vec![0; index(span.plain().len())];
-        let mut rest = plaintext.as_mut_slice();
-        for (chunk, sealed) in (first_chunk..).zip(stored.chunks(STORED_CHUNK_BYTES)) {
-            let (plain, after) = rest.split_at_mut(sealed.len() - TAG_BYTES);
-            self.cipher
-                .open(self.nonces.at(chunk), sealed, plain)
-                .map_err(|TagMismatch| OpenError)?;
-            rest = after;
-        }
-        Ok(plaintext)
     }
 
     /// Opens the bytes of `wanted` from `stored`, the bytes of [`Span::stored`] for that range.

@@ -76,7 +76,11 @@ impl Footer {
         Self::decode(&open(content.key.input(), &context, sealed)?)
     }
 
-    fn decode(plain: &[u8]) -> Result<Self, ObjectError> {
+    /// Decodes what was opened.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn decode(plain: &[u8]) -> Result<Self, ObjectError> {
         let mut from = Cursor(plain);
         from.features()?;
         let length = from.u64()?;

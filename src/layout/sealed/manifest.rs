@@ -44,8 +44,15 @@ pub fn open_pins(
     message: &[u8],
 ) -> Result<Vec<Option<Pin>>, ObjectError> {
     let context = content.context(Purpose::Manifest, body);
-    let plain = pin.open(content.key.input(), &context, message)?;
-    let mut from = Cursor(&plain);
+    decode(&pin.open(content.key.input(), &context, message)?)
+}
+
+/// Decodes what was opened.
+///
+/// # Errors
+/// When it is malformed.
+pub fn decode(plain: &[u8]) -> Result<Vec<Option<Pin>>, ObjectError> {
+    let mut from = Cursor(plain);
     let mut pins = Vec::with_capacity(plain.len() / PIN_BYTES);
     while !from.is_empty() {
         let pin = Pin::decode(&mut from)?;

@@ -107,7 +107,11 @@ impl Record {
         Ok(record)
     }
 
-    fn decode(plain: &[u8]) -> Result<Self, ObjectError> {
+    /// Decodes what was opened.
+    ///
+    /// # Errors
+    /// When it is malformed.
+    pub fn decode(plain: &[u8]) -> Result<Self, ObjectError> {
         if plain.len() > RECORD_BYTES_MAX {
             return Err(ObjectError::Malformed("its record is too long"));
         }
@@ -121,7 +125,7 @@ impl Record {
         let generation = from.u64()?;
         let mut attributes = AttributeVersion::decode(&mut from)?;
         if attributes.xattrs == XattrPlace::Record {
-            attributes.attributes.xattrs = xattrs::decode(&mut from)?;
+            attributes.attributes.xattrs = xattrs::read(&mut from)?;
         }
         from.end()?;
         Ok(Self {

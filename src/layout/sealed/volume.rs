@@ -197,11 +197,32 @@ impl SealedVolume {
     pub fn open(&self, key: &DataKey) -> Result<Settings, VolumeError> {
         let plain = open(key.input(), &context(&self.header_bytes), &self.settings)
             .map_err(|OpenError| VolumeError::NotAuthentic)?;
-        decode_settings(&Zeroizing::new(plain)).map_err(|error| match error {
+        Settings::decode(&Zeroizing::new(plain)).map_err(|error| match error {
             ObjectError::UnknownFeature(bits) => VolumeError::UnknownFeature(bits),
             ObjectError::Malformed(what) => VolumeError::Malformed(what),
             _ => VolumeError::NotAuthentic,
         })
+    }
+}
+
+impl Settings {
+    /// Decodes what was opened.
+    ///
+    /// # Errors
+    /// When they are malformed.
+    pub fn decode(plain: &[u8]) -> Result<Self, ObjectError> {
+        let mut from = Cursor(plain);
+        from.features()?;
+        let sequence = from.u64()?;
+        let policy = from.u8()?;
+        let mut key: [u8; NAME_KEY_BYTES] = from.array()?;
+        from.end()?;
+        let names = match policy {
+            0 if key == [0; NAME_KEY_BYTES] => Names::Plain,
+            1 => Names::Encrypted(Box::new(NameKey::from_secret(Secret::take(&mut key)))),
+            _ => return Err(ObjectError::Malformed("its policy of names is none")),
+        };
+        Ok(Self { sequence, names })
     }
 }
 
@@ -244,19 +265,4 @@ fn decode_lock(bytes: &[u8]) -> Result<Lock, VolumeError> {
         cost,
         wrapped,
     })
-}
-
-fn decode_settings(plain: &[u8]) -> Result<Settings, ObjectError> {
-    let mut from = Cursor(plain);
-    from.features()?;
-    let sequence = from.u64()?;
-    let policy = from.u8()?;
-    let mut key: [u8; NAME_KEY_BYTES] = from.array()?;
-    from.end()?;
-    let names = match policy {
-        0 if key == [0; NAME_KEY_BYTES] => Names::Plain,
-        1 => Names::Encrypted(Box::new(NameKey::from_secret(Secret::take(&mut key)))),
-        _ => return Err(ObjectError::Malformed("its policy of names is none")),
-    };
-    Ok(Settings { sequence, names })
 }

@@ -72,7 +72,15 @@ pub fn open(
 ) -> Result<Xattrs, ObjectError> {
     let context = content.context(Purpose::Xattrs, body);
     let plain = pin.open(content.key.input(), &context, message)?;
-    decode(&mut Cursor(&plain))
+    decode(&plain)
+}
+
+/// Decodes those of a body, which were opened.
+///
+/// # Errors
+/// When they are malformed.
+pub fn decode(plain: &[u8]) -> Result<Xattrs, ObjectError> {
+    read(&mut Cursor(plain))
 }
 
 /// # Panics
@@ -89,7 +97,7 @@ pub(super) fn encode(xattrs: &Xattrs, out: &mut Vec<u8>) {
 }
 
 /// Reads to the end; at least one.
-pub(super) fn decode(from: &mut Cursor<'_>) -> Result<Xattrs, ObjectError> {
+pub(super) fn read(from: &mut Cursor<'_>) -> Result<Xattrs, ObjectError> {
     let mut xattrs = Xattrs::new();
     loop {
         let len = from.u8()?;
