@@ -16,7 +16,8 @@ use cloakfs::layout::sealed::{
 };
 use serde_json::{Value, json};
 
-const SEGMENT: usize = SEGMENT_BYTES as usize;
+const SEGMENT: usize = 8 << 20;
+const _: () = assert!(SEGMENT as u64 == SEGMENT_BYTES);
 
 /// An object, what opens it and what it holds.
 pub struct Case {
@@ -79,18 +80,18 @@ pub fn all() -> Vec<Case> {
         let volume = Volume::new(root, encrypted);
         let of = format!("{root:?}-{encrypted}").to_lowercase();
         for shape in small() {
-            cases.push(volume.case(&of, shape));
+            cases.push(volume.case(&of, &shape));
         }
     }
     let volume = Volume::new(Root::Master, true);
-    cases.extend(large().map(|shape| volume.case("large", shape)));
+    cases.extend(large().map(|shape| volume.case("large", &shape)));
     cases
 }
 
 /// A hole, two segments and a manifest in few bytes.
 pub fn two_segments() -> Case {
     let shape = Shape::file("two", SEGMENT_BYTES + 9, &[(0, 100), (1, 9)]);
-    Volume::new(Root::Master, true).case("one", shape)
+    Volume::new(Root::Master, true).case("one", &shape)
 }
 
 fn small() -> Vec<Shape<'static>> {
@@ -249,9 +250,10 @@ impl Volume {
                 (wrapped, Some(lock), json!({ "passphrase": "pässphrase" }))
             }
         };
-        let names = || match encrypted {
-            true => Names::Encrypted(Box::new(NameKey::from_secret(Secret::take(&mut [3; 64])))),
-            false => Names::Plain,
+        let names = if encrypted {
+            Names::Encrypted(Box::new(NameKey::from_secret(Secret::take(&mut [3; 64]))))
+        } else {
+            Names::Plain
         };
         let header = VolumeHeader {
             id,
@@ -263,10 +265,7 @@ impl Volume {
             key: wrapped.clone(),
             lock,
         };
-        let settings = Settings {
-            sequence: 1,
-            names: names(),
-        };
+        let settings = Settings { sequence: 1, names };
         let record = header.seal(&key, &settings);
         Self {
             id,
@@ -278,7 +277,7 @@ impl Volume {
         }
     }
 
-    fn case(&self, of: &str, shape: Shape<'_>) -> Case {
+    fn case(&self, of: &str, shape: &Shape<'_>) -> Case {
         let path = shape.path.parse().unwrap();
         let stored = self.names.stored_path(&path).unwrap();
         let at = match shape.kind {

@@ -1,5 +1,6 @@
 //! Every object that this code writes is decrypted by decrypt.py, and what is changed is not.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -32,7 +33,7 @@ pub fn decrypt(cases: &[Case]) -> Vec<Value> {
         std::fs::write(&body, &case.body).unwrap();
         let mut line = case.sealed.clone();
         line["body"] = body.to_str().unwrap().into();
-        input += &format!("{line}\n");
+        writeln!(input, "{line}").unwrap();
     }
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/format/decrypt.py");
     let mut child = Command::new(python())

@@ -94,9 +94,8 @@ impl Names {
     /// # Errors
     /// When a component is too long.
     pub fn stored_path(&self, path: &VolumePath) -> Result<StoredPath, NameError> {
-        let components = path.as_str().split('/').filter(|name| !name.is_empty());
-        components.fold(Ok(StoredPath::root()), |parent, component| {
-            let parent = parent?;
+        let mut components = path.as_str().split('/').filter(|name| !name.is_empty());
+        components.try_fold(StoredPath::root(), |parent, component| {
             let name = PlainName::new(OsStr::new(component))?;
             Ok(parent.join(&self.seal(&parent, &name)?))
         })

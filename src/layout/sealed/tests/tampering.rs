@@ -10,7 +10,7 @@ const REFUSED: ObjectError = ObjectError::NotAuthentic;
 /// Three segments with a hole between them and extended attributes: every part a body has.
 fn sample() -> File {
     let mut file = File::of(
-        &[(0, &[1; 30]), (1, &[2; 30]), (3, &[3; 20_000])],
+        &[(0, &[1; 30]), (1, &[2; 30]), (3, &vec![3; 20_000])],
         4 * SEGMENT_BYTES,
     );
     file.attributes.xattrs = XattrPlace::Body;
@@ -97,36 +97,42 @@ fn a_body_that_was_cut_or_added_to_is_refused() {
         body,
         ..object.clone()
     };
-    let [a, b, c, x, m, f] = parts(&object).map(|part| object.body[part].to_vec());
-    let (a, b, c, x, m, f) = (&a, &b, &c, &x, &m, &f);
+    let parts_of = parts(&object).map(|part| object.body[part].to_vec());
+    let [ref a, ref b, ref c, ref xattrs, ref pins, ref end] = parts_of;
     let zeros = &vec![0; 102];
     let joined: [(&str, Vec<&Vec<u8>>); 16] = [
         ("empty", vec![]),
-        ("the footer alone", vec![f]),
-        ("no footer", vec![a, b, c, x, m]),
-        ("no manifest", vec![a, b, c, x, f]),
-        ("no extended attributes", vec![a, b, c, m, f]),
-        ("a segment dropped", vec![b, c, x, m, f]),
-        ("the last segment dropped", vec![a, b, x, m, f]),
-        ("segments swapped", vec![b, a, c, x, m, f]),
-        ("a segment twice", vec![a, a, c, x, m, f]),
-        ("a segment doubled", vec![a, a, b, c, x, m, f]),
-        ("zeros for a segment", vec![zeros, b, c, x, m, f]),
-        ("zeros at the start", vec![zeros, a, b, c, x, m, f]),
-        ("a segment after the last", vec![a, b, c, a, x, m, f]),
-        ("zeros at the end", vec![a, b, c, x, m, f, zeros]),
-        ("two footers", vec![a, b, c, x, m, f, f]),
-        ("two manifests", vec![a, b, c, x, m, m, f]),
+        ("the footer alone", vec![end]),
+        ("no footer", vec![a, b, c, xattrs, pins]),
+        ("no manifest", vec![a, b, c, xattrs, end]),
+        ("no extended attributes", vec![a, b, c, pins, end]),
+        ("a segment dropped", vec![b, c, xattrs, pins, end]),
+        ("the last segment dropped", vec![a, b, xattrs, pins, end]),
+        ("segments swapped", vec![b, a, c, xattrs, pins, end]),
+        ("a segment twice", vec![a, a, c, xattrs, pins, end]),
+        ("a segment doubled", vec![a, a, b, c, xattrs, pins, end]),
+        ("zeros for a segment", vec![zeros, b, c, xattrs, pins, end]),
+        (
+            "zeros at the start",
+            vec![zeros, a, b, c, xattrs, pins, end],
+        ),
+        (
+            "a segment after the last",
+            vec![a, b, c, a, xattrs, pins, end],
+        ),
+        ("zeros at the end", vec![a, b, c, xattrs, pins, end, zeros]),
+        ("two footers", vec![a, b, c, xattrs, pins, end, end]),
+        ("two manifests", vec![a, b, c, xattrs, pins, pins, end]),
     ];
     for (what, parts) in joined {
         let body = parts.into_iter().flatten().copied().collect();
         assert!(refused(&volume, &with(body)), "{what}");
     }
-    for end in 0..object.body.len() {
-        if end % 53 == 0 || end > object.body.len() - 300 {
+    for cut in 0..object.body.len() {
+        if cut % 53 == 0 || cut > object.body.len() - 300 {
             assert!(
-                refused(&volume, &with(object.body[..end].to_vec())),
-                "cut at {end}"
+                refused(&volume, &with(object.body[..cut].to_vec())),
+                "cut at {cut}"
             );
         }
     }
@@ -172,7 +178,7 @@ fn an_untouched_segment_is_read_at_another_offset() {
     let body = BodyId::random();
     let mut writer = BodyWriter::with_pins(body, opened.map.pins().to_vec());
     let SealedSegment { pin, message } =
-        seal_segment(&record.content, SegmentIndex(0), &[9; 50_000]);
+        seal_segment(&record.content, SegmentIndex(0), &vec![9; 50_000]);
     writer.put(SegmentIndex(0), Some(pin));
     writer.put(SegmentIndex(1), None);
     let (_, kept) = opened.map.message(SegmentIndex(3)).unwrap();
@@ -214,7 +220,7 @@ fn an_object_opens_only_at_its_place() {
     assert_eq!(other.open("f", &object).err(), Some(REFUSED));
     other.id = volume.id;
     assert_eq!(other.open("f", &object).err(), Some(REFUSED), "another key");
-    std::mem::swap(&mut other.key, &mut { volume.key });
+    other.key = volume.key;
     assert!(other.open("f", &object).is_ok());
 }
 
