@@ -2,6 +2,7 @@
 
 mod body;
 mod geometry;
+mod lineage;
 mod metadata;
 mod names;
 mod tampering;
