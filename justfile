@@ -21,6 +21,10 @@ fmt:
 bench *ARGS:
     scripts/bench {{ARGS}}
 
+# Fuzzes every decoder of the client-side format, by default ten minutes each.
+fuzz *ARGS:
+    scripts/fuzz {{ARGS}}
+
 # The long tests, with the daemon's memory watched.
 soak *ARGS:
     scripts/soak {{ARGS}}

