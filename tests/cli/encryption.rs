@@ -111,7 +111,7 @@ fn kms_is_not_asked_over_plain_http() {
             .env("AWS_SECRET_ACCESS_KEY", "s");
         Answer::of(&mut command).refused(
             1,
-            "KMS would be asked over plain http at HTTP://kms.invalid, where others could answer with a key of theirs: give an https:// endpoint with --kms-endpoint-url or AWS_ENDPOINT_URL_KMS",
+            "KMS would be asked over plain http at http://kms.invalid, where others could answer with a key of theirs: give an https:// endpoint with --kms-endpoint-url or AWS_ENDPOINT_URL_KMS",
         );
     }
 }
