@@ -230,7 +230,7 @@ impl Volume {
 }
 
 /// The version id to ask for: the newest version is read by its key alone.
-fn past_version(object: &ObjectRef, version: &Version) -> Option<VersionId> {
+pub(super) fn past_version(object: &ObjectRef, version: &Version) -> Option<VersionId> {
     match object {
         ObjectRef::PastVersion(_) => version.version.clone(),
         ObjectRef::Path(_) | ObjectRef::Private(_) => None,

@@ -5,8 +5,10 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
+use super::sealed::DataKeyError;
 use crate::cache::BrokenFetch;
 use crate::layout::path::NameError;
+use crate::layout::sealed::ObjectError;
 use crate::store::{ErrorKind, StoreError};
 
 /// See the module's text.
@@ -22,10 +24,25 @@ enum Cause {
     Name(NameError),
     /// Attributes do not fit into the object's metadata.
     Metadata(String),
+    /// A client-side object that is not read.
+    Object(ObjectError),
     Other(ErrorKind, String),
 }
 
 impl VolumeError {
+    pub(super) fn object(path: impl fmt::Display, error: ObjectError) -> Self {
+        Self {
+            path: path.to_string(),
+            cause: Cause::Object(error),
+        }
+    }
+
+    pub(super) fn data_key(path: impl fmt::Display, error: DataKeyError) -> Self {
+        match error {
+            DataKeyError::Object(error) => Self::object(path, error),
+        }
+    }
+
     pub(super) fn store(path: impl fmt::Display, error: StoreError) -> Self {
         Self {
             path: path.to_string(),
@@ -90,6 +107,7 @@ impl VolumeError {
         match &self.cause {
             Cause::Store(error) => error.kind(),
             Cause::Name(_) | Cause::Metadata(_) => ErrorKind::Invalid,
+            Cause::Object(_) => ErrorKind::Corrupt,
             Cause::Other(kind, _) => *kind,
         }
     }
@@ -122,6 +140,15 @@ impl VolumeError {
             .is_some_and(StoreError::concerns_encryption)
     }
 
+    /// Why a client-side object is not read, if that is the trouble.
+    #[must_use]
+    pub const fn object_error(&self) -> Option<ObjectError> {
+        match self.cause {
+            Cause::Object(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// The store's error, if it is one.
     #[must_use]
     pub const fn store_error(&self) -> Option<&StoreError> {
@@ -148,6 +175,7 @@ impl fmt::Display for VolumeError {
         match &self.cause {
             Cause::Store(error) => fmt::Display::fmt(error, f),
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
+            Cause::Object(error) => write!(f, "{:?} {error}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -160,6 +188,7 @@ impl Error for VolumeError {
         match &self.cause {
             Cause::Store(error) => error.source(),
             Cause::Name(error) => Some(error),
+            Cause::Object(error) => Some(error),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

@@ -20,6 +20,7 @@ mod error;
 mod journal;
 mod list;
 mod modes;
+mod sealed;
 mod stat;
 mod types;
 mod upload;
@@ -33,7 +34,10 @@ pub use content::PrivatePurpose;
 pub use error::VolumeError;
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use modes::{ModesSeen, OtherMode};
-pub use types::{Committed, Condition, ObjectMeta, ObjectRef, Stat, UploadTarget, Version};
+pub use sealed::ClientSide;
+pub use types::{
+    Committed, Condition, Lineage, ObjectMeta, ObjectRef, Stat, UploadTarget, Version,
+};
 pub use upload::Upload;
 
 use crate::base::id::CommitId;
@@ -46,6 +50,7 @@ use crate::store::{ErrorKind, ObjectKey, Store, StoreError};
 use crate::store::s3::encryption::ExpectedEncryption;
 use journal::Journal;
 use modes::Modes;
+use sealed::Sealed;
 
 /// Shorthand for the answer to a volume's operation.
 pub type Result<T> = std::result::Result<T, VolumeError>;
@@ -78,6 +83,8 @@ pub struct Volume {
     mount_id: String,
     journal: Journal,
     modes: Modes,
+    /// `None` in the plain layout.
+    sealed: Option<Sealed>,
     /// Ids of commits whose fate is open: the answer was lost.
     doubtful: Mutex<VecDeque<CommitId>>,
 }
@@ -95,6 +102,28 @@ impl Volume {
         store: Arc<dyn Store>,
         prefix: &str,
         options: VolumeOptions,
+    ) -> Result<Arc<Self>> {
+        Self::open_in(store, prefix, options, None).await
+    }
+
+    /// Opens a client-side volume at `prefix`.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_client_side(
+        store: Arc<dyn Store>,
+        prefix: &str,
+        options: VolumeOptions,
+        client_side: ClientSide,
+    ) -> Result<Arc<Self>> {
+        Self::open_in(store, prefix, options, Some(client_side)).await
+    }
+
+    async fn open_in(
+        store: Arc<dyn Store>,
+        prefix: &str,
+        options: VolumeOptions,
+        client_side: Option<ClientSide>,
     ) -> Result<Arc<Self>> {
         let keys = KeyMapper::new(prefix)
             .map_err(|error| VolumeError::invalid(prefix, &error.to_string()))?;
@@ -116,6 +145,7 @@ impl Volume {
             capabilities,
             mount_id,
             journal,
+            sealed: client_side.map(Sealed::new),
             doubtful: Mutex::default(),
         });
         if !volume.options.read_only {
@@ -174,6 +204,12 @@ impl Volume {
             }
             doubtful.push_back(id);
         }
+    }
+
+    /// Whether this is a client-side volume: what the bucket holds is sealed here.
+    #[must_use]
+    pub const fn is_sealed(&self) -> bool {
+        self.sealed.is_some()
     }
 
     /// The objects met so far that are not of this mount's mode and key.

@@ -2,7 +2,7 @@
 
 use futures_util::future::join;
 
-use super::{ObjectMeta, Result, Stat, Version, Volume, VolumeError};
+use super::{Lineage, ObjectMeta, Result, Stat, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::FileKind;
@@ -115,6 +115,7 @@ impl Volume {
                 attributes: decoded.attributes,
                 foreign: decoded.foreign,
                 content_type: None,
+                lineage: Lineage::new(),
             },
             size: listed.size,
             version: Some(Version {
@@ -184,6 +185,7 @@ impl Volume {
                 attributes,
                 foreign: decoded.foreign,
                 content_type,
+                lineage: Lineage::new(),
             },
             size,
             version: Some(Version::new(info.etag, info.version)),

@@ -3,6 +3,7 @@
 use crate::base::time::Timestamp;
 use crate::layout::attributes::Attributes;
 use crate::layout::path::VolumePath;
+use crate::layout::sealed::FileId;
 use crate::store::{ETag, Metadata, ServerEncryption, VersionId, WriteCondition, Written};
 
 /// One version of an object's content.
@@ -62,16 +63,47 @@ pub struct ObjectMeta {
     /// Metadata of other tools, kept as it is.
     pub foreign: Metadata,
     pub content_type: Option<String>,
+    pub lineage: Lineage,
 }
 
 impl ObjectMeta {
+    /// Of a file that is new.
     #[must_use]
-    pub const fn new(attributes: Attributes) -> Self {
+    pub fn new(attributes: Attributes) -> Self {
         Self {
             attributes,
             foreign: Metadata::new(),
             content_type: None,
+            lineage: Lineage::new(),
         }
+    }
+}
+
+/// What a file keeps from version to version in a client-side volume; of no use in others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lineage {
+    pub(super) file: FileId,
+    /// Of the version that was read.
+    pub(super) generation: u64,
+    /// Of the attributes that were read.
+    pub(super) sequence: u64,
+}
+
+impl Lineage {
+    /// A file that is in no bucket yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            file: FileId::random(),
+            generation: 0,
+            sequence: 0,
+        }
+    }
+}
+
+impl Default for Lineage {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,0 +1,82 @@
+//! The client-side layout in a volume (docs/FORMAT.md): objects whose metadata and body are
+//! sealed here and opened here.
+//!
+//! [`DataKeys`] has the keys that seal records and opens those of others. [`Opened`] is an
+//! object of which everything but the content was opened; those that were met lately are kept,
+//! so that reading and changing a file asks for its record and footer once.
+//!
+//! Invariants:
+//! 1. An [`Opened`] is one body: what it holds of content key, length, pins and places is true
+//!    of every object version with that ETag at that key. Its *attributes* are those of one
+//!    record; a metadata copy can keep the ETag, so they are taken from a fresh answer only.
+//! 2. Ranges outside of this module and [`super::upload`] are bytes of the file.
+//! 3. The sealed record of an object is made for the key that it is stored at: every copy to
+//!    another key seals it again.
+
+mod data_keys;
+mod opened;
+
+use std::num::NonZeroU64;
+
+pub(super) use data_keys::{DataKeyError, DataKeys};
+pub(super) use opened::{Opened, OpenedObjects};
+
+use super::Volume;
+use crate::base::limits::RESERVED_PREFIX;
+use crate::keys::root::Root;
+use crate::layout::sealed::{Names, StoredKey, VolumeId};
+use crate::store::ObjectKey;
+
+/// What makes a volume a client-side one: what its record told, and the root that opened it.
+#[expect(missing_debug_implementations, reason = "it holds keys")]
+pub struct ClientSide {
+    pub id: VolumeId,
+    pub names: Names,
+    pub root: Root,
+    /// Records that one data key seals at most; at most 2^32.
+    pub records_per_data_key: NonZeroU64,
+}
+
+/// What a client-side volume has besides what every volume has.
+pub(super) struct Sealed {
+    pub id: VolumeId,
+    pub names: Names,
+    pub keys: DataKeys,
+    pub opened: OpenedObjects,
+}
+
+impl Sealed {
+    pub fn new(client_side: ClientSide) -> Self {
+        let ClientSide {
+            id,
+            names,
+            root,
+            records_per_data_key,
+        } = client_side;
+        Self {
+            id,
+            names,
+            keys: DataKeys::new(root, id, records_per_data_key),
+            opened: OpenedObjects::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sealed")
+            .field("id", &self.id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Volume {
+    /// What a record at this key is sealed for.
+    pub(super) fn stored_key(&self, key: &ObjectKey) -> StoredKey {
+        let prefix = self.keys.prefix();
+        // The root's marker in a volume that is a whole bucket.
+        let is_root = prefix.is_empty() && key.as_str() == format!("{RESERVED_PREFIX}root/");
+        let text = if is_root { "" } else { key.as_str() };
+        StoredKey::below(prefix, text).expect("keys of a volume begin with its prefix")
+    }
+}
