@@ -37,6 +37,12 @@ impl VolumeError {
         }
     }
 
+    /// Under the name that a person knows the object by.
+    pub(super) fn named(mut self, path: impl fmt::Display) -> Self {
+        self.path = path.to_string();
+        self
+    }
+
     pub(super) fn data_key(path: impl fmt::Display, error: DataKeyError) -> Self {
         match error {
             DataKeyError::Object(error) => Self::object(path, error),
