@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lru::LruCache;
 use tokio::sync::watch;
 
+use super::wrap::new_data_key;
 use crate::crypto::DataKey;
 use crate::keys::kms::{BLOB_BYTES_MAX, KmsError, KmsErrorKind};
 use crate::keys::root::Root;
@@ -145,17 +146,7 @@ impl DataKeys {
 
 impl Inner {
     async fn generate(&self) -> Result<Arc<SealingKey>> {
-        let (key, wrapped) = match &self.root {
-            Root::Master(master) => {
-                let key = DataKey::random();
-                let wrapped = WrappedKey::Master(master.wrap(self.volume.as_bytes(), &key));
-                (key, wrapped)
-            }
-            Root::Kms(kms) => {
-                let (key, blob) = kms.generate(self.volume.as_bytes()).await?;
-                (key, WrappedKey::Kms(blob))
-            }
-        };
+        let (key, wrapped) = new_data_key(&self.root, self.volume).await?;
         let key = Arc::new(key);
         // What this mount has written it will read.
         lock(&self.unwrapped).put(wrapped.clone(), Unwrapped::Key(Arc::clone(&key)));

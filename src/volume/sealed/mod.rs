@@ -15,11 +15,13 @@
 
 mod data_keys;
 mod opened;
+mod wrap;
 
 use std::num::NonZeroU64;
 
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use wrap::new_data_key;
 
 use super::Volume;
 use crate::base::limits::RESERVED_PREFIX;
