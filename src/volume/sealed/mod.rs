@@ -18,6 +18,7 @@ mod data_keys;
 mod generations;
 mod opened;
 mod sealing;
+mod wrap;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use wrap::new_data_key;
 
 use super::Volume;
 use crate::base::limits::RESERVED_PREFIX;
