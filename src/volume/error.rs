@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::sealed::DataKeyError;
 use crate::cache::BrokenFetch;
-use crate::layout::path::NameError;
+use crate::layout::path::{HiddenReason, NameError};
 use crate::layout::sealed::ObjectError;
 use crate::store::{ErrorKind, StoreError};
 
@@ -26,6 +26,7 @@ enum Cause {
     Metadata(String),
     /// A client-side object that is not read.
     Object(ObjectError),
+    Hidden(HiddenReason),
     Other(ErrorKind, String),
 }
 
@@ -61,6 +62,14 @@ impl VolumeError {
         Self {
             path: path.to_string(),
             cause: Cause::Metadata(error.to_string()),
+        }
+    }
+
+    /// A key that no path names, though something below it has to be named.
+    pub(super) fn hidden(key: &str, reason: HiddenReason) -> Self {
+        Self {
+            path: key.to_owned(),
+            cause: Cause::Hidden(reason),
         }
     }
 
@@ -107,7 +116,7 @@ impl VolumeError {
         match &self.cause {
             Cause::Store(error) => error.kind(),
             Cause::Name(_) | Cause::Metadata(_) => ErrorKind::Invalid,
-            Cause::Object(_) => ErrorKind::Corrupt,
+            Cause::Object(_) | Cause::Hidden(_) => ErrorKind::Corrupt,
             Cause::Other(kind, _) => *kind,
         }
     }
@@ -176,6 +185,7 @@ impl fmt::Display for VolumeError {
             Cause::Store(error) => fmt::Display::fmt(error, f),
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Object(error) => write!(f, "{:?} {error}", self.path),
+            Cause::Hidden(reason) => write!(f, "{:?} {reason}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -189,6 +199,7 @@ impl Error for VolumeError {
             Cause::Store(error) => error.source(),
             Cause::Name(error) => Some(error),
             Cause::Object(error) => Some(error),
+            Cause::Hidden(reason) => Some(reason),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

@@ -66,7 +66,7 @@ impl Volume {
     /// Looks for a directory: a listing of one key, and a HEAD of its marker if it has one.
     pub async fn stat_directory(&self, path: &VolumePath) -> Result<Option<Stat>> {
         let marker = self.marker_key(path)?;
-        let prefix = self.keys.dir_prefix(path);
+        let prefix = self.directory(path)?.prefix().to_owned();
         let options = ListOptions {
             prefix: prefix.clone(),
             max_keys: Some(1),

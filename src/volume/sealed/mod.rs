@@ -37,28 +37,27 @@ pub struct ClientSide {
     pub records_per_data_key: NonZeroU64,
 }
 
-/// What a client-side volume has besides what every volume has.
+/// What a client-side volume has besides what every volume has. Names are the key mapper's.
 pub(super) struct Sealed {
     pub id: VolumeId,
-    pub names: Names,
     pub keys: DataKeys,
     pub opened: OpenedObjects,
 }
 
 impl Sealed {
-    pub fn new(client_side: ClientSide) -> Self {
+    pub fn new(client_side: ClientSide) -> (Names, Self) {
         let ClientSide {
             id,
             names,
             root,
             records_per_data_key,
         } = client_side;
-        Self {
+        let sealed = Self {
             id,
-            names,
             keys: DataKeys::new(root, id, records_per_data_key),
             opened: OpenedObjects::default(),
-        }
+        };
+        (names, sealed)
     }
 }
 
