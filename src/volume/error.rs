@@ -65,6 +65,14 @@ impl VolumeError {
         }
     }
 
+    /// The same by the name that a person knows, where all that was known was its key.
+    pub(super) fn named(self, path: impl fmt::Display) -> Self {
+        Self {
+            path: path.to_string(),
+            ..self
+        }
+    }
+
     /// A key that no path names, though something below it has to be named.
     pub(super) fn hidden(key: &str, reason: HiddenReason) -> Self {
         Self {

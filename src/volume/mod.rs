@@ -275,6 +275,7 @@ impl Volume {
     fn object_key(&self, object: &ObjectRef) -> Result<ObjectKey> {
         match object {
             ObjectRef::Path(path) | ObjectRef::PastVersion(path) => self.file_key(path),
+            ObjectRef::Directory(path) => self.marker_key(path),
             ObjectRef::Private(name) => Ok(self.private_key(name)),
         }
     }

@@ -15,11 +15,14 @@
 
 mod data_keys;
 mod opened;
+mod read;
+mod stat;
 
 use std::num::NonZeroU64;
 
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use stat::LINK_STORED_BYTES_MAX;
 
 use super::Volume;
 use crate::base::limits::RESERVED_PREFIX;
@@ -70,6 +73,12 @@ impl std::fmt::Debug for Sealed {
 }
 
 impl Volume {
+    /// # Panics
+    /// In the plain layout.
+    pub(super) fn sealed(&self) -> &Sealed {
+        self.sealed.as_ref().expect("a client-side volume")
+    }
+
     /// What a record at this key is sealed for.
     pub(super) fn stored_key(&self, key: &ObjectKey) -> StoredKey {
         let prefix = self.keys.prefix();
