@@ -38,6 +38,12 @@ impl VolumeError {
         }
     }
 
+    /// Under the name that a person knows the object by.
+    pub(super) fn named(mut self, path: impl fmt::Display) -> Self {
+        self.path = path.to_string();
+        self
+    }
+
     pub(super) fn data_key(path: impl fmt::Display, error: DataKeyError) -> Self {
         match error {
             DataKeyError::Object(error) => Self::object(path, error),
@@ -62,14 +68,6 @@ impl VolumeError {
         Self {
             path: path.to_string(),
             cause: Cause::Metadata(error.to_string()),
-        }
-    }
-
-    /// The same by the name that a person knows, where all that was known was its key.
-    pub(super) fn named(self, path: impl fmt::Display) -> Self {
-        Self {
-            path: path.to_string(),
-            ..self
         }
     }
 

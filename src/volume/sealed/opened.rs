@@ -11,7 +11,7 @@ use crate::layout::attributes::Xattrs;
 use crate::layout::sealed::map::{self, StoredRange};
 use crate::layout::sealed::{
     AttributeVersion, BodyMap, Footer, ObjectError, Record, SealedMetadata, Segments, Tail,
-    XattrPlace, manifest, xattrs,
+    XattrPlace, manifest,
 };
 use crate::store::{
     ETag, ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation,
@@ -61,6 +61,45 @@ struct Kept {
 }
 
 impl Opened {
+    /// Opens what hangs on a record that was opened: `end` is the object's end, from the given
+    /// place on, with the whole footer.
+    ///
+    /// # Errors
+    /// When anything of it is not what was stored there.
+    pub fn new(
+        record: Record,
+        object_bytes: u64,
+        end: (u64, Bytes),
+    ) -> std::result::Result<Self, ObjectError> {
+        let StoredRange(place) = map::footer_range(object_bytes)?;
+        let skipped = place.start().checked_sub(end.0);
+        let skipped = skipped.and_then(|bytes| usize::try_from(bytes).ok());
+        let sealed = skipped.and_then(|skipped| end.1.get(skipped..));
+        let sealed = sealed.ok_or(ObjectError::NotAuthentic)?;
+        let footer = Footer::open(&record.content, record.body, sealed)?;
+        let tail = Tail::new(&footer, object_bytes)?;
+        Ok(Self {
+            record,
+            footer,
+            tail,
+            object_bytes,
+            end,
+            rest: Arc::default(),
+        })
+    }
+
+    /// The same body under another record of it.
+    pub fn with_record(&self, record: Record) -> Self {
+        Self {
+            record,
+            footer: self.footer.clone(),
+            tail: self.tail,
+            object_bytes: self.object_bytes,
+            end: self.end.clone(),
+            rest: Arc::clone(&self.rest),
+        }
+    }
+
     /// The attributes that hold, as this answer told them. Extended ones in the body are not
     /// with them.
     pub fn attributes(&self) -> std::result::Result<AttributeVersion, ObjectError> {
@@ -73,19 +112,6 @@ impl Opened {
         let at = |offset: u64| usize::try_from(offset.checked_sub(*start)?).ok();
         let (from, to) = (at(range.start())?, at(range.end())?);
         (to <= bytes.len()).then(|| bytes.slice(from..to))
-    }
-
-    /// The same body with another record; `None` where the record is not of this body.
-    fn with_record(&self, record: Record) -> Option<Self> {
-        let same = record.body == self.record.body && record.content.id == self.record.content.id;
-        same.then(|| Self {
-            record,
-            footer: self.footer.clone(),
-            tail: self.tail,
-            object_bytes: self.object_bytes,
-            end: self.end.clone(),
-            rest: Arc::clone(&self.rest),
-        })
     }
 
     /// The version that took this one's place with the same segments.
@@ -188,20 +214,9 @@ impl Volume {
             let message = format!("asked for its end, the store answered {}", end.range);
             return Err(VolumeError::other(key, ErrorKind::Corrupt, &message));
         }
-        let skipped = usize::try_from(place.start() - end.range.start())
-            .expect("what is in memory has a length that fits usize");
-        let footer = Footer::open(&record.content, record.body, &end.body[skipped..]);
-        let footer = footer.map_err(refused)?;
-        let tail = Tail::new(&footer, size).map_err(refused)?;
-        let opened = Arc::new(Opened {
-            record,
-            footer,
-            tail,
-            object_bytes: size,
-            end: (end.range.start(), end.body),
-            rest: Arc::default(),
-        });
-        self.sealed().opened.put(key, &end.info.etag, &opened);
+        let opened = Opened::new(record, size, (end.range.start(), end.body)).map_err(refused)?;
+        let opened = Arc::new(opened);
+        self.sealed().keep(key, &end.info.etag, &opened);
         Ok(opened)
     }
 
@@ -212,19 +227,20 @@ impl Volume {
         key: &ObjectKey,
         info: &ObjectInfo,
     ) -> Result<Option<Arc<Opened>>> {
-        let opened = &self.sealed().opened;
-        let Some(known) = opened.get(key, &info.etag) else {
+        let sealed = self.sealed();
+        let Some(known) = sealed.opened.get(key, &info.etag) else {
             return Ok(None);
         };
-        if known.object_bytes != info.size {
+        let record = self.open_record(key, info).await?;
+        let same_body = record.body == known.record.body
+            && record.content.id == known.record.content.id
+            && info.size == known.object_bytes;
+        if !same_body {
             return Ok(None);
         }
-        let record = self.open_record(key, info).await?;
-        let again = known.with_record(record).map(Arc::new);
-        if let Some(again) = &again {
-            opened.put(key, &info.etag, again);
-        }
-        Ok(again)
+        let again = Arc::new(known.with_record(record));
+        sealed.keep(key, &info.etag, &again);
+        Ok(Some(again))
     }
 
     async fn open_record(&self, key: &ObjectKey, info: &ObjectInfo) -> Result<Record> {
@@ -248,14 +264,12 @@ impl Volume {
         let mut current = opened.attributes().map_err(refused)?;
         if current.xattrs == XattrPlace::Body {
             let load = || async {
-                let (pin, range) = opened.tail.xattrs.ok_or_else(|| {
+                let found = self.body_xattrs(opened, object, version).await?;
+                found.ok_or_else(|| {
                     refused(ObjectError::Malformed(
                         "its extended attributes should be in the body and are not",
                     ))
-                })?;
-                let message = self.stored_bytes(opened, object, version, range).await?;
-                let (content, body) = (&opened.record.content, opened.record.body);
-                xattrs::open(content, body, &pin, &message).map_err(refused)
+                })
             };
             let xattrs = opened.rest.xattrs.get_or_try_init(load).await?;
             current.attributes.xattrs.clone_from(xattrs);
