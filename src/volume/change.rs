@@ -1,5 +1,6 @@
 //! Changes of names: directories, deletes, renames.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -125,9 +126,10 @@ impl Volume {
     ) -> Result<Moved> {
         let key = self.key_below(from, rest)?;
         let target = self.key_below(to, rest)?;
+        let name = format!("{from}/{rest}");
         let source = listed.etag.clone();
         match self
-            .copy_version(&key, &target, source.clone(), listed.size)
+            .copy_version(&name, &key, &target, source.clone(), listed.size)
             .await
         {
             Ok(copy) => Ok(Moved { source, copy }),
@@ -137,7 +139,7 @@ impl Volume {
                 let info = info.map_err(|error| VolumeError::store(&key, error))?;
                 let source = info.etag;
                 let copy = self
-                    .copy_version(&key, &target, source.clone(), info.size)
+                    .copy_version(&name, &key, &target, source.clone(), info.size)
                     .await?;
                 Ok(Moved { source, copy })
             }
@@ -147,11 +149,15 @@ impl Volume {
 
     async fn copy_version(
         self: &Arc<Self>,
+        name: &(dyn Display + Sync),
         key: &ObjectKey,
         target: &ObjectKey,
         etag: ETag,
         size: u64,
     ) -> Result<Version> {
+        if self.is_sealed() {
+            return Box::pin(self.move_sealed(name, key, target, etag)).await;
+        }
         let source = CopySource {
             key: key.clone(),
             if_match: Some(etag),
@@ -163,7 +169,14 @@ impl Volume {
             let info = info.map_err(|error| VolumeError::store(key, error))?;
             let (size, attributes) = (info.size, info.attributes);
             let done = self
-                .copy_in_parts(source, size, target.clone(), attributes, &Condition::None)
+                .copy_in_parts(
+                    source,
+                    size,
+                    None,
+                    target.clone(),
+                    attributes,
+                    &Condition::None,
+                )
                 .await?;
             return Ok(done.version);
         }
@@ -239,6 +252,9 @@ impl Volume {
         let deleted = self.store.delete(key, options).await;
         deleted.map_err(|error| VolumeError::store(key, error))?;
         self.modes.settled(key);
+        if let Some(sealed) = &self.sealed {
+            sealed.generations.forget(key);
+        }
         Ok(())
     }
 }

@@ -79,6 +79,10 @@ impl Volume {
             FileKind::Directory => self.marker_key(path)?,
             _ => self.file_key(path)?,
         };
+        if self.is_sealed() {
+            let put = self.put_sealed(path, key, meta, &body, condition);
+            return Box::pin(put).await;
+        }
         let attributes = self.encode(path, meta)?;
         let options = PutOptions {
             attributes,
@@ -124,11 +128,15 @@ impl Volume {
         condition: &Condition,
     ) -> Result<Committed> {
         let key = self.file_key(target)?;
+        if self.is_sealed() {
+            let copy = self.copy_sealed(source, version, target, key, meta, condition);
+            return Box::pin(copy).await;
+        }
         let attributes = self.encode(target, meta)?;
         let source = self.copy_source(source, version, None)?;
         if size > self.store.limits().copy_bytes_max {
             return self
-                .copy_in_parts(source, size, key, attributes, condition)
+                .copy_in_parts(source, size, None, key, attributes, condition)
                 .await;
         }
         let id = CommitId::random();
@@ -156,10 +164,15 @@ impl Volume {
         }
         let name = self.private_name(PrivatePurpose::Open);
         let key = self.private_key(&name);
+        if self.is_sealed() {
+            let source = ObjectRef::Path(path.clone());
+            let copy = self.copy_as_it_is(&source, version, path, key);
+            return Ok((ObjectRef::Private(name), Box::pin(copy).await?));
+        }
         let source = self.copy_source(&ObjectRef::Path(path.clone()), version, None)?;
         let version = if size > self.store.limits().copy_bytes_max {
             let attributes = ObjectAttributes::default();
-            self.copy_in_parts(source, size, key, attributes, &Condition::None)
+            self.copy_in_parts(source, size, None, key, attributes, &Condition::None)
                 .await?
                 .version
         } else {
@@ -212,6 +225,9 @@ impl Volume {
     /// Whether attributes fit into an object's metadata.
     #[must_use]
     pub fn fits(&self, meta: &ObjectMeta) -> bool {
+        if self.is_sealed() {
+            return self.xattr_place("", meta).is_ok();
+        }
         plain::encode(&meta.attributes, &meta.foreign).is_ok()
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::sealed::DataKeyError;
 use crate::cache::BrokenFetch;
+use crate::keys::kms::{KmsError, KmsErrorKind};
 use crate::layout::path::NameError;
 use crate::layout::sealed::ObjectError;
 use crate::store::{ErrorKind, StoreError};
@@ -26,6 +27,8 @@ enum Cause {
     Metadata(String),
     /// A client-side object that is not read.
     Object(ObjectError),
+    /// KMS makes or unwraps no data key.
+    Kms(Arc<KmsError>),
     Other(ErrorKind, String),
 }
 
@@ -37,9 +40,20 @@ impl VolumeError {
         }
     }
 
+    /// Under the name that a person knows the object by.
+    pub(super) fn named(mut self, path: impl fmt::Display) -> Self {
+        self.path = path.to_string();
+        self
+    }
+
     pub(super) fn data_key(path: impl fmt::Display, error: DataKeyError) -> Self {
         match error {
             DataKeyError::Object(error) => Self::object(path, error),
+            DataKeyError::Kms(error) => Self {
+                path: path.to_string(),
+                cause: Cause::Kms(error),
+            },
+            DataKeyError::Lost => Self::other(path, ErrorKind::Unavailable, &error.to_string()),
         }
     }
 
@@ -103,11 +117,12 @@ impl VolumeError {
 
     /// What a caller can do about it.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match &self.cause {
             Cause::Store(error) => error.kind(),
             Cause::Name(_) | Cause::Metadata(_) => ErrorKind::Invalid,
             Cause::Object(_) => ErrorKind::Corrupt,
+            Cause::Kms(error) => kind_of(error.kind()),
             Cause::Other(kind, _) => *kind,
         }
     }
@@ -136,8 +151,11 @@ impl VolumeError {
     /// The encryption that was asked for, or a key that is missing or cannot be used, is why.
     #[must_use]
     pub fn concerns_encryption(&self) -> bool {
-        self.store_error()
-            .is_some_and(StoreError::concerns_encryption)
+        match &self.cause {
+            Cause::Store(error) => error.concerns_encryption(),
+            Cause::Kms(error) => matches!(kind_of(error.kind()), ErrorKind::Denied),
+            _ => false,
+        }
     }
 
     /// Why a client-side object is not read, if that is the trouble.
@@ -159,6 +177,21 @@ impl VolumeError {
     }
 }
 
+/// A key that cannot be used is a right that is missing, whatever the reason.
+const fn kind_of(kind: KmsErrorKind) -> ErrorKind {
+    match kind {
+        KmsErrorKind::NotFound
+        | KmsErrorKind::Denied
+        | KmsErrorKind::Credentials
+        | KmsErrorKind::State
+        | KmsErrorKind::Unsuitable => ErrorKind::Denied,
+        KmsErrorKind::NotWrapped => ErrorKind::Corrupt,
+        KmsErrorKind::Throttled => ErrorKind::Throttled,
+        KmsErrorKind::ServerFault | KmsErrorKind::Unreachable => ErrorKind::Unavailable,
+        KmsErrorKind::TimedOut => ErrorKind::TimedOut,
+    }
+}
+
 /// A fetch that ended without an answer, or with too few bytes.
 impl From<BrokenFetch> for Arc<VolumeError> {
     fn from(broken: BrokenFetch) -> Self {
@@ -176,6 +209,7 @@ impl fmt::Display for VolumeError {
             Cause::Store(error) => fmt::Display::fmt(error, f),
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Object(error) => write!(f, "{:?} {error}", self.path),
+            Cause::Kms(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -189,6 +223,7 @@ impl Error for VolumeError {
             Cause::Store(error) => error.source(),
             Cause::Name(error) => Some(error),
             Cause::Object(error) => Some(error),
+            Cause::Kms(error) => Some(error.as_ref()),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

@@ -68,11 +68,13 @@ impl Volume {
         })
     }
 
-    /// A copy of an object that is too large for one request.
+    /// A copy of an object that is too large for one request, or of its first `size` bytes with
+    /// another `tail` after them.
     pub(super) async fn copy_in_parts(
         self: &Arc<Self>,
         source: CopySource,
         size: u64,
+        tail: Option<Bytes>,
         target: ObjectKey,
         attributes: ObjectAttributes,
         condition: &Condition,
@@ -80,18 +82,33 @@ impl Volume {
         let upload = self.begin_upload_at(target, attributes).await?;
         let upload_ref = &upload;
         let source = &source;
-        let parts = stream::iter((0..size.div_ceil(COPY_PART_BYTES)).map(|index| async move {
-            let start = index * COPY_PART_BYTES;
-            let range = ByteRange::new(start, size.min(start + COPY_PART_BYTES));
+        let copies = size.div_ceil(COPY_PART_BYTES);
+        let part_bytes = match tail {
+            // None of them is the last, which alone may be short.
+            Some(_) => size.div_ceil(copies),
+            None => COPY_PART_BYTES,
+        };
+        let tail = tail.map(|tail| (copies, Err(tail)));
+        let ranges = (0..copies).map(|index| {
+            let start = index * part_bytes;
+            let range = ByteRange::new(start, size.min(start + part_bytes));
+            (index, Ok(range))
+        });
+        let parts = stream::iter(ranges.chain(tail).map(|(index, part)| async move {
             let number = u32::try_from(index + 1).ok().and_then(PartNumber::new);
             let number = number.ok_or_else(|| {
                 VolumeError::invalid(&upload_ref.key, "the object is larger than S3 allows")
             })?;
-            let source = CopySource {
-                range: Some(range),
-                ..source.clone()
-            };
-            upload_ref.copy_part_from(number, source).await
+            match part {
+                Ok(range) => {
+                    let source = CopySource {
+                        range: Some(range),
+                        ..source.clone()
+                    };
+                    upload_ref.copy_part_from(number, source).await
+                }
+                Err(bytes) => upload_ref.send_part(number, bytes).await,
+            }
         }))
         .buffered(PARALLEL_COPIES)
         .try_collect::<Vec<_>>()
@@ -110,12 +127,7 @@ impl Volume {
 impl Upload {
     /// Uploads one part; a number that was used before is replaced.
     pub async fn upload_part(&self, number: PartNumber, body: Bytes) -> Result<PartReceipt> {
-        let receipt = self
-            .volume
-            .store
-            .upload_part(&self.key, &self.id, number, body)
-            .await;
-        receipt.map_err(|error| VolumeError::store(&self.key, error))
+        self.send_part(number, body).await
     }
 
     /// Makes one part out of a range of an existing version, on the server.
@@ -128,6 +140,12 @@ impl Upload {
     ) -> Result<PartReceipt> {
         let source = self.volume.copy_source(source, version, Some(range))?;
         self.copy_part_from(number, source).await
+    }
+
+    async fn send_part(&self, number: PartNumber, body: Bytes) -> Result<PartReceipt> {
+        let store = &self.volume.store;
+        let receipt = store.upload_part(&self.key, &self.id, number, body).await;
+        receipt.map_err(|error| VolumeError::store(&self.key, error))
     }
 
     async fn copy_part_from(&self, number: PartNumber, source: CopySource) -> Result<PartReceipt> {

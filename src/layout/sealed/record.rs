@@ -18,6 +18,9 @@ pub const RECORD_BYTES_MAX: usize = 768;
 /// Before the extended attributes.
 const FIXED_BYTES: usize = 4 + 16 + 16 + 32 + 16 + 8 + ATTRIBUTES_BYTES;
 
+/// Most bytes of extended attributes that a record holds, names and lengths included.
+pub const XATTR_BYTES_MAX: usize = RECORD_BYTES_MAX - FIXED_BYTES;
+
 /// What the versions and clones of a content share.
 #[expect(missing_debug_implementations, reason = "it holds a key")]
 pub struct Content {
@@ -38,7 +41,7 @@ pub struct Record {
 /// Whether extended attributes fit into a record; otherwise they go into the body.
 #[must_use]
 pub fn holds(xattrs: &Xattrs) -> bool {
-    FIXED_BYTES + xattrs::encoded_bytes(xattrs) <= RECORD_BYTES_MAX
+    xattrs::encoded_bytes(xattrs) <= XATTR_BYTES_MAX
 }
 
 impl Content {
@@ -48,6 +51,16 @@ impl Content {
         Self {
             id: ContentId::random(),
             key: ContentKey::random(),
+        }
+    }
+
+    /// The same content, for another record of it.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        let mut key = *self.key.expose();
+        Self {
+            id: self.id,
+            key: ContentKey::from_secret(Secret::take(&mut key)),
         }
     }
 

@@ -13,19 +13,26 @@
 //! 3. The sealed record of an object is made for the key that it is stored at: every copy to
 //!    another key seals it again.
 
+mod copying;
 mod data_keys;
+mod generations;
 mod opened;
+mod sealing;
+mod wrap;
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 
 pub(super) use data_keys::{DataKeyError, DataKeys};
+pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use wrap::new_data_key;
 
 use super::Volume;
 use crate::base::limits::RESERVED_PREFIX;
 use crate::keys::root::Root;
 use crate::layout::sealed::{Names, StoredKey, VolumeId};
-use crate::store::ObjectKey;
+use crate::store::{ETag, ObjectKey};
 
 /// What makes a volume a client-side one: what its record told, and the root that opened it.
 #[expect(missing_debug_implementations, reason = "it holds keys")]
@@ -43,6 +50,7 @@ pub(super) struct Sealed {
     pub names: Names,
     pub keys: DataKeys,
     pub opened: OpenedObjects,
+    pub generations: Generations,
 }
 
 impl Sealed {
@@ -58,7 +66,14 @@ impl Sealed {
             names,
             keys: DataKeys::new(root, id, records_per_data_key),
             opened: OpenedObjects::default(),
+            generations: Generations::default(),
         }
+    }
+
+    /// Remembers an object that was opened or written, so that what follows asks for nothing.
+    pub fn keep(&self, key: &ObjectKey, etag: &ETag, opened: &Arc<Opened>) {
+        self.generations.note(key, opened.record.generation);
+        self.opened.put(key, etag, opened);
     }
 }
 

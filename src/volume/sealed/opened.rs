@@ -45,6 +45,45 @@ struct Kept {
 }
 
 impl Opened {
+    /// Opens what hangs on a record that was opened: `end` is the object's end, from the given
+    /// place on, with the whole footer.
+    ///
+    /// # Errors
+    /// When anything of it is not what was stored there.
+    pub fn new(
+        record: Record,
+        object_bytes: u64,
+        end: (u64, Bytes),
+    ) -> std::result::Result<Self, ObjectError> {
+        let StoredRange(place) = map::footer_range(object_bytes)?;
+        let skipped = place.start().checked_sub(end.0);
+        let skipped = skipped.and_then(|bytes| usize::try_from(bytes).ok());
+        let sealed = skipped.and_then(|skipped| end.1.get(skipped..));
+        let sealed = sealed.ok_or(ObjectError::NotAuthentic)?;
+        let footer = Footer::open(&record.content, record.body, sealed)?;
+        let tail = Tail::new(&footer, object_bytes)?;
+        Ok(Self {
+            record,
+            footer,
+            tail,
+            object_bytes,
+            end,
+            map: OnceCell::new(),
+        })
+    }
+
+    /// The same body under another record of it.
+    pub fn with_record(&self, record: Record) -> Self {
+        Self {
+            record,
+            footer: self.footer.clone(),
+            tail: self.tail,
+            object_bytes: self.object_bytes,
+            end: self.end.clone(),
+            map: self.map.clone(),
+        }
+    }
+
     /// The attributes that hold, as this answer told them. Extended ones in the body are not
     /// with them.
     pub fn attributes(&self) -> std::result::Result<AttributeVersion, ObjectError> {
@@ -124,20 +163,9 @@ impl Volume {
             let message = format!("asked for its end, the store answered {}", end.range);
             return Err(VolumeError::other(key, ErrorKind::Corrupt, &message));
         }
-        let skipped = usize::try_from(place.start() - end.range.start())
-            .expect("what is in memory has a length that fits usize");
-        let footer = Footer::open(&record.content, record.body, &end.body[skipped..]);
-        let footer = footer.map_err(refused)?;
-        let tail = Tail::new(&footer, size).map_err(refused)?;
-        let opened = Arc::new(Opened {
-            record,
-            footer,
-            tail,
-            object_bytes: size,
-            end: (end.range.start(), end.body),
-            map: OnceCell::new(),
-        });
-        sealed.opened.put(key, &end.info.etag, &opened);
+        let opened = Opened::new(record, size, (end.range.start(), end.body)).map_err(refused)?;
+        let opened = Arc::new(opened);
+        sealed.keep(key, &end.info.etag, &opened);
         Ok(opened)
     }
 
