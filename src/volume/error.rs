@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::sealed::DataKeyError;
 use crate::cache::BrokenFetch;
 use crate::keys::kms::{KmsError, KmsErrorKind};
-use crate::layout::path::NameError;
+use crate::layout::path::{HiddenReason, NameError};
 use crate::layout::sealed::ObjectError;
 use crate::store::{ErrorKind, StoreError};
 
@@ -29,6 +29,7 @@ enum Cause {
     Object(ObjectError),
     /// KMS makes or unwraps no data key.
     Kms(Arc<KmsError>),
+    Hidden(HiddenReason),
     Other(ErrorKind, String),
 }
 
@@ -78,6 +79,14 @@ impl VolumeError {
         }
     }
 
+    /// A key that no path names, though something below it has to be named.
+    pub(super) fn hidden(key: &str, reason: HiddenReason) -> Self {
+        Self {
+            path: key.to_owned(),
+            cause: Cause::Hidden(reason),
+        }
+    }
+
     pub(super) fn invalid(path: impl fmt::Display, message: &str) -> Self {
         Self::other(path, ErrorKind::Invalid, message)
     }
@@ -121,8 +130,8 @@ impl VolumeError {
         match &self.cause {
             Cause::Store(error) => error.kind(),
             Cause::Name(_) | Cause::Metadata(_) => ErrorKind::Invalid,
-            Cause::Object(_) => ErrorKind::Corrupt,
             Cause::Kms(error) => kind_of(error.kind()),
+            Cause::Object(_) | Cause::Hidden(_) => ErrorKind::Corrupt,
             Cause::Other(kind, _) => *kind,
         }
     }
@@ -210,6 +219,7 @@ impl fmt::Display for VolumeError {
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Object(error) => write!(f, "{:?} {error}", self.path),
             Cause::Kms(error) => write!(f, "{:?}: {error}", self.path),
+            Cause::Hidden(reason) => write!(f, "{:?} {reason}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -224,6 +234,7 @@ impl Error for VolumeError {
             Cause::Name(error) => Some(error),
             Cause::Object(error) => Some(error),
             Cause::Kms(error) => Some(error.as_ref()),
+            Cause::Hidden(reason) => Some(reason),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

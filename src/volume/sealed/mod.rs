@@ -17,7 +17,9 @@ mod copying;
 mod data_keys;
 mod generations;
 mod opened;
+mod read;
 mod sealing;
+mod stat;
 mod wrap;
 
 use std::num::NonZeroU64;
@@ -26,6 +28,7 @@ use std::sync::Arc;
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use stat::LINK_STORED_BYTES_MAX;
 pub(super) use wrap::new_data_key;
 
 use super::Volume;
@@ -44,30 +47,29 @@ pub struct ClientSide {
     pub records_per_data_key: NonZeroU64,
 }
 
-/// What a client-side volume has besides what every volume has.
+/// What a client-side volume has besides what every volume has. Names are the key mapper's.
 pub(super) struct Sealed {
     pub id: VolumeId,
-    pub names: Names,
     pub keys: DataKeys,
     pub opened: OpenedObjects,
     pub generations: Generations,
 }
 
 impl Sealed {
-    pub fn new(client_side: ClientSide) -> Self {
+    pub fn new(client_side: ClientSide) -> (Names, Self) {
         let ClientSide {
             id,
             names,
             root,
             records_per_data_key,
         } = client_side;
-        Self {
+        let sealed = Self {
             id,
-            names,
             keys: DataKeys::new(root, id, records_per_data_key),
             opened: OpenedObjects::default(),
             generations: Generations::default(),
-        }
+        };
+        (names, sealed)
     }
 
     /// Remembers an object that was opened or written, so that what follows asks for nothing.
@@ -86,6 +88,12 @@ impl std::fmt::Debug for Sealed {
 }
 
 impl Volume {
+    /// # Panics
+    /// In the plain layout.
+    pub(super) fn sealed(&self) -> &Sealed {
+        self.sealed.as_ref().expect("a client-side volume")
+    }
+
     /// What a record at this key is sealed for.
     pub(super) fn stored_key(&self, key: &ObjectKey) -> StoredKey {
         let prefix = self.keys.prefix();
