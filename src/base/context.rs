@@ -24,6 +24,10 @@ pub enum ContextError {
     )]
     Reserved(String),
     #[error(
+        "the encryption context \"{0}\" has a name that begins with cloakfs:, which cloakfs adds itself: choose another"
+    )]
+    Own(String),
+    #[error(
         "the encryption context \"{0}\" has a character that a log or a policy cannot hold: write printable ASCII"
     )]
     Unprintable(String),
@@ -37,6 +41,10 @@ pub enum ContextError {
 
 /// KMS's own limit on the whole of it.
 pub const BYTES_MAX: usize = 8192;
+/// Names that begin so are not for users.
+const OWN_NAMES: &str = "cloakfs:";
+/// Names the volume that a data key belongs to.
+const VOLUME: &str = "cloakfs:volume";
 
 impl EncryptionContext {
     /// From `NAME=VALUE` texts; the first `=` separates.
@@ -56,6 +64,9 @@ impl EncryptionContext {
             if name.to_ascii_lowercase().starts_with("aws:") {
                 return Err(ContextError::Reserved(pair.to_owned()));
             }
+            if name.to_ascii_lowercase().starts_with(OWN_NAMES) {
+                return Err(ContextError::Own(pair.to_owned()));
+            }
             if !pair.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
                 return Err(ContextError::Unprintable(pair.to_owned()));
             }
@@ -65,6 +76,22 @@ impl EncryptionContext {
             }
         }
         let context = Self(context);
+        match context.to_json().len() {
+            long if long > BYTES_MAX => Err(ContextError::TooLong(long)),
+            _ => Ok(context),
+        }
+    }
+
+    /// These pairs and one that names the volume: what goes with the data keys of a client-side
+    /// volume (docs/FORMAT.md, section 4).
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn for_volume(&self, volume: &[u8; 16]) -> Result<Self, ContextError> {
+        let id = volume.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut pairs = self.0.clone();
+        pairs.insert(VOLUME.to_owned(), id);
+        let context = Self(pairs);
         match context.to_json().len() {
             long if long > BYTES_MAX => Err(ContextError::TooLong(long)),
             _ => Ok(context),
@@ -125,6 +152,10 @@ mod tests {
                 "the encryption context \"aws:s3:arn=x\" has a name that begins with aws:, which AWS keeps for its own: choose another",
             ),
             (
+                &["Cloakfs:volume=x"],
+                "the encryption context \"Cloakfs:volume=x\" has a name that begins with cloakfs:, which cloakfs adds itself: choose another",
+            ),
+            (
                 &["städte=x"],
                 "the encryption context \"städte=x\" has a character that a log or a policy cannot hold: write printable ASCII",
             ),
@@ -142,6 +173,22 @@ mod tests {
         assert_eq!(
             EncryptionContext::parse([long]).unwrap_err().to_string(),
             "the encryption context has 8200 bytes as JSON, and KMS takes at most 8192: shorten it"
+        );
+    }
+
+    #[test]
+    fn a_volumes_data_keys_are_bound_to_it() {
+        let context = EncryptionContext::parse(["tenant=a"]).unwrap();
+        assert_eq!(
+            context.for_volume(&[0xa0; 16]).unwrap().to_string(),
+            "cloakfs:volume=a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0, tenant=a"
+        );
+        let full = format!("a={}", "x".repeat(BYTES_MAX - 8));
+        let full = EncryptionContext::parse([full]).unwrap();
+        assert_eq!(full.to_json().len(), BYTES_MAX);
+        assert_eq!(
+            full.for_volume(&[0; 16]),
+            Err(ContextError::TooLong(BYTES_MAX + 52))
         );
     }
 

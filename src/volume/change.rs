@@ -155,7 +155,7 @@ impl Volume {
         size: u64,
     ) -> Result<Version> {
         if self.is_sealed() {
-            return self.move_sealed(name, key, target, etag).await;
+            return Box::pin(self.move_sealed(name, key, target, etag)).await;
         }
         let source = CopySource {
             key: key.clone(),

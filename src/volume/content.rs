@@ -86,7 +86,8 @@ impl Volume {
             _ => self.file_key(path)?,
         };
         if self.is_sealed() {
-            return self.put_sealed(path, key, meta, &body, condition).await;
+            let put = self.put_sealed(path, key, meta, &body, condition);
+            return Box::pin(put).await;
         }
         let attributes = self.encode(path, meta)?;
         let options = PutOptions {
@@ -135,7 +136,7 @@ impl Volume {
         let key = self.file_key(target)?;
         if self.is_sealed() {
             let copy = self.copy_sealed(source, version, target, key, meta, condition);
-            return copy.await;
+            return Box::pin(copy).await;
         }
         let attributes = self.encode(target, meta)?;
         let source = self.copy_source(source, version, None)?;
@@ -171,8 +172,8 @@ impl Volume {
         let key = self.private_key(&name);
         if self.is_sealed() {
             let source = ObjectRef::Path(path.clone());
-            let copy = self.copy_as_it_is(&source, version, path, key).await?;
-            return Ok((ObjectRef::Private(name), copy));
+            let copy = self.copy_as_it_is(&source, version, path, key);
+            return Ok((ObjectRef::Private(name), Box::pin(copy).await?));
         }
         let source = self.copy_source(&ObjectRef::Path(path.clone()), version, None)?;
         let version = if size > self.store.limits().copy_bytes_max {

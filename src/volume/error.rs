@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::sealed::DataKeyError;
 use crate::cache::BrokenFetch;
+use crate::keys::kms::{KmsError, KmsErrorKind};
 use crate::layout::path::{HiddenReason, NameError};
 use crate::layout::sealed::ObjectError;
 use crate::store::{ErrorKind, StoreError};
@@ -27,6 +28,8 @@ enum Cause {
     /// A client-side object that is not read.
     Object(ObjectError),
     Hidden(HiddenReason),
+    /// KMS makes or unwraps no data key.
+    Kms(Arc<KmsError>),
     Other(ErrorKind, String),
 }
 
@@ -47,6 +50,11 @@ impl VolumeError {
     pub(super) fn data_key(path: impl fmt::Display, error: DataKeyError) -> Self {
         match error {
             DataKeyError::Object(error) => Self::object(path, error),
+            DataKeyError::Kms(error) => Self {
+                path: path.to_string(),
+                cause: Cause::Kms(error),
+            },
+            DataKeyError::Lost => Self::other(path, ErrorKind::Unavailable, &error.to_string()),
         }
     }
 
@@ -118,11 +126,12 @@ impl VolumeError {
 
     /// What a caller can do about it.
     #[must_use]
-    pub const fn kind(&self) -> ErrorKind {
+    pub fn kind(&self) -> ErrorKind {
         match &self.cause {
             Cause::Store(error) => error.kind(),
             Cause::Name(_) | Cause::Metadata(_) => ErrorKind::Invalid,
             Cause::Object(_) | Cause::Hidden(_) => ErrorKind::Corrupt,
+            Cause::Kms(error) => kind_of(error.kind()),
             Cause::Other(kind, _) => *kind,
         }
     }
@@ -151,8 +160,11 @@ impl VolumeError {
     /// The encryption that was asked for, or a key that is missing or cannot be used, is why.
     #[must_use]
     pub fn concerns_encryption(&self) -> bool {
-        self.store_error()
-            .is_some_and(StoreError::concerns_encryption)
+        match &self.cause {
+            Cause::Store(error) => error.concerns_encryption(),
+            Cause::Kms(error) => matches!(kind_of(error.kind()), ErrorKind::Denied),
+            _ => false,
+        }
     }
 
     /// Why a client-side object is not read, if that is the trouble.
@@ -174,6 +186,21 @@ impl VolumeError {
     }
 }
 
+/// A key that cannot be used is a right that is missing, whatever the reason.
+const fn kind_of(kind: KmsErrorKind) -> ErrorKind {
+    match kind {
+        KmsErrorKind::NotFound
+        | KmsErrorKind::Denied
+        | KmsErrorKind::Credentials
+        | KmsErrorKind::State
+        | KmsErrorKind::Unsuitable => ErrorKind::Denied,
+        KmsErrorKind::NotWrapped => ErrorKind::Corrupt,
+        KmsErrorKind::Throttled => ErrorKind::Throttled,
+        KmsErrorKind::ServerFault | KmsErrorKind::Unreachable => ErrorKind::Unavailable,
+        KmsErrorKind::TimedOut => ErrorKind::TimedOut,
+    }
+}
+
 /// A fetch that ended without an answer, or with too few bytes.
 impl From<BrokenFetch> for Arc<VolumeError> {
     fn from(broken: BrokenFetch) -> Self {
@@ -192,6 +219,7 @@ impl fmt::Display for VolumeError {
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Object(error) => write!(f, "{:?} {error}", self.path),
             Cause::Hidden(reason) => write!(f, "{:?} {reason}", self.path),
+            Cause::Kms(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -206,6 +234,7 @@ impl Error for VolumeError {
             Cause::Name(error) => Some(error),
             Cause::Object(error) => Some(error),
             Cause::Hidden(reason) => Some(reason),
+            Cause::Kms(error) => Some(error.as_ref()),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

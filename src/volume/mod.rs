@@ -20,6 +20,7 @@ mod error;
 mod journal;
 mod list;
 mod modes;
+pub mod record;
 mod sealed;
 mod stat;
 mod types;

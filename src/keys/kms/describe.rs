@@ -1,6 +1,6 @@
-//! Whether S3 can encrypt with a key, from what KMS says of it: pure.
+//! Whether a key can be used, from what KMS says of it: pure.
 //!
-//! S3 encrypts with symmetric keys of the bucket's own region ("Using server-side encryption
+//! For data keys it takes a symmetric key for encryption. S3 encrypts with symmetric keys of the bucket's own region ("Using server-side encryption
 //! with AWS KMS keys", "Key states of AWS KMS keys").
 
 use aws_sdk_kms::types::{KeyMetadata, KeySpec, KeyState, KeyUsageType};
@@ -10,10 +10,33 @@ use aws_smithy_types::date_time::Format;
 use super::error::{KmsError, KmsErrorKind};
 use super::key_name::{Arn, KeyName, partition_of};
 
-/// A key that S3 can be asked to encrypt with.
+/// Who is to use the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum User {
+    S3,
+    DataKeys,
+}
+
+impl User {
+    const fn limit(self) -> &'static str {
+        match self {
+            Self::S3 => "S3 encrypts with symmetric keys only",
+            Self::DataKeys => "data keys are made by symmetric keys only",
+        }
+    }
+
+    const fn unusable(self) -> &'static str {
+        match self {
+            Self::S3 => "in which S3 cannot encrypt with it",
+            Self::DataKeys => "in which it makes no data keys",
+        }
+    }
+}
+
+/// A key that can be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedKey {
-    /// What to send to S3. The key's ARN; an id where KMS would not tell the ARN.
+    /// What requests name. The key's ARN; an id where KMS would not tell the ARN.
     pub arn: String,
     /// What the user should know although all is well: sentences.
     pub notes: Vec<String>,
@@ -35,6 +58,37 @@ pub(super) fn usable_by_s3(
     key: Option<&KeyMetadata>,
     bucket_region: &str,
 ) -> Result<ResolvedKey, KmsError> {
+    let (named, arn) = usable(name, key, User::S3)?;
+    // An answer in another form than Amazon's has no place to compare.
+    if let Some(place) = Arn::parse(arn) {
+        check_place(&named, &place, bucket_region)?;
+    }
+    resolved(name, arn)
+}
+
+/// The key's ARN, where it can make data keys.
+pub(super) fn usable_for_data_keys(
+    name: &KeyName,
+    key: Option<&KeyMetadata>,
+) -> Result<ResolvedKey, KmsError> {
+    let (_, arn) = usable(name, key, User::DataKeys)?;
+    resolved(name, arn)
+}
+
+fn resolved(name: &KeyName, arn: &str) -> Result<ResolvedKey, KmsError> {
+    check_answers_name(name, arn)?;
+    Ok(ResolvedKey {
+        arn: arn.to_owned(),
+        notes: Vec::new(),
+    })
+}
+
+/// The key as a person knows it and its ARN, where kind and state allow its use.
+fn usable<'a>(
+    name: &KeyName,
+    key: Option<&'a KeyMetadata>,
+    user: User,
+) -> Result<(String, &'a str), KmsError> {
     let Some((key, arn)) = key.and_then(|key| Some((key, key.arn()?))) else {
         return Err(KmsError::new(
             KmsErrorKind::Unreachable,
@@ -42,17 +96,9 @@ pub(super) fn usable_by_s3(
         ));
     };
     let named = called(name, arn);
-    check_kind(&named, key)?;
-    check_state(&named, key)?;
-    // An answer in another form than Amazon's has no place to compare.
-    if let Some(place) = Arn::parse(arn) {
-        check_place(&named, &place, bucket_region)?;
-    }
-    check_answers_name(name, arn)?;
-    Ok(ResolvedKey {
-        arn: arn.to_owned(),
-        notes: Vec::new(),
-    })
+    check_kind(&named, key, user)?;
+    check_state(&named, key, user)?;
+    Ok((named, arn))
 }
 
 /// Whether the answer is about the key that was asked about, as far as its name tells: a key's
@@ -100,7 +146,7 @@ pub(super) fn check_place(
     Ok(())
 }
 
-fn check_kind(named: &str, key: &KeyMetadata) -> Result<(), KmsError> {
+fn check_kind(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError> {
     let spec = key.key_spec().unwrap_or(&KeySpec::SymmetricDefault);
     let usage = key.key_usage().unwrap_or(&KeyUsageType::EncryptDecrypt);
     if *spec == KeySpec::SymmetricDefault && *usage == KeyUsageType::EncryptDecrypt {
@@ -114,14 +160,15 @@ fn check_kind(named: &str, key: &KeyMetadata) -> Result<(), KmsError> {
     Err(KmsError::new(
         KmsErrorKind::Unsuitable,
         format!(
-            "{named} is {what} ({}, {}), and S3 encrypts with symmetric keys only: give a key of the kind SYMMETRIC_DEFAULT for ENCRYPT_DECRYPT",
+            "{named} is {what} ({}, {}), and {}: give a key of the kind SYMMETRIC_DEFAULT for ENCRYPT_DECRYPT",
             spec.as_str(),
-            usage.as_str()
+            usage.as_str(),
+            user.limit()
         ),
     ))
 }
 
-fn check_state(named: &str, key: &KeyMetadata) -> Result<(), KmsError> {
+fn check_state(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError> {
     let reason = match key.key_state() {
         // A multi-region key that is being updated still encrypts.
         Some(KeyState::Enabled | KeyState::Updating) => return Ok(()),
@@ -141,7 +188,7 @@ fn check_state(named: &str, key: &KeyMetadata) -> Result<(), KmsError> {
         Some(KeyState::Unavailable) => {
             "is in a key store that KMS cannot reach: connect its custom key store, or give another key".to_owned()
         }
-        Some(other) => format!("is in the state {}, in which S3 cannot encrypt with it: give another", other.as_str()),
+        Some(other) => format!("is in the state {}, {}: give another", other.as_str(), user.unusable()),
     };
     Err(KmsError::new(
         KmsErrorKind::State,

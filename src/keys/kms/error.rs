@@ -21,8 +21,10 @@ pub enum KmsErrorKind {
     Credentials,
     /// The key cannot be used in its state; it may be later.
     State,
-    /// The key is of a kind or in a place that S3 cannot use, or the name is none.
+    /// The key is of a kind or in a place that cannot be used, or the name is none.
     Unsuitable,
+    /// What was to be unwrapped was not wrapped under this key with this encryption context.
+    NotWrapped,
     /// Asked again until the deadline.
     Throttled,
     /// A fault of the server; asked again until the deadline.
@@ -55,12 +57,30 @@ pub struct KmsError {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operation {
     DescribeKey,
+    GenerateDataKey,
+    Decrypt,
 }
 
 impl Operation {
     const fn name(self) -> &'static str {
         match self {
             Self::DescribeKey => "DescribeKey",
+            Self::GenerateDataKey => "GenerateDataKey",
+            Self::Decrypt => "Decrypt",
+        }
+    }
+
+    /// What is wrong with such a request is wrong with the key's name.
+    const fn is_about_name_alone(self) -> bool {
+        matches!(self, Self::DescribeKey)
+    }
+
+    /// What follows the key's name in a sentence.
+    const fn failed(self) -> &'static str {
+        match self {
+            Self::DescribeKey => "cannot be looked at",
+            Self::GenerateDataKey => "gives no data key",
+            Self::Decrypt => "does not unwrap the data key",
         }
     }
 }
@@ -94,6 +114,18 @@ impl KmsError {
     #[must_use]
     pub const fn kind(&self) -> KmsErrorKind {
         self.kind
+    }
+
+    /// An answer that cannot be one of KMS about this key.
+    pub(super) fn bad_answer(subject: &Subject<'_>, reason: &str) -> Self {
+        Self::new(
+            KmsErrorKind::Unsuitable,
+            format!(
+                "{} {}: {reason}; check --kms-endpoint-url, since KMS does not answer so",
+                subject.key,
+                subject.operation.failed()
+            ),
+        )
     }
 
     pub(super) fn plain_http(endpoint: &Endpoint) -> Self {
@@ -163,6 +195,7 @@ fn from_answer(
     words: Option<&str>,
 ) -> KmsError {
     let (key, server) = (subject.key, subject.server());
+    let failed = subject.operation.failed();
     let words = words.map_or_else(
         || format!("the answer was {status}"),
         |words| words.trim_end_matches('.').to_owned(),
@@ -181,16 +214,39 @@ fn from_answer(
                 format!("{key} is not known to {server}: {advice}"),
             )
         }
-        Some("InvalidArnException" | "ValidationException") => (
-            KmsErrorKind::Unsuitable,
+        Some("DisabledException") => (
+            KmsErrorKind::State,
+            format!("{key} is disabled: enable it with `aws kms enable-key`"),
+        ),
+        Some("KMSInvalidStateException" | "KeyUnavailableException") => (
+            KmsErrorKind::State,
             format!(
-                "{key} is not a name that KMS takes ({words}): give a key's id or ARN, or an alias as alias/NAME"
+                "{key} {failed}, since its state does not allow it ({words}): look at it with `aws kms describe-key`, cancel its deletion, import its material or connect its key store"
             ),
         ),
+        Some("InvalidKeyUsageException") => (
+            KmsErrorKind::Unsuitable,
+            format!("{key} {failed}, since it is of another kind ({words}): give a symmetric key"),
+        ),
+        Some("IncorrectKeyException") => (
+            KmsErrorKind::NotWrapped,
+            format!("{key} {failed}: it was wrapped under another key"),
+        ),
+        Some("InvalidCiphertextException") => (
+            KmsErrorKind::NotWrapped,
+            format!(
+                "{key} {failed}: it was wrapped with another encryption context, or is none of KMS"
+            ),
+        ),
+        // Of a request with anything but the key's name in it, that need not be what is wrong.
+        Some("InvalidArnException") => unnamed(key, &words),
+        Some("ValidationException") if subject.operation.is_about_name_alone() => {
+            unnamed(key, &words)
+        }
         Some("AccessDeniedException" | "AccessDenied") => (
             KmsErrorKind::Denied,
             format!(
-                "{key} cannot be looked at, since {server} denies it ({words}): allow kms:{} to these credentials, in the key's policy too",
+                "{key} {failed}, since {server} denies it ({words}): allow kms:{} to these credentials, in the key's policy too",
                 subject.operation.name()
             ),
         ),
@@ -224,6 +280,13 @@ fn from_answer(
         }
     };
     KmsError::new(kind, message)
+}
+
+fn unnamed(key: &KeyName, words: &str) -> (KmsErrorKind, String) {
+    let sentence = format!(
+        "{key} is not a name that KMS takes ({words}): give a key's id or ARN, or an alias as alias/NAME"
+    );
+    (KmsErrorKind::Unsuitable, sentence)
 }
 
 fn throttled(subject: &Subject<'_>, words: &str) -> (KmsErrorKind, String) {
@@ -279,5 +342,5 @@ fn without_answer(subject: &Subject<'_>, error: &(dyn Error + 'static)) -> KmsEr
 
 /// For reasons that do not name the key themselves.
 fn about(subject: &Subject<'_>, reason: &str) -> String {
-    format!("{} cannot be looked at: {reason}", subject.key)
+    format!("{} {}: {reason}", subject.key, subject.operation.failed())
 }

@@ -45,6 +45,16 @@ impl KeyName {
         self.arn.as_ref()
     }
 
+    /// Whether an answer of KMS about the key `answered`, its ARN as KMS writes it, is about this
+    /// one. Which key an alias leads to, nobody but KMS knows.
+    pub(super) fn is_answered_by(&self, answered: &str) -> bool {
+        if answered == self.text {
+            return true;
+        }
+        let id = || split_arn(answered)?.1.strip_prefix("key/");
+        self.arn.is_none() && !self.is_alias && id() == Some(&self.text)
+    }
+
     /// Whether it has the form of an id: `8-4-4-4-12` hex digits, or that of a multi-region key.
     pub(super) fn looks_like_id(&self) -> bool {
         let hex = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -1,10 +1,11 @@
-//! KMS: what a key is, and whether S3 can use it. The only user of its SDK.
+//! KMS: what a key is, whether S3 can use it, and data keys. The only user of its SDK.
 //!
 //! Every request runs until its answer or a deadline: throttling and faults of the server are
 //! asked again, with jitter ([`Deadline`]); everything else fails at once. An error is a
 //! sentence that names the key, the reason and what to do ([`KmsError`]), and keeps the SDK's
 //! error as its source.
 
+mod data_key;
 mod deadline;
 mod describe;
 mod error;
@@ -14,8 +15,11 @@ use std::time::Duration;
 
 use aws_sdk_kms::Client;
 use aws_sdk_kms::config::{Config, Region};
+use aws_sdk_kms::types::KeyMetadata;
 
 use crate::aws::{Aws, Endpoint};
+use crate::base::context::EncryptionContext;
+pub use data_key::{BLOB_BYTES_MAX, Calls, KmsRoot};
 use deadline::Deadline;
 pub use describe::ResolvedKey;
 pub use error::{KmsError, KmsErrorKind};
@@ -69,14 +73,53 @@ impl Kms {
             describe::check_place(&name, arn, bucket_region)?;
         }
         // S3 looks for the key in the bucket's region, whatever region is configured.
-        let client = self.client_in(bucket_region);
+        self.describe(&name, bucket_region, timeout, |key| {
+            describe::usable_by_s3(&name, key, bucket_region)
+        })
+        .await
+    }
+
+    /// Finds the key that is to be the root of a client-side volume, by its id, ARN or alias, in
+    /// the region that its ARN names, else in the configured one. `context` goes with each
+    /// request. What the user should know is in the second place: sentences.
+    ///
+    /// # Errors
+    /// When there is no such key, it makes no data keys, or KMS does not say so within `timeout`.
+    pub async fn root(
+        &self,
+        key: &str,
+        context: EncryptionContext,
+        timeout: Duration,
+    ) -> Result<(KmsRoot, Vec<String>), KmsError> {
+        let name = KeyName::parse(key);
+        let region = name.arn().map_or(&self.endpoint.region, |arn| &arn.region);
+        let found = self
+            .describe(&name, region, timeout, |key| {
+                describe::usable_for_data_keys(&name, key)
+            })
+            .await?;
+        let root = KmsRoot::new(
+            self.client_in(region),
+            self.endpoint_in(region),
+            KeyName::parse(&found.arn),
+            context,
+            timeout,
+        );
+        Ok((root, found.notes))
+    }
+
+    async fn describe(
+        &self,
+        name: &KeyName,
+        region: &str,
+        timeout: Duration,
+        usable: impl FnOnce(Option<&KeyMetadata>) -> Result<ResolvedKey, KmsError>,
+    ) -> Result<ResolvedKey, KmsError> {
+        let client = self.client_in(region);
         let subject = Subject {
             operation: Operation::DescribeKey,
-            key: &name,
-            endpoint: Endpoint {
-                region: bucket_region.to_owned(),
-                ..self.endpoint.clone()
-            },
+            key: name,
+            endpoint: self.endpoint_in(region),
         };
         let answer = Deadline::after(timeout)
             .run(&subject, || {
@@ -84,11 +127,18 @@ impl Kms {
             })
             .await;
         match answer {
-            Ok(answer) => describe::usable_by_s3(&name, answer.key_metadata(), bucket_region),
+            Ok(answer) => usable(answer.key_metadata()),
             Err(error) if error.kind() == KmsErrorKind::Denied && !name.is_alias() => {
-                Ok(describe::taken_as_given(&name, &error))
+                Ok(describe::taken_as_given(name, &error))
             }
             Err(error) => Err(error),
+        }
+    }
+
+    fn endpoint_in(&self, region: &str) -> Endpoint {
+        Endpoint {
+            region: region.to_owned(),
+            ..self.endpoint.clone()
         }
     }
 

@@ -225,3 +225,6 @@ impl Volume {
             .map_err(|error| self.refused(object, error))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ mod opened;
 mod read;
 mod sealing;
 mod stat;
+mod wrap;
 
 use std::num::NonZeroU64;
 use std::sync::Arc;
@@ -28,6 +29,7 @@ pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
 pub(super) use stat::LINK_STORED_BYTES_MAX;
+pub(super) use wrap::new_data_key;
 
 use super::Volume;
 use crate::base::limits::RESERVED_PREFIX;

@@ -1,0 +1,73 @@
+//! Why there is no volume: sentences for whoever mounts.
+
+use crate::crypto::passphrase::PassphraseError;
+use crate::keys::kms::KmsError;
+use crate::layout::sealed::VolumeId;
+use crate::layout::sealed::volume::VolumeError;
+use crate::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Kms(#[from] KmsError),
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    #[error("the volume record of {volume} {error}")]
+    Record {
+        volume: String,
+        #[source]
+        error: VolumeError,
+    },
+    #[error(
+        "{volume} has two volume records, of the volumes {} and {}: one was put there from elsewhere; delete that one of .cloakfs/volume-a and .cloakfs/volume-b with an S3 tool",
+        ids[0], ids[1]
+    )]
+    TwoVolumes {
+        volume: String,
+        ids: [VolumeId; 2],
+    },
+    #[error(
+        "{volume} does not open with the KMS key {key} and the encryption context that was given: its record was made with the key {made_with:?}; check --kms-key and --kms-context"
+    )]
+    WrongKmsKey {
+        volume: String,
+        key: String,
+        /// As the bucket says it.
+        made_with: String,
+    },
+    #[error("{volume} was made with --encryption {is}, and {asked} was asked for: mount it with {is}")]
+    OtherMode {
+        volume: String,
+        is: &'static str,
+        asked: &'static str,
+    },
+    #[error("{volume} has no passphrase: give its key with --key-file")]
+    NoPassphrase { volume: String },
+    #[error("{volume} is a client-side volume already, and a volume is made once: mount it")]
+    Exists { volume: String },
+    #[error(
+        "{volume} lies in the client-side volume {above}, whose names and objects mean something only from its root: mount {above}"
+    )]
+    Inside { volume: String, above: String },
+    #[error(
+        "{volume} cannot become a volume, because the volume {below} lies in it: choose another prefix"
+    )]
+    Around { volume: String, below: String },
+    #[error(
+        "{volume} cannot become a client-side volume, because it is not empty: there is {object:?}; choose an empty prefix, and copy files in through the mount"
+    )]
+    NotEmpty { volume: String, object: String },
+    #[error("the prefix {0:?} leaves no room for a volume's keys: choose a shorter one")]
+    Prefix(String),
+}
+
+impl RecordError {
+    pub(super) fn record(volume: &str, error: VolumeError) -> Self {
+        Self::Record {
+            volume: volume.to_owned(),
+            error,
+        }
+    }
+}

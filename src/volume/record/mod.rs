@@ -1,0 +1,197 @@
+//! The volume record (docs/FORMAT.md, section 8) in a store: found, opened, mended, made.
+//!
+//! Whoever mounts a client-side volume begins here. [`find`] reads the two copies and nothing
+//! else; [`VolumeRecord::open`] is the key check: a wrong key is told before any other object is
+//! read. [`create`](create::create) makes a volume where there is none, and [`place`] tells
+//! where one is in the way.
+//!
+//! Invariants:
+//! 1. Of two copies the authentic one with the higher sequence number counts. A copy that this
+//!    program does not understand is never written over.
+//! 2. A record is made by a write that refuses to replace one, and what is there afterwards is
+//!    compared with it: of several that make one at the same time, one wins.
+
+pub mod create;
+mod error;
+mod open;
+pub mod place;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+pub use error::RecordError;
+pub use open::OpenVolume;
+
+use crate::base::limits::RESERVED_PREFIX;
+use crate::base::range::ByteRange;
+use crate::crypto::MasterKey;
+use crate::crypto::passphrase::PassphraseError;
+use crate::layout::sealed::WrappedKey;
+use crate::layout::sealed::volume::{
+    OBJECTS, SealedVolume, VOLUME_RECORD_BYTES_MAX, VolumeError, VolumeHeader,
+};
+use crate::store::{ETag, ErrorKind, GetOptions, GetRange, ObjectKey, Store};
+
+/// A volume's record as it is in the store; nothing of it is authentic yet.
+#[derive(Debug)]
+pub struct VolumeRecord {
+    store: Arc<dyn Store>,
+    /// What a person calls the volume.
+    volume: String,
+    copies: [Copy; 2],
+    /// The copy whose header is shown.
+    shown: SealedVolume,
+}
+
+#[derive(Debug)]
+struct Copy {
+    key: ObjectKey,
+    found: Found,
+}
+
+#[derive(Debug)]
+enum Found {
+    Missing,
+    Broken(ETag, VolumeError),
+    Sealed(ETag, Bytes, SealedVolume),
+}
+
+/// Looks for a volume at `prefix`, which is empty or ends in `/`.
+///
+/// # Errors
+/// When there is a record that cannot be read, or the two copies are of different volumes.
+pub async fn find(
+    store: &Arc<dyn Store>,
+    prefix: &str,
+) -> Result<Option<VolumeRecord>, RecordError> {
+    let [a, b] = OBJECTS.map(|name| read_copy(store.as_ref(), prefix, name));
+    let (a, b) = tokio::try_join!(a, b)?;
+    let volume = describe(store.as_ref(), prefix);
+    let mut shown: Option<&SealedVolume> = None;
+    let mut broken = None;
+    for copy in [&a, &b] {
+        match (&copy.found, shown) {
+            (Found::Missing, _) => {}
+            (Found::Broken(_, error @ VolumeError::UnknownVersion(_)), _) => {
+                return Err(RecordError::record(&volume, *error));
+            }
+            (Found::Broken(_, error), _) => broken = broken.or(Some(*error)),
+            (Found::Sealed(_, _, sealed), None) => shown = Some(sealed),
+            (Found::Sealed(_, _, other), Some(one)) if one.header().id != other.header().id => {
+                return Err(RecordError::TwoVolumes {
+                    volume,
+                    ids: [one.header().id, other.header().id],
+                });
+            }
+            (Found::Sealed(..), Some(_)) => {}
+        }
+    }
+    match (shown.cloned(), broken) {
+        (Some(shown), _) => Ok(Some(VolumeRecord {
+            store: Arc::clone(store),
+            volume,
+            copies: [a, b],
+            shown,
+        })),
+        (None, Some(error)) => Err(RecordError::record(&volume, error)),
+        (None, None) => Ok(None),
+    }
+}
+
+impl VolumeRecord {
+    /// What everybody can read, which is for messages and for the way to the key alone.
+    #[must_use]
+    pub const fn header(&self) -> &VolumeHeader {
+        self.shown.header()
+    }
+
+    /// The mode as `--encryption` names it.
+    #[must_use]
+    pub const fn mode(&self) -> &'static str {
+        match self.header().key {
+            WrappedKey::Kms(_) => "cse-kms",
+            WrappedKey::Master(_) => "cse-c",
+        }
+    }
+
+    /// A passphrase opens it.
+    #[must_use]
+    pub fn has_passphrase(&self) -> bool {
+        self.sealed().any(|sealed| sealed.header().lock.is_some())
+    }
+
+    /// The master key. Takes a second and 64 MiB or more, on purpose.
+    ///
+    /// # Errors
+    /// When the passphrase is another one, or there is none.
+    pub fn unlock(&self, passphrase: &[u8]) -> Result<MasterKey, RecordError> {
+        let mut tried = Vec::new();
+        let mut last = None;
+        // They differ where somebody was interrupted who changed the passphrase.
+        for header in self.sealed().map(SealedVolume::header) {
+            let Some(lock) = header.lock.as_ref().filter(|lock| !tried.contains(lock)) else {
+                continue;
+            };
+            match lock.open(passphrase, header.id.as_bytes()) {
+                Ok(master) => return Ok(master),
+                Err(error @ PassphraseError::Memory(_)) => return Err(error.into()),
+                Err(error) => last = Some(error),
+            }
+            tried.push(lock);
+        }
+        Err(match last {
+            Some(error) => error.into(),
+            None => RecordError::NoPassphrase {
+                volume: self.volume.clone(),
+            },
+        })
+    }
+
+    fn sealed(&self) -> impl Iterator<Item = &SealedVolume> {
+        self.copies.iter().filter_map(|copy| match &copy.found {
+            Found::Sealed(_, _, sealed) => Some(sealed),
+            Found::Missing | Found::Broken(..) => None,
+        })
+    }
+}
+
+async fn read_copy(store: &dyn Store, prefix: &str, name: &str) -> Result<Copy, RecordError> {
+    let key = key(prefix, name)?;
+    let options = GetOptions {
+        // One byte more, to tell a longer one.
+        range: Some(GetRange::Bytes(ByteRange::new(
+            0,
+            VOLUME_RECORD_BYTES_MAX as u64 + 1,
+        ))),
+        ..GetOptions::default()
+    };
+    let found = match store.get(&key, options).await {
+        Ok(object) => match SealedVolume::decode(&object.body) {
+            Ok(sealed) => Found::Sealed(object.info.etag, object.body, sealed),
+            Err(error) => Found::Broken(object.info.etag, error),
+        },
+        Err(error) if error.kind() == ErrorKind::NotFound => Found::Missing,
+        // No range of an empty object can be had.
+        Err(error) if error.kind() == ErrorKind::Invalid => {
+            let info = store.head(&key, Default::default()).await?;
+            if info.size > 0 {
+                return Err(error.into());
+            }
+            Found::Broken(info.etag, VolumeError::NotOurs)
+        }
+        Err(error) => return Err(error.into()),
+    };
+    Ok(Copy { key, found })
+}
+
+fn key(prefix: &str, name: &str) -> Result<ObjectKey, RecordError> {
+    let key = format!("{prefix}{RESERVED_PREFIX}{name}");
+    ObjectKey::new(key).map_err(|_too_long| RecordError::Prefix(prefix.to_owned()))
+}
+
+fn describe(store: &dyn Store, prefix: &str) -> String {
+    match prefix.trim_end_matches('/') {
+        "" => store.describe(),
+        prefix => format!("{}/{prefix}", store.describe()),
+    }
+}

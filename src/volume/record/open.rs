@@ -1,0 +1,213 @@
+//! The key check, and the copies made one again.
+
+use std::num::NonZeroU64;
+
+use bytes::Bytes;
+
+use super::{Copy, Found, RecordError, VolumeRecord};
+use crate::base::id::CommitId;
+use crate::crypto::DataKey;
+use crate::keys::kms::KmsErrorKind;
+use crate::keys::root::Root;
+use crate::layout::sealed::volume::{SealedVolume, Settings, VolumeError};
+use crate::layout::sealed::{Names, VolumeId, WrappedKey};
+use crate::store::{PutOptions, Store, WriteCondition, commit};
+use crate::volume::ClientSide;
+
+/// A volume whose key is right.
+#[expect(missing_debug_implementations, reason = "it holds keys")]
+pub struct OpenVolume {
+    pub id: VolumeId,
+    pub names: Names,
+    pub root: Root,
+    /// Tells people whether two mounts have the same key; public. See [`key_check`].
+    pub key_check: Option<String>,
+    /// What the user should know: sentences.
+    pub notes: Vec<String>,
+}
+
+impl OpenVolume {
+    /// `records_per_data_key` is at most 2^32.
+    #[must_use]
+    pub fn client_side(self, records_per_data_key: NonZeroU64) -> ClientSide {
+        ClientSide {
+            id: self.id,
+            names: self.names,
+            root: self.root,
+            records_per_data_key,
+        }
+    }
+}
+
+impl VolumeRecord {
+    /// The key check. Afterwards a copy that is missing, broken or old is written anew, unless
+    /// `read_only`; where that fails, it is noted.
+    ///
+    /// # Errors
+    /// When the key is wrong, or right and the record was changed.
+    pub async fn open(self, root: Root, read_only: bool) -> Result<OpenVolume, RecordError> {
+        if root.mode() != self.mode() {
+            return Err(RecordError::OtherMode {
+                is: self.mode(),
+                asked: root.mode(),
+                volume: self.volume,
+            });
+        }
+        let opened = self.open_copies(&root).await?;
+        let (settings, bytes, key) = self.best(&root, opened)?;
+        let notes = self.mend(&bytes, settings.sequence, read_only).await;
+        Ok(OpenVolume {
+            id: self.header().id,
+            names: settings.names,
+            root,
+            key_check: key_check(&key),
+            notes,
+        })
+    }
+
+    /// Of each copy whose wrapped key is one of the root what its settings are.
+    async fn open_copies(&self, root: &Root) -> Result<Vec<Opened<'_>>, RecordError> {
+        let mut opened = Vec::new();
+        // Both have the same data key, in general.
+        let mut known: Option<(&WrappedKey, DataKey)> = None;
+        for copy in &self.copies {
+            let Found::Sealed(_, bytes, sealed) = &copy.found else {
+                continue;
+            };
+            let wrapped = &sealed.header().key;
+            if known.as_ref().is_none_or(|(same, _)| *same != wrapped) {
+                known = unwrap(sealed, root).await?.map(|key| (wrapped, key));
+            }
+            if let Some((_, key)) = &known {
+                opened.push(Opened {
+                    settings: sealed.open(key),
+                    bytes,
+                    wrapped,
+                });
+            }
+        }
+        Ok(opened)
+    }
+
+    fn best(
+        &self,
+        root: &Root,
+        opened: Vec<Opened<'_>>,
+    ) -> Result<(Settings, Bytes, WrappedKey), RecordError> {
+        let mut best: Option<(Settings, &Bytes, &WrappedKey)> = None;
+        let mut failed = None;
+        for copy in opened {
+            match copy.settings {
+                Ok(settings)
+                    if best
+                        .as_ref()
+                        .is_none_or(|(best, ..)| best.sequence < settings.sequence) =>
+                {
+                    best = Some((settings, copy.bytes, copy.wrapped));
+                }
+                Ok(_older) => {}
+                // Whoever wrote it had the key, and knew more than this program.
+                Err(error @ (VolumeError::UnknownFeature(_) | VolumeError::Malformed(_))) => {
+                    return Err(RecordError::record(&self.volume, error));
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match (best, failed) {
+            (Some((settings, bytes, key)), _) => Ok((settings, bytes.clone(), key.clone())),
+            (None, Some(error)) => Err(RecordError::record(&self.volume, error)),
+            (None, None) => Err(self.wrong_key(root)),
+        }
+    }
+
+    fn wrong_key(&self, root: &Root) -> RecordError {
+        match root {
+            Root::Master(_) => RecordError::record(&self.volume, VolumeError::WrongKey),
+            Root::Kms(kms) => RecordError::WrongKmsKey {
+                volume: self.volume.clone(),
+                key: kms.key().to_owned(),
+                made_with: self.header().kms_key_name.clone(),
+            },
+        }
+    }
+
+    async fn mend(&self, best: &Bytes, sequence: u64, read_only: bool) -> Vec<String> {
+        let mut notes = Vec::new();
+        for copy in &self.copies {
+            let (condition, state) = match &copy.found {
+                Found::Sealed(_, bytes, _) if bytes == best => continue,
+                Found::Sealed(etag, ..) => (
+                    WriteCondition::IfMatch(etag.clone()),
+                    "is not authentic or older than the other".to_owned(),
+                ),
+                Found::Broken(etag, error) => {
+                    (WriteCondition::IfMatch(etag.clone()), error.to_string())
+                }
+                Found::Missing => (WriteCondition::IfAbsent, "is missing".to_owned()),
+            };
+            let Copy { key, .. } = copy;
+            let what = format!("the copy {key:?} of the volume record {state}");
+            if read_only {
+                notes.push(format!(
+                    "{what}; a mount that may write restores it from the other"
+                ));
+                continue;
+            }
+            tracing::warn!("{what}; restoring it from the other (sequence {sequence})");
+            notes.push(match put(self.store.as_ref(), copy, best, condition).await {
+                Ok(()) => format!("{what}; it was restored from the other"),
+                Err(error) => format!("{what}, and it could not be restored: {error}"),
+            });
+        }
+        notes
+    }
+}
+
+struct Opened<'a> {
+    settings: Result<Settings, VolumeError>,
+    bytes: &'a Bytes,
+    wrapped: &'a WrappedKey,
+}
+
+/// `None` where it was wrapped under another root.
+async fn unwrap(sealed: &SealedVolume, root: &Root) -> Result<Option<DataKey>, RecordError> {
+    match (root, &sealed.header().key) {
+        (Root::Master(master), _) => Ok(sealed.unwrap(master).ok()),
+        (Root::Kms(kms), WrappedKey::Kms(blob)) => {
+            match kms.unwrap(sealed.header().id.as_bytes(), blob).await {
+                Ok(key) => Ok(Some(key)),
+                Err(error) if error.kind() == KmsErrorKind::NotWrapped => Ok(None),
+                Err(error) => Err(error.into()),
+            }
+        }
+        (Root::Kms(_), WrappedKey::Master(_)) => Ok(None),
+    }
+}
+
+async fn put(
+    store: &dyn Store,
+    copy: &Copy,
+    bytes: &Bytes,
+    condition: WriteCondition,
+) -> crate::store::Result<()> {
+    let options = PutOptions {
+        condition,
+        ..PutOptions::default()
+    };
+    commit::put(store, &copy.key, bytes.clone(), options, CommitId::random()).await?;
+    Ok(())
+}
+
+/// The first bytes of the commitment of the record's wrapped data key: a public value that
+/// another key does not have. Nothing is derived from the master key for it.
+pub(super) fn key_check(key: &WrappedKey) -> Option<String> {
+    /// Where the commitment begins in a message (docs/FORMAT.md, section 2).
+    const COMMITMENT: usize = crate::crypto::SALT_BYTES;
+    match key {
+        WrappedKey::Kms(_) => None,
+        WrappedKey::Master(wrapped) => {
+            let shown = &wrapped[COMMITMENT..COMMITMENT + 8];
+            Some(shown.iter().map(|byte| format!("{byte:02x}")).collect())
+        }
+    }
+}
