@@ -15,11 +15,16 @@
 
 mod data_keys;
 mod opened;
+mod segments;
+mod upload;
 
 use std::num::NonZeroU64;
 
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use opened::{Opened, OpenedObjects};
+pub use segments::StoredSegments;
+pub use upload::SealedPart;
+pub(super) use upload::{Sealing, UploadRecord};
 
 use super::Volume;
 use crate::base::limits::RESERVED_PREFIX;
