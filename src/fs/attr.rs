@@ -7,7 +7,6 @@ use super::inode::{Inode, Place};
 use super::types::{Attr, Caller, FileKind, HandleId, Ino, ROOT, SetAttr, SetTime, StatFs};
 use super::virtual_xattr::Told;
 use super::{FileSystem, FsError, Result};
-use crate::base::limits;
 use crate::base::time::Timestamp;
 use crate::layout::path::VolumePath;
 use crate::volume::Condition;
@@ -214,7 +213,7 @@ impl FileSystem {
             blocks_free: BLOCKS,
             files: 1 << 32,
             files_free: 1 << 32,
-            name_bytes_max: u32::try_from(limits::NAME_BYTES_MAX).unwrap_or(255),
+            name_bytes_max: u32::try_from(self.volume.name_bytes_max()).unwrap_or(255),
         }
     }
 }

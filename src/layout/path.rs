@@ -1,22 +1,28 @@
-//! Names and paths within a volume, and the keys they are stored under where names are not
-//! encrypted.
+//! Names and paths within a volume, and the keys they are stored under.
 //!
 //! A file `a/b` of a volume with the prefix `p/` is the object `p/a/b`; a directory `a` is the
 //! object `p/a/` (its marker), or nothing but the keys below it. Keys under `p/.cloakfs/` are
-//! cloakfs's own.
+//! cloakfs's own. In a volume with encrypted names each component is what
+//! [`Names`](super::sealed::Names) makes of it; `.cloakfs` stays as it is.
 //!
 //! Assumes that S3 takes any UTF-8 of up to 1,024 bytes as a key. Invariants: a [`VolumePath`]
 //! has only components that a [`PlainName`] can be, so that a path made here names exactly one
 //! key; the same key always comes back as the same name. Keys of other tools that no path can
-//! name (`a//b`, `..`, long components) are told from the rest by [`KeyMapper::classify_object`]
-//! and [`KeyMapper::classify_prefix`], each with its reason; they are never made into a path.
+//! name (`a//b`, `..`, long components) are told from the rest by [`Directory::object`] and
+//! [`Directory::common_prefix`], each with its reason; they are never made into a path.
 
 use std::ffi::OsStr;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use crate::base::limits::{KEY_BYTES_MAX, NAME_BYTES_MAX, RESERVED_PREFIX};
+use crate::base::limits::{KEY_BYTES_MAX, NAME_BYTES_MAX};
+
+mod mapper;
+
+pub use mapper::{Directory, KeyMapper};
+
+use super::sealed::names::{ENCRYPTED_NAME_BYTES_MAX, StoredNameError};
 
 /// Longest prefix of a volume: one component of full length still fits behind it.
 const VOLUME_PREFIX_BYTES_MAX: usize = KEY_BYTES_MAX - NAME_BYTES_MAX - 1;
@@ -35,7 +41,7 @@ pub struct VolumePath(Arc<str>);
 pub enum NameError {
     /// `ENAMETOOLONG`
     #[error(
-        "the name is too long: a component has at most {NAME_BYTES_MAX} bytes, and the whole object key, with the volume's prefix, at most {KEY_BYTES_MAX}; use shorter names or fewer directories"
+        "the name is too long: a component has at most {NAME_BYTES_MAX} bytes ({ENCRYPTED_NAME_BYTES_MAX} where names are encrypted), and the whole object key, with the volume's prefix, at most {KEY_BYTES_MAX}; use shorter names or fewer directories"
     )]
     TooLong,
     /// `EILSEQ`
@@ -105,13 +111,9 @@ pub enum HiddenReason {
         "was listed by the server in a directory that it does not lie in; the server's listing is wrong: report it to whoever runs it"
     )]
     NotInDirectory,
-}
-
-/// Turns paths into keys below the volume's prefix and listed keys into names.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyMapper {
-    /// Empty, or ends in `/`.
-    prefix: String,
+    /// In a volume with encrypted names.
+    #[error(transparent)]
+    Undecryptable(#[from] StoredNameError),
 }
 
 impl PlainName {
@@ -211,115 +213,6 @@ impl VolumePath {
     }
 }
 
-impl KeyMapper {
-    /// `prefix` is empty or ends in `/`.
-    pub fn new(prefix: &str) -> Result<Self, PrefixError> {
-        if !prefix.is_empty() && !prefix.ends_with('/') {
-            return Err(PrefixError::NoSlash(prefix.to_owned()));
-        }
-        if prefix.len() > VOLUME_PREFIX_BYTES_MAX {
-            return Err(PrefixError::TooLong(prefix.to_owned()));
-        }
-        Ok(Self {
-            prefix: prefix.to_owned(),
-        })
-    }
-
-    #[must_use]
-    pub fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// The key of a file, symlink or special file. The root is [`NameError::Invalid`].
-    pub fn file_key(&self, path: &VolumePath) -> Result<String, NameError> {
-        if path.is_root() {
-            return Err(NameError::Invalid);
-        }
-        short_enough(format!("{}{path}", self.prefix))
-    }
-
-    /// The key of a directory's marker, which ends in `/`. The root of a volume without a
-    /// prefix has none: [`NameError::Invalid`].
-    pub fn dir_key(&self, path: &VolumePath) -> Result<String, NameError> {
-        let key = self.dir_prefix(path);
-        if key.is_empty() {
-            return Err(NameError::Invalid);
-        }
-        short_enough(key)
-    }
-
-    /// What all keys in a directory begin with: the volume's prefix for the root.
-    #[must_use]
-    pub fn dir_prefix(&self, path: &VolumePath) -> String {
-        if path.is_root() {
-            self.prefix.clone()
-        } else {
-            format!("{}{path}/", self.prefix)
-        }
-    }
-
-    /// The key of something of cloakfs's own, `<prefix>.cloakfs/<suffix>`.
-    ///
-    /// # Panics
-    /// When `suffix` is empty or longer than a file name: it is made by cloakfs.
-    #[must_use]
-    pub fn reserved(&self, suffix: &str) -> String {
-        assert!(
-            !suffix.is_empty() && suffix.len() < NAME_BYTES_MAX - RESERVED_PREFIX.len(),
-            "{suffix:?} is no suffix of a reserved key"
-        );
-        format!("{}{RESERVED_PREFIX}{suffix}", self.prefix)
-    }
-
-    /// Whether a path is `.cloakfs` at the root or lies below it: nobody may create, rename or
-    /// look up such a one (`EPERM`).
-    #[must_use]
-    pub fn is_reserved(&self, path: &VolumePath) -> bool {
-        path.as_str().split('/').next() == Some(reserved_name())
-    }
-
-    /// What an object in a listing of `dir` (with the delimiter `/`) is.
-    #[must_use]
-    pub fn classify_object(&self, dir: &VolumePath, key: &str) -> Listed {
-        match self.rest_in(dir, key) {
-            None => Listed::Hidden(HiddenReason::NotInDirectory),
-            Some("") => Listed::Marker,
-            Some(rest) if rest.contains('/') => Listed::Hidden(HiddenReason::NotInDirectory),
-            Some(rest) if dir.is_root() && rest == reserved_name() => {
-                Listed::Hidden(HiddenReason::ReservedName)
-            }
-            Some(rest) => child(rest),
-        }
-    }
-
-    /// What a common prefix in a listing of `dir` (with the delimiter `/`) is.
-    #[must_use]
-    pub fn classify_prefix(&self, dir: &VolumePath, common_prefix: &str) -> Listed {
-        let component = self
-            .rest_in(dir, common_prefix)
-            .and_then(|rest| rest.strip_suffix('/'));
-        match component {
-            None => Listed::Hidden(HiddenReason::NotInDirectory),
-            Some(name) if name.contains('/') => Listed::Hidden(HiddenReason::NotInDirectory),
-            Some(name) if dir.is_root() && name == reserved_name() => Listed::Reserved,
-            Some(name) => child(name),
-        }
-    }
-
-    fn rest_in<'k>(&self, dir: &VolumePath, key: &'k str) -> Option<&'k str> {
-        let rest = key.strip_prefix(self.prefix.as_str())?;
-        if dir.is_root() {
-            return Some(rest);
-        }
-        rest.strip_prefix(dir.as_str())?.strip_prefix('/')
-    }
-}
-
-/// The name of the reserved directory at the volume's root, without its slash.
-fn reserved_name() -> &'static str {
-    RESERVED_PREFIX.trim_end_matches('/')
-}
-
 fn child(component: &str) -> Listed {
     match flaw(component) {
         None => Listed::Child(PlainName(component.to_owned())),
@@ -339,14 +232,6 @@ fn flaw(component: &str) -> Option<HiddenReason> {
         Some(HiddenReason::NulByte)
     } else {
         None
-    }
-}
-
-fn short_enough(key: String) -> Result<String, NameError> {
-    if key.len() > KEY_BYTES_MAX {
-        Err(NameError::TooLong)
-    } else {
-        Ok(key)
     }
 }
 

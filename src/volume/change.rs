@@ -114,8 +114,7 @@ impl Volume {
     }
 
     /// Copies one object of a directory that is being renamed, attributes and all, and tells
-    /// the versions. `rest` is the key's text after the directory's prefix; empty for the
-    /// marker.
+    /// the versions. `rest` is what [`Self::walk`] gave; empty for the marker.
     pub async fn copy_below(
         self: &Arc<Self>,
         from: &VolumePath,
@@ -230,9 +229,9 @@ impl Volume {
     }
 
     fn key_below(&self, dir: &VolumePath, rest: &str) -> Result<ObjectKey> {
-        let key = format!("{}{rest}", self.keys.dir_prefix(dir));
-        ObjectKey::new(key)
-            .map_err(|_| VolumeError::name(dir, crate::layout::path::NameError::TooLong))
+        let key = self.keys.key_below(dir, rest);
+        let key = key.map_err(|name| VolumeError::name(dir, name))?;
+        ObjectKey::new(key).map_err(|error| VolumeError::invalid(dir, &error.to_string()))
     }
 
     pub(super) async fn delete_key(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {

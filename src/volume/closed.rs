@@ -10,7 +10,9 @@ impl Volume {
     /// What is at a path where a look was refused; `None` where a listing shows nothing. Two
     /// listings of one key at most.
     pub async fn stat_closed(&self, path: &VolumePath) -> Result<Option<Stat>> {
-        let below = self.first_listed(path, self.keys.dir_prefix(path)).await?;
+        let below = self
+            .first_listed(path, self.directory(path)?.prefix().to_owned())
+            .await?;
         if let Some(first) = below {
             return Ok(Some(self.implicit_directory(first.last_modified, false)));
         }

@@ -29,6 +29,9 @@ impl Volume {
         if range.is_empty() {
             return Ok(Bytes::new());
         }
+        if self.is_sealed() {
+            return self.read_sealed(object, version, range).await;
+        }
         let key = self.object_key(object)?;
         let options = GetOptions {
             range: Some(GetRange::Bytes(range)),
@@ -49,6 +52,9 @@ impl Volume {
 
     /// Reads a small object whole with the version it has: symlink targets.
     pub async fn read_whole(&self, path: &VolumePath) -> Result<Bytes> {
+        if self.is_sealed() {
+            return self.read_whole_sealed(path).await;
+        }
         let key = self.file_key(path)?;
         let answer = self.store.get(&key, GetOptions::default()).await;
         self.note_read(&key, &answer);
@@ -233,7 +239,7 @@ impl Volume {
 pub(super) fn past_version(object: &ObjectRef, version: &Version) -> Option<VersionId> {
     match object {
         ObjectRef::PastVersion(_) => version.version.clone(),
-        ObjectRef::Path(_) | ObjectRef::Private(_) => None,
+        ObjectRef::Path(_) | ObjectRef::Directory(_) | ObjectRef::Private(_) => None,
     }
 }
 

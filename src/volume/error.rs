@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::sealed::DataKeyError;
 use crate::cache::BrokenFetch;
-use crate::layout::path::NameError;
+use crate::layout::path::{HiddenReason, NameError};
 use crate::layout::sealed::ObjectError;
 use crate::store::{ErrorKind, StoreError};
 
@@ -26,6 +26,7 @@ enum Cause {
     Metadata(String),
     /// A client-side object that is not read.
     Object(ObjectError),
+    Hidden(HiddenReason),
     Other(ErrorKind, String),
 }
 
@@ -61,6 +62,22 @@ impl VolumeError {
         Self {
             path: path.to_string(),
             cause: Cause::Metadata(error.to_string()),
+        }
+    }
+
+    /// The same by the name that a person knows, where all that was known was its key.
+    pub(super) fn named(self, path: impl fmt::Display) -> Self {
+        Self {
+            path: path.to_string(),
+            ..self
+        }
+    }
+
+    /// A key that no path names, though something below it has to be named.
+    pub(super) fn hidden(key: &str, reason: HiddenReason) -> Self {
+        Self {
+            path: key.to_owned(),
+            cause: Cause::Hidden(reason),
         }
     }
 
@@ -107,7 +124,7 @@ impl VolumeError {
         match &self.cause {
             Cause::Store(error) => error.kind(),
             Cause::Name(_) | Cause::Metadata(_) => ErrorKind::Invalid,
-            Cause::Object(_) => ErrorKind::Corrupt,
+            Cause::Object(_) | Cause::Hidden(_) => ErrorKind::Corrupt,
             Cause::Other(kind, _) => *kind,
         }
     }
@@ -176,6 +193,7 @@ impl fmt::Display for VolumeError {
             Cause::Store(error) => fmt::Display::fmt(error, f),
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Object(error) => write!(f, "{:?} {error}", self.path),
+            Cause::Hidden(reason) => write!(f, "{:?} {reason}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -189,6 +207,7 @@ impl Error for VolumeError {
             Cause::Store(error) => error.source(),
             Cause::Name(error) => Some(error),
             Cause::Object(error) => Some(error),
+            Cause::Hidden(reason) => Some(reason),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

@@ -31,8 +31,9 @@ pub struct DirPage {
 impl Volume {
     /// One page of the directory at `path`: one listing of at most 1,000 names.
     pub async fn list(&self, path: &VolumePath, token: Option<ListToken>) -> Result<DirPage> {
+        let directory = self.directory(path)?;
         let options = ListOptions {
-            prefix: self.keys.dir_prefix(path),
+            prefix: directory.prefix().to_owned(),
             delimiter: true,
             token,
             ..ListOptions::default()
@@ -45,7 +46,7 @@ impl Volume {
             next: page.next,
         };
         for object in page.objects {
-            match self.keys.classify_object(path, &object.key) {
+            match directory.object(&object.key) {
                 Listed::Child(name) => {
                     listing.entries.push(ListedEntry {
                         name,
@@ -57,7 +58,7 @@ impl Volume {
             }
         }
         for prefix in page.common_prefixes {
-            match self.keys.classify_prefix(path, &prefix) {
+            match directory.common_prefix(&prefix) {
                 Listed::Child(name) => {
                     listing.entries.push(ListedEntry {
                         name,
@@ -74,7 +75,7 @@ impl Volume {
     /// Whether anything but its own marker is below a directory. What is hidden counts too: it
     /// would be lost from sight with the directory.
     pub async fn is_empty_directory(&self, path: &VolumePath) -> Result<bool> {
-        let prefix = self.keys.dir_prefix(path);
+        let prefix = self.directory(path)?.prefix().to_owned();
         let options = ListOptions {
             prefix: prefix.clone(),
             max_keys: Some(2),
@@ -85,32 +86,33 @@ impl Volume {
         Ok(page.objects.iter().all(|object| object.key == prefix))
     }
 
-    /// Every object below a directory, its own marker included, as paths relative to it: the
-    /// key's text after the directory's prefix. Page by page.
+    /// Every object below a directory, its own marker included, with what it is there: the path
+    /// relative to the directory where names are encrypted, else the key's text after the
+    /// directory's prefix. Page by page.
+    ///
+    /// # Errors
+    /// Also when a name does not decrypt: it could not be stored anywhere else.
     pub async fn walk(
         &self,
         path: &VolumePath,
         token: Option<ListToken>,
     ) -> Result<(Vec<(String, ListedObject)>, Option<ListToken>)> {
-        let prefix = self.keys.dir_prefix(path);
+        let directory = self.directory(path)?;
         let options = ListOptions {
-            prefix: prefix.clone(),
+            prefix: directory.prefix().to_owned(),
             token,
             ..ListOptions::default()
         };
         let page = self.store.list(options).await;
         let page = page.map_err(|error| VolumeError::store(path, error))?;
-        let objects = page
-            .objects
-            .into_iter()
-            .filter_map(|object| {
-                object
-                    .key
-                    .strip_prefix(&prefix)
-                    .map(str::to_owned)
-                    .map(|rest| (rest, object))
-            })
-            .collect();
+        let mut objects = Vec::with_capacity(page.objects.len());
+        for object in page.objects {
+            match directory.below(&object.key) {
+                Some(Ok(rest)) => objects.push((rest, object)),
+                Some(Err(reason)) => return Err(VolumeError::hidden(&object.key, reason)),
+                None => {}
+            }
+        }
         Ok((objects, page.next))
     }
 }

@@ -42,8 +42,9 @@ pub use upload::{Part, Upload};
 
 use crate::base::id::CommitId;
 use crate::base::secret::fill_random;
-use crate::layout::path::{KeyMapper, VolumePath};
+use crate::layout::path::{Directory, KeyMapper, VolumePath};
 use crate::layout::plain::Defaults;
+use crate::layout::sealed::Names;
 use crate::store::probe::Capabilities;
 use crate::store::{ErrorKind, ObjectKey, Store, StoreError};
 
@@ -125,7 +126,14 @@ impl Volume {
         options: VolumeOptions,
         client_side: Option<ClientSide>,
     ) -> Result<Arc<Self>> {
-        let keys = KeyMapper::new(prefix)
+        let (names, sealed) = match client_side {
+            Some(client_side) => {
+                let (names, sealed) = Sealed::new(client_side);
+                (names, Some(sealed))
+            }
+            None => (Names::Plain, None),
+        };
+        let keys = KeyMapper::with_names(prefix, names)
             .map_err(|error| VolumeError::invalid(prefix, &error.to_string()))?;
         let mut id = [0; 8];
         fill_random(&mut id);
@@ -145,7 +153,7 @@ impl Volume {
             capabilities,
             mount_id,
             journal,
-            sealed: client_side.map(Sealed::new),
+            sealed,
             doubtful: Mutex::default(),
         });
         if !volume.options.read_only {
@@ -177,10 +185,11 @@ impl Volume {
         &self.options.defaults
     }
 
-    /// Attributes are taken from listings alone.
+    /// Attributes are taken from listings alone. Those of a client-side volume are sealed, and
+    /// no listing tells them.
     #[must_use]
     pub const fn trusts_listing(&self) -> bool {
-        self.options.trust_listing
+        self.options.trust_listing && self.sealed.is_none()
     }
 
     /// The commit id is that of a write of this mount that failed without telling whether it was
@@ -224,6 +233,19 @@ impl Volume {
         self.keys.is_reserved(path)
     }
 
+    /// Longest name that a file can have.
+    #[must_use]
+    pub const fn name_bytes_max(&self) -> usize {
+        self.keys.name_bytes_max()
+    }
+
+    /// A directory, to tell what listed keys are in it.
+    fn directory(&self, path: &VolumePath) -> Result<Directory<'_>> {
+        self.keys
+            .directory(path)
+            .map_err(|name| VolumeError::name(path, name))
+    }
+
     fn file_key(&self, path: &VolumePath) -> Result<ObjectKey> {
         let key = self
             .keys
@@ -253,6 +275,7 @@ impl Volume {
     fn object_key(&self, object: &ObjectRef) -> Result<ObjectKey> {
         match object {
             ObjectRef::Path(path) | ObjectRef::PastVersion(path) => self.file_key(path),
+            ObjectRef::Directory(path) => self.marker_key(path),
             ObjectRef::Private(name) => Ok(self.private_key(name)),
         }
     }

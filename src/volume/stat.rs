@@ -2,8 +2,10 @@
 
 use futures_util::future::join;
 
+use super::sealed::LINK_STORED_BYTES_MAX;
 use super::{Lineage, ObjectMeta, Result, Stat, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
+use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
@@ -23,11 +25,15 @@ impl Volume {
         }
         let (file, directory) = join(self.stat_file(path), self.stat_directory(path)).await;
         Ok(match (directory?, file) {
-            // An object that does not open for lack of its key is hidden all the same.
-            (Some(directory), Err(error)) if error.concerns_encryption() => Some(Stat {
-                hides_object: true,
-                ..directory
-            }),
+            // An object that does not open is hidden all the same.
+            (Some(directory), Err(error))
+                if error.concerns_encryption() || error.object_error().is_some() =>
+            {
+                Some(Stat {
+                    hides_object: true,
+                    ..directory
+                })
+            }
             (Some(directory), file) => Some(Stat {
                 hides_object: file?.is_some(),
                 ..directory
@@ -36,16 +42,45 @@ impl Volume {
         })
     }
 
-    /// Looks at the object of a file, symlink or special file only: one HEAD.
+    /// Looks at the object of a file, symlink or special file only: one HEAD, in a client-side
+    /// volume one HEAD or GET.
     pub async fn stat_file(&self, path: &VolumePath) -> Result<Option<Stat>> {
         let key = self.file_key(path)?;
+        if self.is_sealed() {
+            return self.stat_sealed(path, &key, None).await;
+        }
         let info = self.look(&key).await;
         let info = info.map_err(|error| VolumeError::store(path, error))?;
         Ok(info.map(|info| self.decode(info, false)))
     }
 
+    /// The same for an object that a listing has just shown.
+    pub async fn stat_listed(
+        &self,
+        path: &VolumePath,
+        listed: &ListedObject,
+    ) -> Result<Option<Stat>> {
+        if self.is_sealed() {
+            let key = self.file_key(path)?;
+            return self.stat_sealed(path, &key, Some(listed)).await;
+        }
+        self.stat_file(path).await
+    }
+
+    /// Objects with more bytes than this are files, whatever their metadata say.
+    #[must_use]
+    pub const fn bytes_of_other_types_max(&self) -> u64 {
+        match self.sealed {
+            Some(_) => LINK_STORED_BYTES_MAX,
+            None => SYMLINK_TARGET_BYTES_MAX as u64,
+        }
+    }
+
     /// A HEAD; `None` when nothing is there.
-    async fn look(&self, key: &ObjectKey) -> std::result::Result<Option<ObjectInfo>, StoreError> {
+    pub(super) async fn look(
+        &self,
+        key: &ObjectKey,
+    ) -> std::result::Result<Option<ObjectInfo>, StoreError> {
         match self.store.head(key, HeadOptions::default()).await {
             Ok(info) => {
                 self.modes
@@ -66,7 +101,7 @@ impl Volume {
     /// Looks for a directory: a listing of one key, and a HEAD of its marker if it has one.
     pub async fn stat_directory(&self, path: &VolumePath) -> Result<Option<Stat>> {
         let marker = self.marker_key(path)?;
-        let prefix = self.keys.dir_prefix(path);
+        let prefix = self.directory(path)?.prefix().to_owned();
         let options = ListOptions {
             prefix: prefix.clone(),
             max_keys: Some(1),
@@ -87,12 +122,26 @@ impl Volume {
             .as_ref()
             .is_none_or(|first| first.key == marker.as_str())
         {
-            let info = self.look(&marker).await;
-            if let Some(info) = info.map_err(|error| VolumeError::store(path, error))? {
-                return Ok(Some(self.decode(info, true)));
+            let found = self.stat_marker(path, &marker, first.as_ref()).await?;
+            if found.is_some() {
+                return Ok(found);
             }
         }
         Ok(first.map(|first| self.implicit_directory(first.last_modified, false)))
+    }
+
+    async fn stat_marker(
+        &self,
+        path: &VolumePath,
+        marker: &ObjectKey,
+        listed: Option<&ListedObject>,
+    ) -> Result<Option<Stat>> {
+        if self.is_sealed() {
+            return self.stat_sealed_marker(path, marker, listed).await;
+        }
+        let info = self.look(marker).await;
+        let info = info.map_err(|error| VolumeError::store(path, error))?;
+        Ok(info.map(|info| self.decode(info, true)))
     }
 
     /// What a listing alone tells about an object, for `--attributes s3` and for sizes that no

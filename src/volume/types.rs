@@ -112,10 +112,22 @@ impl Default for Lineage {
 pub enum ObjectRef {
     /// The file at a path.
     Path(VolumePath),
+    /// The marker of the directory at a path.
+    Directory(VolumePath),
     /// A version that is no longer the newest at a path, in a versioned bucket.
     PastVersion(VolumePath),
     /// A name below the reserved prefix.
     Private(String),
+}
+
+impl ObjectRef {
+    /// What a person calls it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Path(path) | Self::Directory(path) | Self::PastVersion(path) => path.as_str(),
+            Self::Private(name) => name,
+        }
+    }
 }
 
 /// Where a multipart upload ends up.

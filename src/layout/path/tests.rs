@@ -123,7 +123,7 @@ fn keys_lie_below_the_prefix() {
     assert_eq!(mapper.file_key(&path("a/b")).unwrap(), "team/a/b");
     assert_eq!(mapper.dir_key(&path("a")).unwrap(), "team/a/");
     assert_eq!(mapper.dir_key(&VolumePath::root()).unwrap(), "team/");
-    assert_eq!(mapper.dir_prefix(&VolumePath::root()), "team/");
+    assert_eq!(mapper.dir_prefix(&VolumePath::root()).unwrap(), "team/");
     assert_eq!(mapper.reserved("staging/17"), "team/.cloakfs/staging/17");
     assert_eq!(
         mapper.file_key(&VolumePath::root()),
@@ -150,39 +150,48 @@ fn what_no_path_can_name_is_hidden_with_its_reason() {
     let dir = path("d");
     let hidden = |reason| Listed::Hidden(reason);
     assert_eq!(
-        mapper.classify_prefix(&dir, "p/d//"),
+        mapper.directory(&dir).unwrap().common_prefix("p/d//"),
         hidden(HiddenReason::EmptyComponent)
     );
     assert_eq!(
-        mapper.classify_prefix(&VolumePath::root(), "p//"),
+        mapper
+            .directory(&VolumePath::root())
+            .unwrap()
+            .common_prefix("p//"),
         hidden(HiddenReason::EmptyComponent)
     );
     assert_eq!(
-        mapper.classify_prefix(&dir, "p/d/../"),
+        mapper.directory(&dir).unwrap().common_prefix("p/d/../"),
         hidden(HiddenReason::DotComponent)
     );
     assert_eq!(
-        mapper.classify_object(&dir, "p/d/."),
+        mapper.directory(&dir).unwrap().object("p/d/."),
         hidden(HiddenReason::DotComponent)
     );
     assert_eq!(
-        mapper.classify_object(&dir, &format!("p/d/{}", "x".repeat(256))),
+        mapper
+            .directory(&dir)
+            .unwrap()
+            .object(&format!("p/d/{}", "x".repeat(256))),
         hidden(HiddenReason::NameTooLong)
     );
     assert_eq!(
-        mapper.classify_object(&dir, "p/d/a\0"),
+        mapper.directory(&dir).unwrap().object("p/d/a\0"),
         hidden(HiddenReason::NulByte)
     );
     for elsewhere in ["p/e", "d/a", "p/d", "p/dd/a", "p/d/a/b"] {
         assert_eq!(
-            mapper.classify_object(&dir, elsewhere),
+            mapper.directory(&dir).unwrap().object(elsewhere),
             hidden(HiddenReason::NotInDirectory),
             "{elsewhere}"
         );
     }
-    assert_eq!(mapper.classify_object(&dir, "p/d/"), Listed::Marker);
     assert_eq!(
-        mapper.classify_object(&VolumePath::root(), "p/"),
+        mapper.directory(&dir).unwrap().object("p/d/"),
+        Listed::Marker
+    );
+    assert_eq!(
+        mapper.directory(&VolumePath::root()).unwrap().object("p/"),
         Listed::Marker
     );
 }
@@ -192,15 +201,21 @@ fn the_reserved_directory_is_only_at_the_root() {
     let mapper = mapper("p/");
     let root = VolumePath::root();
     assert_eq!(
-        mapper.classify_prefix(&root, "p/.cloakfs/"),
+        mapper
+            .directory(&root)
+            .unwrap()
+            .common_prefix("p/.cloakfs/"),
         Listed::Reserved
     );
     assert_eq!(
-        mapper.classify_object(&root, "p/.cloakfs"),
+        mapper.directory(&root).unwrap().object("p/.cloakfs"),
         Listed::Hidden(HiddenReason::ReservedName)
     );
     assert_eq!(
-        mapper.classify_prefix(&path("d"), "p/d/.cloakfs/"),
+        mapper
+            .directory(&path("d"))
+            .unwrap()
+            .common_prefix("p/d/.cloakfs/"),
         Listed::Child(name(".cloakfs"))
     );
     assert!(mapper.is_reserved(&path(".cloakfs")));
@@ -220,10 +235,10 @@ proptest! {
         let path = dir.join(&child);
         prop_assume!(!mapper.is_reserved(&path));
         let key = mapper.file_key(&path).unwrap();
-        prop_assert_eq!(mapper.classify_object(&dir, &key), Listed::Child(child.clone()));
+        prop_assert_eq!(mapper.directory(&dir).unwrap().object(&key), Listed::Child(child.clone()));
         let key = mapper.dir_key(&path).unwrap();
-        prop_assert_eq!(mapper.classify_prefix(&dir, &key), Listed::Child(child));
-        prop_assert_eq!(mapper.classify_object(&path, &key), Listed::Marker);
+        prop_assert_eq!(mapper.directory(&dir).unwrap().common_prefix(&key), Listed::Child(child));
+        prop_assert_eq!(mapper.directory(&path).unwrap().object(&key), Listed::Marker);
     }
 
     #[test]
@@ -231,11 +246,11 @@ proptest! {
         prefix in any_prefix(), dir in any_path(), key in "[a./\0.]{0,12}|\\PC{0,20}", inside in any::<bool>()
     ) {
         let mapper = mapper(&prefix);
-        let key = if inside { format!("{}{key}", mapper.dir_prefix(&dir)) } else { key };
-        if let Listed::Child(name) = mapper.classify_object(&dir, &key) {
+        let key = if inside { format!("{}{key}", mapper.dir_prefix(&dir).unwrap()) } else { key };
+        if let Listed::Child(name) = mapper.directory(&dir).unwrap().object(&key) {
             prop_assert_eq!(mapper.file_key(&dir.join(&name)).unwrap(), key.clone());
         }
-        if let Listed::Child(name) = mapper.classify_prefix(&dir, &key) {
+        if let Listed::Child(name) = mapper.directory(&dir).unwrap().common_prefix(&key) {
             prop_assert_eq!(mapper.dir_key(&dir.join(&name)).unwrap(), key);
         }
     }

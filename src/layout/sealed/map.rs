@@ -101,6 +101,9 @@ impl Tail {
 }
 
 impl BodyMap {
+    /// Bytes of memory that each segment takes.
+    pub const BYTES_PER_SEGMENT: u64 = (size_of::<Option<Pin>>() + size_of::<u64>()) as u64;
+
     /// The map of a body without a manifest.
     ///
     /// # Errors
@@ -241,21 +244,61 @@ impl SealedPiece {
     /// # Errors
     /// When it is not authentic, or not as long as that range.
     pub fn open(&self, content: &Content, stored: &[u8]) -> Result<Vec<u8>, OpenError> {
+        let (opener, chunks) = self.opener(content, stored)?;
+        opener.open_range(self.within(), chunks)
+    }
+
+    /// As [`Self::open`], into room of the caller's; after an error it holds zeros, or what was
+    /// there.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    ///
+    /// # Panics
+    /// When `plain` is not as long as the piece.
+    pub fn open_into(
+        &self,
+        content: &Content,
+        stored: &[u8],
+        plain: &mut [u8],
+    ) -> Result<(), OpenError> {
+        let (opener, chunks) = self.opener(content, stored)?;
+        let span = self.pin.length().span(self.within());
+        let whole = span.plain() == self.within();
+        if whole && chunks.len() as u64 == span.stored().len() {
+            // Whole chunks, as nearly all are: opened where they are wanted.
+            opener.open_chunks_into(span.first_chunk(), chunks, plain)
+        } else {
+            plain.copy_from_slice(&opener.open_range(self.within(), chunks)?);
+            Ok(())
+        }
+    }
+
+    /// What opens the chunks, and the chunks.
+    fn opener<'s>(
+        &self,
+        content: &Content,
+        stored: &'s [u8],
+    ) -> Result<(Opener, &'s [u8]), OpenError> {
         let context = segment_context(content, self.segment);
         let (key, pin) = (content.key.input(), &self.pin);
-        let grid = u64::from(self.segment.0) * SEGMENT_BYTES;
-        let range = self.plain.0;
-        let range = ByteRange::new(range.start() - grid, range.end() - grid);
-        if pin.length().span(range).first_chunk() > 0 {
+        if pin.length().span(self.within()).first_chunk() > 0 {
             let opener = Opener::pinned(key, &context, pin.salt(), pin.length());
-            return opener.open_range(range, stored);
+            return Ok((opener, stored));
         }
         let (header, chunks) = stored.split_first_chunk().ok_or(OpenError)?;
         if !header.starts_with(pin.salt()) {
             return Err(OpenError);
         }
         let opener = Opener::new(key, &context, header, pin.length().stored())?;
-        opener.open_range(range, chunks)
+        Ok((opener, chunks))
+    }
+
+    /// The bytes within the segment.
+    fn within(&self) -> ByteRange {
+        let grid = u64::from(self.segment.0) * SEGMENT_BYTES;
+        let PlainRange(range) = self.plain;
+        ByteRange::new(range.start() - grid, range.end() - grid)
     }
 }
 

@@ -35,7 +35,7 @@ pub struct StoredPath(String);
 pub struct StoredKey(String);
 
 /// Why a stored name is not a name of this volume: what follows it in a sentence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum StoredNameError {
     #[error(
         "cannot be decrypted: it is not an encrypted name; it was put there by another program, which can move it away"

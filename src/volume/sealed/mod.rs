@@ -15,7 +15,9 @@
 
 mod data_keys;
 mod opened;
+mod read;
 mod segments;
+mod stat;
 mod upload;
 
 use std::num::NonZeroU64;
@@ -23,6 +25,7 @@ use std::num::NonZeroU64;
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use opened::{Opened, OpenedObjects};
 pub use segments::StoredSegments;
+pub(super) use stat::LINK_STORED_BYTES_MAX;
 pub use upload::SealedPart;
 pub(super) use upload::{Sealing, UploadRecord};
 
@@ -42,28 +45,27 @@ pub struct ClientSide {
     pub records_per_data_key: NonZeroU64,
 }
 
-/// What a client-side volume has besides what every volume has.
+/// What a client-side volume has besides what every volume has. Names are the key mapper's.
 pub(super) struct Sealed {
     pub id: VolumeId,
-    pub names: Names,
     pub keys: DataKeys,
     pub opened: OpenedObjects,
 }
 
 impl Sealed {
-    pub fn new(client_side: ClientSide) -> Self {
+    pub fn new(client_side: ClientSide) -> (Names, Self) {
         let ClientSide {
             id,
             names,
             root,
             records_per_data_key,
         } = client_side;
-        Self {
+        let sealed = Self {
             id,
-            names,
             keys: DataKeys::new(root, id, records_per_data_key),
             opened: OpenedObjects::default(),
-        }
+        };
+        (names, sealed)
     }
 }
 
@@ -76,6 +78,12 @@ impl std::fmt::Debug for Sealed {
 }
 
 impl Volume {
+    /// # Panics
+    /// In the plain layout.
+    pub(super) fn sealed(&self) -> &Sealed {
+        self.sealed.as_ref().expect("a client-side volume")
+    }
+
     /// What a record at this key is sealed for.
     pub(super) fn stored_key(&self, key: &ObjectKey) -> StoredKey {
         let prefix = self.keys.prefix();

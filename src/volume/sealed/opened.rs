@@ -7,19 +7,24 @@ use bytes::Bytes;
 use lru::LruCache;
 use tokio::sync::OnceCell;
 
+use crate::layout::attributes::Xattrs;
 use crate::layout::sealed::map::{self, StoredRange};
 use crate::layout::sealed::{
     AttributeVersion, BodyMap, Footer, ObjectError, Pin, Record, SealedMetadata, Segments, Tail,
-    manifest,
+    XattrPlace, manifest, xattrs,
 };
-use crate::store::{ETag, ErrorKind, GetOptions, GetRange, Object, ObjectKey, Operation};
+use crate::store::{
+    ETag, ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation,
+};
 use crate::volume::content::past_version;
 use crate::volume::{ObjectRef, Result, Version, Volume, VolumeError};
 
-/// Objects that are kept.
+/// Keys of which an object is kept.
 const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-/// Bytes of bodies that are kept with them.
-const KEPT_BYTES: u64 = 16 << 20;
+/// Versions that are kept for one key: the newest, and those that handles still read.
+const VERSIONS: usize = 4;
+/// Bytes of bodies that are kept with them: their ends, their manifests, their attributes.
+const KEPT_BYTES: u64 = 32 << 20;
 /// The end of an object that is asked for where nothing is known of its length: a small file
 /// arrives whole, a larger one with its manifest.
 pub const SUFFIX_BYTES: u64 = 32 << 10;
@@ -33,14 +38,25 @@ pub struct Opened {
     /// The last bytes of the object, from this place on. What is served from them is opened like
     /// anything else.
     end: (u64, Bytes),
+    /// Shared by all that were opened of this body.
+    rest: Arc<Rest>,
+}
+
+/// What of a body is asked for when it is needed.
+#[derive(Default)]
+struct Rest {
     map: OnceCell<BodyMap>,
+    xattrs: OnceCell<Xattrs>,
+    /// The version that took the place of this one with the same segments, as a reader found it.
+    successor: Mutex<Option<Version>>,
 }
 
 /// Those that were met lately.
 pub struct OpenedObjects(Mutex<Kept>);
 
 struct Kept {
-    objects: LruCache<(ObjectKey, ETag), Arc<Opened>>,
+    /// With its versions, the one that was met last first.
+    objects: LruCache<ObjectKey, Vec<(ETag, Arc<Opened>)>>,
     bytes: u64,
 }
 
@@ -87,8 +103,44 @@ impl Opened {
         (to <= bytes.len()).then(|| bytes.slice(from..to))
     }
 
+    /// The same body with another record; `None` where the record is not of this body.
+    fn with_record(&self, record: Record) -> Option<Self> {
+        let same = record.body == self.record.body && record.content.id == self.record.content.id;
+        same.then(|| Self {
+            record,
+            footer: self.footer.clone(),
+            tail: self.tail,
+            object_bytes: self.object_bytes,
+            end: self.end.clone(),
+            rest: Arc::clone(&self.rest),
+        })
+    }
+
+    /// The version that took this one's place with the same segments.
+    pub fn successor(&self) -> Option<Version> {
+        self.rest.successor().clone()
+    }
+
+    pub fn set_successor(&self, version: Version) {
+        *self.rest.successor() = Some(version);
+    }
+
+    /// What it takes in memory besides a fixed amount, once all of it has been asked for.
     fn kept_bytes(&self) -> u64 {
-        self.end.1.len() as u64
+        let segments = match self.footer.segments {
+            Segments::Many { count, .. } => u64::from(count),
+            Segments::None | Segments::One(_) => 0,
+        };
+        let xattrs = self.footer.xattrs.map_or(0, |pin| pin.length().plain());
+        self.end.1.len() as u64 + segments * BodyMap::BYTES_PER_SEGMENT + xattrs
+    }
+}
+
+impl Rest {
+    fn successor(&self) -> MutexGuard<'_, Option<Version>> {
+        self.successor
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -103,30 +155,47 @@ impl Default for OpenedObjects {
 
 impl OpenedObjects {
     pub fn get(&self, key: &ObjectKey, etag: &ETag) -> Option<Arc<Opened>> {
-        self.lock()
-            .objects
-            .get(&(key.clone(), etag.clone()))
-            .cloned()
+        let mut kept = self.lock();
+        let versions = kept.objects.get(key)?;
+        let (_, opened) = versions.iter().find(|(kept, _)| kept == etag)?;
+        Some(Arc::clone(opened))
     }
 
+    /// The version of a key that was met last.
+    pub fn latest(&self, key: &ObjectKey) -> Option<ETag> {
+        let mut kept = self.lock();
+        let (etag, _) = kept.objects.get(key)?.first()?;
+        Some(etag.clone())
+    }
+
+    /// The newest is kept, however large it is.
     pub fn put(&self, key: &ObjectKey, etag: &ETag, opened: &Arc<Opened>) {
         let mut kept = self.lock();
-        kept.bytes += opened.kept_bytes();
-        let place = (key.clone(), etag.clone());
-        if let Some((_, replaced)) = kept.objects.push(place, Arc::clone(opened)) {
-            kept.bytes -= replaced.kept_bytes();
+        let mut versions = kept.objects.pop(key).unwrap_or_default();
+        kept.bytes -= bytes_of(&versions);
+        versions.retain(|(kept, _)| kept != etag);
+        versions.truncate(VERSIONS - 1);
+        versions.insert(0, (etag.clone(), Arc::clone(opened)));
+        kept.bytes += bytes_of(&versions);
+        if let Some((_, dropped)) = kept.objects.push(key.clone(), versions) {
+            kept.bytes -= bytes_of(&dropped);
         }
-        while kept.bytes > KEPT_BYTES {
+        while kept.bytes > KEPT_BYTES && kept.objects.len() > 1 {
             let Some((_, oldest)) = kept.objects.pop_lru() else {
                 return;
             };
-            kept.bytes -= oldest.kept_bytes();
+            kept.bytes -= bytes_of(&oldest);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn bytes_of(versions: &[(ETag, Arc<Opened>)]) -> u64 {
+    let bytes = versions.iter().map(|(_, opened)| opened.kept_bytes());
+    bytes.sum()
 }
 
 impl Volume {
@@ -139,13 +208,8 @@ impl Volume {
         key: &ObjectKey,
         end: Object,
     ) -> Result<Arc<Opened>> {
-        let sealed = self.sealed.as_ref().expect("a client-side volume");
         let refused = |error| VolumeError::object(key, error);
-        let metadata = SealedMetadata::decode(&end.info.attributes.metadata).map_err(refused)?;
-        let data_key = sealed.keys.to_open(&metadata.key).await;
-        let data_key = data_key.map_err(|error| VolumeError::data_key(key, error))?;
-        let at = self.stored_key(key);
-        let record = Record::open(&data_key, sealed.id, &at, &metadata.record).map_err(refused)?;
+        let record = self.open_record(key, &end.info).await?;
         let size = end.info.size;
         let StoredRange(place) = map::footer_range(size).map_err(refused)?;
         if end.range.end() != size || end.range.start() > place.start() {
@@ -163,10 +227,68 @@ impl Volume {
             tail,
             object_bytes: size,
             end: (end.range.start(), end.body),
-            map: OnceCell::new(),
+            rest: Arc::default(),
         });
-        sealed.opened.put(key, &end.info.etag, &opened);
+        self.sealed().opened.put(key, &end.info.etag, &opened);
         Ok(opened)
+    }
+
+    /// An object that was met lately and that a HEAD shows to have the same body still, with the
+    /// record that the HEAD told. `None` where its end must be asked for.
+    pub(in crate::volume) async fn open_again(
+        &self,
+        key: &ObjectKey,
+        info: &ObjectInfo,
+    ) -> Result<Option<Arc<Opened>>> {
+        let opened = &self.sealed().opened;
+        let Some(known) = opened.get(key, &info.etag) else {
+            return Ok(None);
+        };
+        if known.object_bytes != info.size {
+            return Ok(None);
+        }
+        let record = self.open_record(key, info).await?;
+        let again = known.with_record(record).map(Arc::new);
+        if let Some(again) = &again {
+            opened.put(key, &info.etag, again);
+        }
+        Ok(again)
+    }
+
+    async fn open_record(&self, key: &ObjectKey, info: &ObjectInfo) -> Result<Record> {
+        let sealed = self.sealed();
+        let refused = |error| VolumeError::object(key, error);
+        let metadata = SealedMetadata::decode(&info.attributes.metadata).map_err(refused)?;
+        let data_key = sealed.keys.to_open(&metadata.key).await;
+        let data_key = data_key.map_err(|error| VolumeError::data_key(key, error))?;
+        let at = self.stored_key(key);
+        Record::open(&data_key, sealed.id, &at, &metadata.record).map_err(refused)
+    }
+
+    /// The attributes that hold, with all extended ones wherever they are.
+    pub(in crate::volume) async fn attributes_of(
+        &self,
+        opened: &Opened,
+        object: &ObjectRef,
+        version: &Version,
+    ) -> Result<AttributeVersion> {
+        let refused = |error| self.refused(object, error);
+        let mut current = opened.attributes().map_err(refused)?;
+        if current.xattrs == XattrPlace::Body {
+            let load = || async {
+                let (pin, range) = opened.tail.xattrs.ok_or_else(|| {
+                    refused(ObjectError::Malformed(
+                        "its extended attributes should be in the body and are not",
+                    ))
+                })?;
+                let message = self.stored_bytes(opened, object, version, range).await?;
+                let (content, body) = (&opened.record.content, opened.record.body);
+                xattrs::open(content, body, &pin, &message).map_err(refused)
+            };
+            let xattrs = opened.rest.xattrs.get_or_try_init(load).await?;
+            current.attributes.xattrs.clone_from(xattrs);
+        }
+        Ok(current)
     }
 
     /// A version of an object, opened: without a request where it was met lately.
@@ -176,13 +298,13 @@ impl Volume {
         version: &Version,
     ) -> Result<Arc<Opened>> {
         let key = self.object_key(object)?;
-        let sealed = self.sealed.as_ref().expect("a client-side volume");
-        if let Some(opened) = sealed.opened.get(&key, &version.etag) {
+        if let Some(opened) = self.sealed().opened.get(&key, &version.etag) {
             return Ok(opened);
         }
         let range = GetRange::Suffix(SUFFIX_BYTES);
         let end = self.get_version(&key, object, version, range).await?;
-        self.open_end(&key, end).await
+        let opened = self.open_end(&key, end).await;
+        opened.map_err(|error| error.named(object.name()))
     }
 
     /// Where the segments of an opened object are; its manifest is asked for the first time.
@@ -205,7 +327,7 @@ impl Volume {
                 _ => BodyMap::small(&opened.footer, &opened.tail).map_err(refused),
             }
         };
-        opened.map.get_or_try_init(load).await
+        opened.rest.map.get_or_try_init(load).await
     }
 
     /// These bytes of the object, still sealed.
@@ -226,7 +348,11 @@ impl Volume {
             .await?;
         if answer.range != range || answer.body.len() as u64 != range.len() {
             let message = format!("asked for {range}, the store answered {}", answer.range);
-            return Err(VolumeError::other(&key, ErrorKind::Corrupt, &message));
+            return Err(VolumeError::other(
+                object.name(),
+                ErrorKind::Corrupt,
+                &message,
+            ));
         }
         Ok(answer.body)
     }
@@ -244,20 +370,18 @@ impl Volume {
             version: past_version(object, version),
         };
         let answer = self.store.get(key, options).await;
-        if let Ok(object) = &answer {
-            let told = &object.info.encryption;
-            self.modes.told(key, Operation::GetObject, told);
+        match &answer {
+            Ok(object) => {
+                let told = &object.info.encryption;
+                self.modes.told(key, Operation::GetObject, told);
+            }
+            Err(error) => self.modes.refused(key, error),
         }
-        answer.map_err(|error| VolumeError::store(key, error))
+        answer.map_err(|error| VolumeError::store(object.name(), error))
     }
 
     /// An object that is not read, by the name that a person knows.
     pub(in crate::volume) fn refused(&self, object: &ObjectRef, error: ObjectError) -> VolumeError {
-        match object {
-            ObjectRef::Path(path) | ObjectRef::PastVersion(path) => {
-                VolumeError::object(path, error)
-            }
-            ObjectRef::Private(name) => VolumeError::object(name, error),
-        }
+        VolumeError::object(object.name(), error)
     }
 }
