@@ -107,7 +107,8 @@ impl KmsRoot {
         })?;
         if wrapped.len() > BLOB_BYTES_MAX {
             let (reason, bytes) = ("the data key's wrapped form has", wrapped.len());
-            let reason = format!("{reason} {bytes} bytes, and an object has room for {BLOB_BYTES_MAX}");
+            let reason =
+                format!("{reason} {bytes} bytes, and an object has room for {BLOB_BYTES_MAX}");
             return Err(KmsError::bad_answer(&subject, &reason));
         }
         Ok((key, wrapped))
@@ -166,8 +167,13 @@ impl KmsRoot {
 fn take_key(subject: &Subject<'_>, plaintext: Option<Blob>) -> Result<DataKey, KmsError> {
     let plaintext = Zeroizing::new(plaintext.map(Blob::into_inner).unwrap_or_default());
     let Ok(bytes) = <&[u8; 32]>::try_from(plaintext.as_slice()) else {
-        let reason = format!("the answer has a data key of {} bytes, not 32", plaintext.len());
+        let reason = format!(
+            "the answer has a data key of {} bytes, not 32",
+            plaintext.len()
+        );
         return Err(KmsError::bad_answer(subject, &reason));
     };
-    Ok(DataKey::from_secret(Secret::take(&mut *Zeroizing::new(*bytes))))
+    Ok(DataKey::from_secret(Secret::take(&mut *Zeroizing::new(
+        *bytes,
+    ))))
 }

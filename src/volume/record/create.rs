@@ -105,7 +105,9 @@ async fn write(store: &dyn Store, prefix: &str, record: &Bytes) -> Result<(), Re
     put(store, prefix, b, record, WriteCondition::None).await?;
     // A server that knows no conditions lets the last one win.
     for name in OBJECTS {
-        let there = store.get(&key(prefix, name)?, GetOptions::default()).await?;
+        let there = store
+            .get(&key(prefix, name)?, GetOptions::default())
+            .await?;
         if there.body != record {
             return Err(exists(store, prefix));
         }

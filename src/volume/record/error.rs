@@ -24,10 +24,7 @@ pub enum RecordError {
         "{volume} has two volume records, of the volumes {} and {}: one was put there from elsewhere; delete that one of .cloakfs/volume-a and .cloakfs/volume-b with an S3 tool",
         ids[0], ids[1]
     )]
-    TwoVolumes {
-        volume: String,
-        ids: [VolumeId; 2],
-    },
+    TwoVolumes { volume: String, ids: [VolumeId; 2] },
     #[error(
         "{volume} does not open with the KMS key {key} and the encryption context that was given: its record was made with the key {made_with:?}; check --kms-key and --kms-context"
     )]
@@ -37,7 +34,9 @@ pub enum RecordError {
         /// As the bucket says it.
         made_with: String,
     },
-    #[error("{volume} was made with --encryption {is}, and {asked} was asked for: mount it with {is}")]
+    #[error(
+        "{volume} was made with --encryption {is}, and {asked} was asked for: mount it with {is}"
+    )]
     OtherMode {
         volume: String,
         is: &'static str,

@@ -154,10 +154,12 @@ impl VolumeRecord {
                 continue;
             }
             tracing::warn!("{what}; restoring it from the other (sequence {sequence})");
-            notes.push(match put(self.store.as_ref(), copy, best, condition).await {
-                Ok(()) => format!("{what}; it was restored from the other"),
-                Err(error) => format!("{what}, and it could not be restored: {error}"),
-            });
+            notes.push(
+                match put(self.store.as_ref(), copy, best, condition).await {
+                    Ok(()) => format!("{what}; it was restored from the other"),
+                    Err(error) => format!("{what}, and it could not be restored: {error}"),
+                },
+            );
         }
         notes
     }

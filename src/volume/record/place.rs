@@ -47,7 +47,9 @@ pub async fn is_volume(store: &dyn Store, prefix: &str) -> Result<bool, RecordEr
             Err(error) => match error.kind() {
                 ErrorKind::NotFound => Ok(false),
                 ErrorKind::Denied | ErrorKind::Invalid => {
-                    tracing::debug!("whether there is a volume at {prefix:?} is not known: {error}");
+                    tracing::debug!(
+                        "whether there is a volume at {prefix:?} is not known: {error}"
+                    );
                     Ok(false)
                 }
                 _ => Err(RecordError::from(error)),
