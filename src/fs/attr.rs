@@ -20,7 +20,10 @@ impl FileSystem {
     ) -> Result<(Attr, Duration)> {
         let inode = self.inode(ino)?;
         if let Err(error) = self.recheck(&inode).await {
-            let shown = error.errno() == libc::EACCES && self.is_listed(&inode, &error).await;
+            let shown = match error.why_closed() {
+                Some(why) => self.is_listed(&inode, &why).await,
+                None => false,
+            };
             if !shown {
                 return Err(error);
             }

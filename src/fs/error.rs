@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::closed::WhyClosed;
 use crate::layout::path::NameError;
 use crate::store::ErrorKind;
 use crate::volume::VolumeError;
@@ -13,6 +14,8 @@ use crate::write::WriteError;
 pub struct FsError {
     errno: i32,
     message: String,
+    /// The object is closed to this mount, and is shown as far as a listing shows it.
+    closed: bool,
 }
 
 impl FsError {
@@ -26,18 +29,39 @@ impl FsError {
         Self {
             errno,
             message: std::io::Error::from_raw_os_error(errno).to_string(),
+            closed: false,
         }
     }
 
     /// A refusal whose words the log has already.
     pub(super) const fn quietly(errno: i32, message: String) -> Self {
-        Self { errno, message }
+        Self {
+            errno,
+            message,
+            closed: false,
+        }
     }
 
     /// A refusal that needs words; the words are logged.
     pub(super) fn refused(errno: i32, message: String) -> Self {
         tracing::warn!("{message}");
-        Self { errno, message }
+        Self::quietly(errno, message)
+    }
+
+    /// The same before there is an answer; nothing is logged.
+    pub(super) fn why_volume_closed(error: &VolumeError) -> Option<WhyClosed> {
+        is_closed(error).then(|| WhyClosed {
+            errno: errno_of(error.kind(), None),
+            reason: error.to_string(),
+        })
+    }
+
+    /// Why the object that was looked at is closed to this mount, if that is the trouble.
+    pub(super) fn why_closed(&self) -> Option<WhyClosed> {
+        self.closed.then(|| WhyClosed {
+            errno: self.errno,
+            reason: self.message.clone(),
+        })
     }
 }
 
@@ -56,10 +80,7 @@ impl From<NameError> for FsError {
             NameError::NotUtf8 => libc::EILSEQ,
             NameError::Invalid => libc::EINVAL,
         };
-        Self {
-            errno,
-            message: error.to_string(),
-        }
+        Self::quietly(errno, error.to_string())
     }
 }
 
@@ -81,8 +102,13 @@ impl FsError {
         }
         let code = error.store_error().and_then(|error| error.code());
         let errno = errno_of(error.kind(), code);
-        log(errno, &message, error, error.concerns_encryption());
-        Self { errno, message }
+        let explains = error.concerns_encryption() || error.object_error().is_some();
+        log(errno, &message, error, explains);
+        Self {
+            errno,
+            message,
+            closed: is_closed(error),
+        }
     }
 }
 
@@ -97,8 +123,14 @@ impl From<WriteError> for FsError {
         };
         let message = error.to_string();
         log(errno, &message, &error, false);
-        Self { errno, message }
+        Self::quietly(errno, message)
     }
+}
+
+/// Whether a look failed at an object that is there, but is not to be had: for lack of its key or
+/// of the right to it, or because it does not open.
+fn is_closed(error: &VolumeError) -> bool {
+    error.kind() == ErrorKind::Denied || error.object_error().is_some()
 }
 
 /// The table. A precondition that reaches here is a version that somebody else replaced.
@@ -122,15 +154,16 @@ fn errno_of(kind: ErrorKind, code: Option<&str>) -> i32 {
     }
 }
 
-fn log(errno: i32, message: &str, error: &dyn std::error::Error, encryption: bool) {
+fn log(errno: i32, message: &str, error: &dyn std::error::Error, explains: bool) {
     if errno != libc::ENOENT {
-        tracing::error!("{}", log_line(errno, message, error, encryption));
+        tracing::error!("{}", log_line(errno, message, error, explains));
     }
 }
 
-/// Where the `encryption` is why, the store's own sentence says what to do.
-fn log_line(errno: i32, message: &str, error: &dyn std::error::Error, encryption: bool) -> String {
-    let advice = if encryption { "" } else { advice(errno) };
+/// Where the error `explains` itself, as those do that the encryption is the cause of, its own
+/// sentence says what to do.
+fn log_line(errno: i32, message: &str, error: &dyn std::error::Error, explains: bool) -> String {
+    let advice = if explains { "" } else { advice(errno) };
     let mut causes = String::new();
     let mut next = error.source();
     while let Some(cause) = next {

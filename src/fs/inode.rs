@@ -10,6 +10,7 @@ use std::time::Instant;
 
 pub(super) use content::{Content, Snapshot};
 
+use super::closed::WhyClosed;
 use super::types::{Attr, FileKind, Ino, ROOT};
 use super::virtual_xattr::Told;
 use crate::base::time::Timestamp;
@@ -49,7 +50,7 @@ pub(super) struct State {
     /// A directory without a marker of its own.
     pub implicit: bool,
     /// Why the object could not be looked at, the last time that was tried.
-    closed: Option<String>,
+    closed: Option<WhyClosed>,
     /// What the last HEAD told of the object at its name.
     pub told: Option<Told>,
     pub content: Arc<Content>,
@@ -94,20 +95,20 @@ impl Inode {
     }
 
     /// The name of an object that could not be looked at, as a listing shows it.
-    pub fn closed(ino: Ino, place: Place, stat: Stat, reason: String) -> Self {
+    pub fn closed(ino: Ino, place: Place, stat: Stat, why: WhyClosed) -> Self {
         let inode = Self::from_stat(ino, place, stat, Instant::now());
         {
             let mut state = inode.state();
             // A marker that is not there would be one that can be looked at.
             state.implicit = false;
-            state.set_closed(reason);
+            state.set_closed(why);
         }
         inode
     }
 
     /// What was known of an object cannot be looked at any more, and `listed` is there. False
     /// where that is another version.
-    pub fn close(&self, listed: &Stat, reason: &str) -> bool {
+    pub fn close(&self, listed: &Stat, why: &WhyClosed) -> bool {
         let mut state = self.state();
         let etag = |version: &Option<Version>| Some(version.as_ref()?.etag.clone());
         let same = if self.kind == FileKind::Directory {
@@ -116,14 +117,14 @@ impl Inode {
             etag(&state.content.snapshot().version) == etag(&listed.version)
         };
         if same {
-            state.set_closed(reason.to_owned());
+            state.set_closed(why.clone());
         }
         same
     }
 
     /// Why what is here is not to be taken for the object's attributes; `None` where this mount
     /// knows better than the bucket.
-    pub fn why_closed(&self) -> Option<String> {
+    pub fn why_closed(&self) -> Option<WhyClosed> {
         let state = self.state();
         if state.meta_dirty || state.content.is_dirty() {
             return None;
@@ -183,7 +184,7 @@ impl Inode {
     }
 
     pub fn attr(&self) -> Attr {
-        let closed = self.why_closed().is_some();
+        let closed = self.why_closed();
         let state = self.state();
         let attributes = &state.meta.attributes;
         let nlink = match (&state.place, self.kind) {
@@ -198,7 +199,11 @@ impl Inode {
                 _ => state.content.size(),
             },
             kind: self.kind,
-            perm: if closed { 0 } else { attributes.perm },
+            perm: match closed {
+                Some(_) if self.kind == FileKind::Directory => 0,
+                Some(why) => why.perm(),
+                None => attributes.perm,
+            },
             nlink,
             uid: attributes.uid,
             gid: attributes.gid,
@@ -262,8 +267,8 @@ impl Inode {
 
 impl State {
     /// Nothing is remembered: whoever asks for the attributes asks the bucket again.
-    fn set_closed(&mut self, reason: String) {
-        self.closed = Some(reason);
+    fn set_closed(&mut self, why: WhyClosed) {
+        self.closed = Some(why);
         self.checked = None;
         self.told = None;
     }

@@ -9,7 +9,7 @@ use super::inode::{Inode, Place};
 use super::types::{Entry, FileKind, Ino};
 use super::{FileSystem, FsError, Result};
 use crate::layout::path::{PlainName, VolumePath};
-use crate::volume::Stat;
+use crate::volume::{Stat, VolumeError};
 
 impl FileSystem {
     /// Finds a name. Counts a kernel reference to the inode.
@@ -39,7 +39,7 @@ impl FileSystem {
             (Some(stat), asked)
         } else {
             let asked = Instant::now();
-            match self.volume.stat(&path).await {
+            match self.stat(&path).await {
                 Ok(stat) => (stat, asked),
                 Err(error) => return self.find_closed(&path, parent, name, &error, asked).await,
             }
@@ -60,6 +60,16 @@ impl FileSystem {
             }
             Err(FsError::posix(libc::ENOENT))
         }
+    }
+
+    /// What is at a path of unknown type.
+    async fn stat(&self, path: &VolumePath) -> std::result::Result<Option<Stat>, VolumeError> {
+        if self.stats.is_listed_object(path)
+            && let Some(stat) = self.volume.stat_file(path).await?
+        {
+            return Ok(Some(stat));
+        }
+        self.volume.stat(path).await
     }
 
     /// The inode of a name that the bucket has just described.

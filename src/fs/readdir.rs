@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::closed::WhyClosed;
 use super::inode::{Inode, Place};
 use super::types::{DirItem, FileKind, HandleId, Ino};
 use super::{FileSystem, FsError, Result};
-use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::{ListToken, ListedObject};
 use crate::volume::{ListedKind, Stat};
@@ -69,7 +69,7 @@ enum Looked {
     Stat(Box<Stat>, Instant),
     /// The bucket does not let it be looked at, for lack of its key or of the right to: it is
     /// there, and this is all that the listing, asked for at that time, tells; and why.
-    Closed(Box<Stat>, Instant, String),
+    Closed(Box<Stat>, Instant, WhyClosed),
 }
 
 impl Looked {
@@ -262,10 +262,17 @@ impl FileSystem {
             .map(|entry| entry.name.clone())
             .collect();
         for entry in page.entries {
+            if self.volume.is_sealed() {
+                let is_object = matches!(entry.kind, ListedKind::Object(_))
+                    && !directories.contains(&entry.name);
+                self.stats.listed(path.join(&entry.name), is_object);
+            }
             let kind = match entry.kind {
                 ListedKind::Directory => Kind::Known(FileKind::Directory),
                 ListedKind::Object(_) if directories.contains(&entry.name) => continue,
-                ListedKind::Object(object) if object.size > SYMLINK_TARGET_BYTES_MAX as u64 => {
+                ListedKind::Object(object)
+                    if object.size > self.volume.bytes_of_other_types_max() =>
+                {
                     Kind::Large(object, asked)
                 }
                 ListedKind::Object(object) => Kind::Small(object, asked),
@@ -297,8 +304,8 @@ impl FileSystem {
             let inode = match looked {
                 Looked::Inode(inode) => inode,
                 Looked::Stat(stat, asked) => self.adopt(&path, dir.ino, &listed.name, *stat, asked),
-                Looked::Closed(stat, asked, reason) => {
-                    self.adopt_closed(&path, dir.ino, &listed.name, *stat, reason, asked)
+                Looked::Closed(stat, asked, why) => {
+                    self.adopt_closed(&path, dir.ino, &listed.name, *stat, why, asked)
                 }
             };
             let entry = self.entry(&inode).ok()?;

@@ -4,6 +4,9 @@
 //! when a listing shows the same ETag, size and modification time, the object's metadata need
 //! not be read again. A metadata copy may keep the ETag and times have whole seconds, so an
 //! entry whose object was modified within two seconds of being read proves nothing later.
+//!
+//! In a client-side volume it is remembered for a while, too, which names a listing showed as
+//! objects: whoever then looks them up need not ask whether they are directories.
 
 use std::num::NonZeroUsize;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,6 +20,9 @@ use crate::store::ListedObject;
 use crate::volume::Stat;
 
 const ENTRIES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+/// How long a name that was listed as an object is looked up as one first. What is wrong about it
+/// is found out unless an object and a directory have the same name.
+const LISTED_FOR: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct StatCache {
@@ -27,6 +33,8 @@ pub(super) struct StatCache {
 #[derive(Debug)]
 struct Entries {
     known: LruCache<VolumePath, Known>,
+    /// Names that were listed as objects, and when.
+    listed: LruCache<VolumePath, Instant>,
     /// When a directory was last renamed: nothing that was asked for earlier is worth anything.
     all_changed: Option<Instant>,
 }
@@ -47,6 +55,7 @@ impl StatCache {
     pub fn new(ttl: Duration) -> Self {
         let entries = Entries {
             known: LruCache::new(ENTRIES),
+            listed: LruCache::new(ENTRIES),
             all_changed: None,
         };
         Self {
@@ -93,6 +102,23 @@ impl StatCache {
         Some(Stat::clone(stat))
     }
 
+    /// A listing showed a name as an object, or as a directory.
+    pub fn listed(&self, path: VolumePath, as_object: bool) {
+        let mut entries = self.lock();
+        if as_object {
+            entries.listed.put(path, Instant::now());
+        } else {
+            entries.listed.pop(&path);
+        }
+    }
+
+    /// The name was listed as an object not long ago.
+    pub fn is_listed_object(&self, path: &VolumePath) -> bool {
+        let entries = self.lock();
+        let listed = entries.listed.peek(path);
+        listed.is_some_and(|listed| listed.elapsed() < LISTED_FOR)
+    }
+
     /// Remembers an answer that was asked for at `asked`.
     pub fn note(&self, path: VolumePath, stat: Stat, asked: Instant) {
         let settled = Timestamp::now().secs() - stat.last_modified.secs() > 2;
@@ -119,15 +145,17 @@ impl StatCache {
 
     /// This mount changed what is at the path.
     pub fn changed(&self, path: &VolumePath) {
-        self.lock()
-            .known
-            .put(path.clone(), Known::Changed(Instant::now()));
+        let mut entries = self.lock();
+        entries.listed.pop(path);
+        let changed = Known::Changed(Instant::now());
+        entries.known.put(path.clone(), changed);
     }
 
     /// This mount changed what is at many paths.
     pub fn all_changed(&self) {
         let mut entries = self.lock();
         entries.known.clear();
+        entries.listed.clear();
         entries.all_changed = Some(Instant::now());
     }
 

@@ -27,9 +27,9 @@ enum Cause {
     Metadata(String),
     /// A client-side object that is not read.
     Object(ObjectError),
+    Hidden(HiddenReason),
     /// KMS makes or unwraps no data key.
     Kms(Arc<KmsError>),
-    Hidden(HiddenReason),
     Other(ErrorKind, String),
 }
 
@@ -218,8 +218,8 @@ impl fmt::Display for VolumeError {
             Cause::Store(error) => fmt::Display::fmt(error, f),
             Cause::Name(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Object(error) => write!(f, "{:?} {error}", self.path),
-            Cause::Kms(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Hidden(reason) => write!(f, "{:?} {reason}", self.path),
+            Cause::Kms(error) => write!(f, "{:?}: {error}", self.path),
             Cause::Metadata(error) | Cause::Other(_, error) => {
                 write!(f, "{:?}: {error}", self.path)
             }
@@ -233,8 +233,8 @@ impl Error for VolumeError {
             Cause::Store(error) => error.source(),
             Cause::Name(error) => Some(error),
             Cause::Object(error) => Some(error),
-            Cause::Kms(error) => Some(error.as_ref()),
             Cause::Hidden(reason) => Some(reason),
+            Cause::Kms(error) => Some(error.as_ref()),
             Cause::Metadata(_) | Cause::Other(..) => None,
         }
     }

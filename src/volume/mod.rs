@@ -35,11 +35,11 @@ pub use content::PrivatePurpose;
 pub use error::VolumeError;
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use modes::{ModesSeen, OtherMode};
-pub use sealed::ClientSide;
+pub use sealed::{ClientSide, SealedPart, StoredSegments};
 pub use types::{
     Committed, Condition, Lineage, ObjectMeta, ObjectRef, Stat, UploadTarget, Version,
 };
-pub use upload::Upload;
+pub use upload::{Part, Upload};
 
 use crate::base::id::CommitId;
 use crate::base::secret::fill_random;

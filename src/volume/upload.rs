@@ -7,13 +7,17 @@ use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::journal::Ticket;
+use super::sealed::{Sealing, UploadRecord};
 use super::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, UploadTarget, Version, Volume, VolumeError,
 };
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
+use crate::layout::sealed::{Pin, SegmentIndex};
 use crate::store::commit;
-use crate::store::{CopySource, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, UploadId};
+use crate::store::{
+    CopySource, ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, UploadId,
+};
 
 /// Server-side part copies of one object that run at once.
 const PARALLEL_COPIES: usize = 8;
@@ -29,19 +33,60 @@ pub struct Upload {
     id: UploadId,
     commit: CommitId,
     ticket: Ticket,
+    /// In a client-side volume: what its parts and its tail are sealed with. `None` where the
+    /// bytes that are sent are those of the object.
+    sealing: Option<Arc<Sealing>>,
+}
+
+/// A part of one upload, and of no other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    pub number: PartNumber,
+    pub(super) sent: Sent,
+    /// The messages that it consists of, in a client-side volume. They travel with the receipt,
+    /// so that a part that was sent again cannot have the pins of the bytes that it replaced.
+    pub(super) pins: Arc<[(SegmentIndex, Pin)]>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sent {
+    Receipt(ETag),
+    /// Shorter than S3 takes a part that others follow: it is sent with the tail.
+    Held(Bytes),
+}
+
+impl From<PartReceipt> for Part {
+    fn from(receipt: PartReceipt) -> Self {
+        Self {
+            number: receipt.number,
+            sent: Sent::Receipt(receipt.etag),
+            pins: Arc::default(),
+        }
+    }
 }
 
 impl Volume {
-    /// Begins an upload whose attributes are fixed now.
+    /// Begins an upload. In the plain layout its attributes are fixed now. `base` is the version
+    /// whose parts it may copy; without one it is a content of its own.
     pub async fn begin_upload(
         self: &Arc<Self>,
         target: &UploadTarget,
         meta: &ObjectMeta,
+        base: Option<(&ObjectRef, &Version)>,
     ) -> Result<Upload> {
         let key = match target {
             UploadTarget::Path(path) => self.file_key(path)?,
             UploadTarget::Private(name) => self.private_key(name),
         };
+        if self.is_sealed() {
+            let UploadRecord {
+                sealing,
+                attributes,
+            } = self.record_of_upload(&key, meta, base).await?;
+            let mut upload = self.begin_upload_at(key, attributes).await?;
+            upload.sealing = Some(Arc::new(sealing));
+            return Ok(upload);
+        }
         let attributes = self.encode(&key, meta)?;
         self.begin_upload_at(key, attributes).await
     }
@@ -65,6 +110,7 @@ impl Volume {
             id,
             commit,
             ticket,
+            sealing: None,
         })
     }
 
@@ -114,7 +160,7 @@ impl Volume {
         .try_collect::<Vec<_>>()
         .await;
         let done = match parts {
-            Ok(parts) => upload.complete(&parts, condition).await,
+            Ok(parts) => upload.complete_with(&parts, condition).await,
             Err(error) => Err(error),
         };
         if done.is_err() {
@@ -125,26 +171,71 @@ impl Volume {
 }
 
 impl Upload {
-    /// Uploads one part; a number that was used before is replaced.
-    pub async fn upload_part(&self, number: PartNumber, body: Bytes) -> Result<PartReceipt> {
-        self.send_part(number, body).await
+    /// Uploads one part of the plain layout; a number that was used before is replaced.
+    pub async fn upload_part(&self, number: PartNumber, body: Bytes) -> Result<Part> {
+        self.assert_plain();
+        self.send_part(number, body).await.map(Part::from)
     }
 
-    /// Makes one part out of a range of an existing version, on the server.
+    /// Makes one part out of a range of an existing version, on the server. In a client-side
+    /// volume the range begins with a segment, and takes all segments that begin in it.
     pub async fn copy_part(
         &self,
         number: PartNumber,
         source: &ObjectRef,
         version: &Version,
         range: ByteRange,
-    ) -> Result<PartReceipt> {
+    ) -> Result<Part> {
+        if let Some(sealing) = &self.sealing {
+            let (stored, pins) = self
+                .volume
+                .messages_to_copy(sealing, source, version, range)
+                .await?;
+            let source = self.volume.copy_source(source, version, Some(stored))?;
+            let receipt = self.copy_part_from(number, source).await?;
+            return Ok(Part {
+                pins,
+                ..receipt.into()
+            });
+        }
         let source = self.volume.copy_source(source, version, Some(range))?;
-        self.copy_part_from(number, source).await
+        self.copy_part_from(number, source).await.map(Part::from)
     }
 
-    async fn send_part(&self, number: PartNumber, body: Bytes) -> Result<PartReceipt> {
-        let store = &self.volume.store;
-        let receipt = store.upload_part(&self.key, &self.id, number, body).await;
+    /// Makes the object visible, if the condition holds: a file of `size` bytes. Where the
+    /// answer is missing, the same completion may be asked for again; another one may not, once
+    /// the tail of a client-side object was made.
+    pub async fn complete(
+        &self,
+        parts: &[Part],
+        size: u64,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let Some(sealing) = &self.sealing else {
+            let receipts: Option<Vec<_>> = parts.iter().map(Part::receipt).collect();
+            let receipts = receipts.expect("parts of the plain layout are sent at once");
+            return self.complete_with(&receipts, condition).await;
+        };
+        let receipts = self.send_tail(sealing, parts, size, meta).await?;
+        let done = self.complete_with(&receipts, condition).await?;
+        sealing.keep(&self.volume, &self.key, &done.version).await;
+        Ok(done)
+    }
+
+    fn assert_plain(&self) {
+        assert!(
+            self.sealing.is_none(),
+            "what is uploaded to a client-side volume is sealed"
+        );
+    }
+
+    pub(super) async fn send_part(&self, number: PartNumber, body: Bytes) -> Result<PartReceipt> {
+        let receipt = self
+            .volume
+            .store
+            .upload_part(&self.key, &self.id, number, body)
+            .await;
         receipt.map_err(|error| VolumeError::store(&self.key, error))
     }
 
@@ -157,8 +248,7 @@ impl Upload {
         receipt.map_err(|error| VolumeError::store(&self.key, error))
     }
 
-    /// Makes the object visible, if the condition holds.
-    pub async fn complete(
+    async fn complete_with(
         &self,
         parts: &[PartReceipt],
         condition: &Condition,
@@ -194,6 +284,31 @@ impl Upload {
                     "an unfinished upload stays in the bucket until the next mount: {error}"
                 );
             }
+        }
+    }
+
+    pub(super) const fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    pub(super) fn volume(&self) -> &Volume {
+        &self.volume
+    }
+
+    pub(super) const fn sealing(&self) -> Option<&Arc<Sealing>> {
+        self.sealing.as_ref()
+    }
+}
+
+impl Part {
+    /// `None` while it waits for the tail.
+    pub(crate) fn receipt(&self) -> Option<PartReceipt> {
+        match &self.sent {
+            Sent::Receipt(etag) => Some(PartReceipt {
+                number: self.number,
+                etag: etag.clone(),
+            }),
+            Sent::Held(_) => None,
         }
     }
 }

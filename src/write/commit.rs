@@ -6,15 +6,24 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use super::executor::Kind;
+use super::executor::{Kind, Origin};
+use super::extents::ExtentSet;
 use super::file::DirtyFile;
+use super::planner::sealed::SealedFile;
 use super::planner::{self, PartSource, PartStep, Plan, PlanLimits};
-use super::stream::Stream;
-use super::{Base, Result};
+use super::stream::{Stream, private_meta};
+use super::{Base, Result, WriteError};
 use crate::base::range::ByteRange;
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, PartNumber, PartReceipt};
-use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, UploadTarget};
+use crate::store::{ErrorKind, PartNumber};
+use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, Part, UploadTarget};
+
+/// A plan and what it was made from.
+struct Planned {
+    size: u64,
+    plan: Plan,
+    origin: Origin,
+}
 
 impl DirtyFile {
     /// Makes the object at `target` this file's content, with these attributes, if the
@@ -76,19 +85,19 @@ impl DirtyFile {
         condition: &Condition,
     ) -> Result<Committed> {
         self.end_stream().await?;
-        let (base, size, plan) = self.plan(&self.engine.limits)?;
+        let Planned { size, plan, origin } = self.plan(&self.engine.limits).await?;
         let committed = match plan {
             Plan::Put { .. } => self.put(size, target, meta, condition).await?,
             Plan::Nothing if size <= self.engine.limits.put_bytes_max => {
                 self.put(size, target, meta, condition).await?
             }
             Plan::Nothing => {
-                let steps = copies(size, self.engine.limits_for(size).copy_bytes_max);
-                self.send(&steps, base.as_ref(), target, meta, condition)
+                let steps = self.copies(size, &origin);
+                self.send(&steps, size, &origin, target, meta, condition)
                     .await?
             }
             Plan::Multipart(steps) => {
-                self.send(&steps, base.as_ref(), target, meta, condition)
+                self.send(&steps, size, &origin, target, meta, condition)
                     .await?
             }
         };
@@ -157,7 +166,7 @@ impl DirtyFile {
     /// rules and people abort old ones) and all of its bytes are here still.
     async fn checkpoint_through(self: &Arc<Self>, stream: Arc<Stream>) -> Result<()> {
         let failed = match self.checkpoint_to(&stream).await {
-            Err(error) if error.kind() == Some(ErrorKind::NotFound) => error,
+            Err(error) if self.gives_up(&error) => error,
             done => return done,
         };
         let fresh = {
@@ -174,42 +183,54 @@ impl DirtyFile {
         self.checkpoint_to(&fresh).await
     }
 
-    /// Completes the stream's upload. Where an earlier answer is missing the same completion
-    /// is asked for again, and what was written since stays dirty.
+    /// Whether a new upload is the way on, if all bytes are here. In a client-side volume an
+    /// upload is completed in one way only, so one that cannot be is of no more use.
+    fn gives_up(&self, error: &WriteError) -> bool {
+        match error.kind() {
+            Some(ErrorKind::NotFound) => true,
+            Some(ErrorKind::Invalid | ErrorKind::Corrupt) => self.engine.volume.is_sealed(),
+            _ => false,
+        }
+    }
+
+    /// Completes the stream's upload. Where an earlier answer is missing, or in a client-side
+    /// volume an earlier completion failed, the same completion is asked for again, and what was
+    /// written since stays dirty.
     async fn checkpoint_to(self: &Arc<Self>, stream: &Arc<Stream>) -> Result<()> {
         let unanswered = self.state().table.unanswered();
         if let Some((receipts, size)) = unanswered {
             return self.complete(stream, &receipts, size).await;
         }
-        let (base, size, plan) = self.plan(&PlanLimits {
+        let limits = PlanLimits {
             put_bytes_max: 0,
             ..self.engine.limits
-        })?;
+        };
+        let Planned { size, plan, origin } = self.plan(&limits).await?;
         let Plan::Multipart(steps) = plan else {
             // The file was cut back to what the base is, or to nothing.
             self.drop_stream();
             return Ok(());
         };
-        let upload = stream.upload(&self.engine).await?;
+        let base = self.state().table.needed_base().cloned();
+        let upload = stream.upload(&self.engine, base.as_ref()).await?;
         let receipts = self
-            .carry_out(&upload, &steps, base.as_ref(), Kind::Private)
+            .carry_out(&upload, &steps, &origin, Kind::Private)
             .await?;
         self.state().table.completing(receipts.clone());
         self.complete(stream, &receipts, size).await
     }
 
-    async fn complete(
-        &self,
-        stream: &Arc<Stream>,
-        receipts: &[PartReceipt],
-        size: u64,
-    ) -> Result<()> {
-        let upload = stream.upload(&self.engine).await?;
+    async fn complete(&self, stream: &Arc<Stream>, receipts: &[Part], size: u64) -> Result<()> {
+        let upload = stream.begun();
         stream.completing();
-        let completed = match upload.complete(receipts, &Condition::None).await {
+        let meta = private_meta();
+        let completed = match upload
+            .complete(receipts, size, &meta, &Condition::None)
+            .await
+        {
             Ok(completed) => completed,
             Err(error) => {
-                if !may_be_done(error.kind()) {
+                if !upload.seals() && !may_be_done(error.kind()) {
                     self.state().table.not_completed();
                 }
                 return Err(error.into());
@@ -230,18 +251,62 @@ impl DirtyFile {
         Ok(())
     }
 
-    fn plan(&self, limits: &PlanLimits) -> Result<(Option<Base>, u64, Plan)> {
+    async fn plan(&self, limits: &PlanLimits) -> Result<Planned> {
+        let origin = self.origin(limits).await?;
         let state = self.state();
         let (table, size) = (&state.table, state.table.size());
         let limits = PlanLimits {
             copy_bytes_max: self.engine.limits_for(size).copy_bytes_max,
             ..*limits
         };
-        let base = table
-            .base()
-            .map(|base| planner::Base::whole(base.size).truncated(table.base_valid()));
-        let plan = planner::plan(base, table.dirty(), size, &limits)?;
-        Ok((table.base().cloned(), size, plan))
+        let (base, dirty) = (table.planner_base(), table.dirty());
+        let plan = match &origin.stored {
+            None => planner::plan(base, dirty, size, &limits)?,
+            Some(stored) => {
+                let file = SealedFile {
+                    base,
+                    stored,
+                    dirty,
+                    size,
+                };
+                file.plan(&limits)?
+            }
+        };
+        Ok(Planned { size, plan, origin })
+    }
+
+    /// What a plan with these limits has to know of the base.
+    async fn origin(&self, limits: &PlanLimits) -> Result<Origin> {
+        let (base, needed) = {
+            let state = self.state();
+            let table = &state.table;
+            let in_parts = table.size() > limits.put_bytes_max;
+            let needed = table.needed_base().filter(|_| in_parts);
+            (table.base().cloned(), needed.cloned())
+        };
+        let stored = match needed {
+            _ if !self.engine.volume.is_sealed() => None,
+            Some(base) => Some(Arc::new(self.engine.stored_segments(&base).await?)),
+            None => Some(Arc::default()),
+        };
+        Ok(Origin { base, stored })
+    }
+
+    /// The whole base, part by part on the server.
+    fn copies(&self, size: u64, origin: &Origin) -> Vec<PartStep> {
+        let limits = self.engine.limits_for(size);
+        match &origin.stored {
+            None => copies(size, limits.copy_bytes_max),
+            Some(stored) => {
+                let file = SealedFile {
+                    base: Some(planner::Base::whole(size)),
+                    stored,
+                    dirty: &ExtentSet::new(),
+                    size,
+                };
+                file.steps(&limits)
+            }
+        }
     }
 
     async fn put(
@@ -262,15 +327,21 @@ impl DirtyFile {
     async fn send(
         &self,
         steps: &[PartStep],
-        base: Option<&Base>,
+        size: u64,
+        origin: &Origin,
         target: &VolumePath,
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
         let target = UploadTarget::Path(target.clone());
-        let upload = Arc::new(self.engine.volume.begin_upload(&target, meta).await?);
-        let sent = match self.carry_out(&upload, steps, base, Kind::Direct).await {
-            Ok(parts) => upload.complete(&parts, condition).await.map_err(Into::into),
+        let copies = steps.iter().any(|step| step.how == PartSource::Copy);
+        let base = origin.base.as_ref().filter(|_| copies);
+        let upload = self.engine.begin_upload(&target, meta, base).await?;
+        let sent = match self.carry_out(&upload, steps, origin, Kind::Direct).await {
+            Ok(parts) => {
+                let done = upload.complete(&parts, size, meta, condition).await;
+                done.map_err(Into::into)
+            }
             Err(error) => Err(error),
         };
         if sent.is_err() {

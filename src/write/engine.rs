@@ -13,10 +13,10 @@ use super::file::DirtyFile;
 use super::planner::PlanLimits;
 use super::pool::{CellId, Lease, Pool};
 use super::staging::{Staging, StagingError};
-use super::{Result, WriteConfig, WriteError};
+use super::{Base, Result, WriteConfig, WriteError};
 use crate::base::limits;
 use crate::base::size::ByteSize;
-use crate::volume::Volume;
+use crate::volume::{ObjectMeta, StoredSegments, Upload, UploadTarget, Volume};
 
 /// Fewer cells in memory are too few to work with.
 const CELLS_MIN: u64 = 4;
@@ -78,7 +78,7 @@ impl WriteEngine {
     pub fn new(volume: Arc<Volume>, config: WriteConfig) -> Result<Arc<Self>> {
         let limits = PlanLimits {
             copy_bytes_max: COPY_BYTES_MAX,
-            ..PlanLimits::S3
+            ..PlanLimits::of(&volume)
         };
         Self::with_grid(volume, config, limits, limits::SEGMENT_BYTES)
     }
@@ -174,6 +174,34 @@ impl WriteEngine {
             copy_bytes_max: spread.max(COPY_BYTES_MIN).min(self.limits.copy_bytes_max),
             ..self.limits
         }
+    }
+
+    /// Begins an upload that may copy parts of `base`.
+    ///
+    /// # Errors
+    /// [`WriteError::BaseLost`] where it cannot, because the base is gone.
+    pub(super) async fn begin_upload(
+        &self,
+        target: &UploadTarget,
+        meta: &ObjectMeta,
+        base: Option<&Base>,
+    ) -> Result<Arc<Upload>> {
+        if let Some(base) = base {
+            self.stored_segments(base).await?;
+        }
+        let base = base.map(|base| (&base.object, &base.version));
+        Ok(Arc::new(
+            self.volume.begin_upload(target, meta, base).await?,
+        ))
+    }
+
+    /// Which segments of the base are stored; none in the plain layout.
+    pub(super) async fn stored_segments(&self, base: &Base) -> Result<StoredSegments> {
+        let stored = self.volume.stored_segments(&base.object, &base.version);
+        let stored = stored
+            .await
+            .map_err(|error| WriteError::of_base(Arc::new(error)))?;
+        Ok(stored.unwrap_or_default())
     }
 
     /// Memory for the body of an upload. Never waits for anything but other uploads.

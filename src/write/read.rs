@@ -85,11 +85,24 @@ impl DirtyFile {
 
     /// The bytes of one upload. `range` is below the size, nothing in it is remote.
     pub(super) async fn body(&self, range: ByteRange) -> Result<Bytes> {
-        let whole = self.state().table.whole(range);
-        if let Some(buffer) = whole {
-            return Ok(Shared(buffer).into());
+        if let Some(whole) = self.whole(range) {
+            return Ok(whole);
         }
         let permit = self.engine.reserve_body(range.len()).await;
+        Ok(Bytes::from_owner(Body {
+            bytes: self.assemble(range).await?,
+            _permit: permit,
+        }))
+    }
+
+    /// A range that is a buffer in memory, which stays there for as long as this is held.
+    pub(super) fn whole(&self, range: ByteRange) -> Option<Bytes> {
+        let whole = self.state().table.whole(range);
+        whole.map(|buffer| Shared(buffer).into())
+    }
+
+    /// The bytes of a range, put together in memory that the caller has reserved.
+    pub(super) async fn assemble(&self, range: ByteRange) -> Result<Vec<u8>> {
         let Filled {
             start,
             mut out,
@@ -102,10 +115,7 @@ impl DirtyFile {
             WriteError::Volume(error) => WriteError::of_base(error),
             other => other,
         })?;
-        Ok(Bytes::from_owner(Body {
-            bytes: out,
-            _permit: permit,
-        }))
+        Ok(out)
     }
 
     /// What memory has of `range`, cut to the size.

@@ -8,18 +8,18 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use bytes::Bytes;
 use tokio::sync::OnceCell;
 
-use super::Result;
 use super::engine::WriteEngine;
 use super::file::DirtyFile;
 use super::grid::PartIndex;
+use super::{Base, Result};
 use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::{Attributes, FileKind, Xattrs};
-use crate::store::PartReceipt;
-use crate::volume::{ObjectMeta, PrivatePurpose, Upload, UploadTarget, Volume, VolumeError};
+use crate::volume::{
+    ObjectMeta, Part, PrivatePurpose, StoredSegments, Upload, UploadTarget, Volume, VolumeError,
+};
 
 /// A private object on its way.
 #[derive(Debug)]
@@ -42,20 +42,25 @@ impl Stream {
         })
     }
 
-    /// The upload; begun by the first who asks.
-    pub(super) async fn upload(&self, engine: &WriteEngine) -> Result<Arc<Upload>> {
+    /// The upload; begun by the first who asks. `base` is what it copies from, if anything.
+    pub(super) async fn upload(
+        &self,
+        engine: &WriteEngine,
+        base: Option<&Base>,
+    ) -> Result<Arc<Upload>> {
         let begin = || async {
             if self.cancelled.load(Ordering::Acquire) {
-                return Err(VolumeError::discarded());
+                return Err(VolumeError::discarded().into());
             }
             let target = UploadTarget::Private(self.name.clone());
-            engine
-                .volume
-                .begin_upload(&target, &private_meta())
-                .await
-                .map(Arc::new)
+            engine.begin_upload(&target, &private_meta(), base).await
         };
         Ok(Arc::clone(self.upload.get_or_try_init(begin).await?))
+    }
+
+    /// The upload, whose parts were sent.
+    pub(super) fn begun(&self) -> Arc<Upload> {
+        Arc::clone(self.upload.get().expect("its parts were sent"))
     }
 
     /// The completion of the upload is asked for now.
@@ -68,7 +73,7 @@ impl Stream {
     /// nobody.
     async fn abort(&self, volume: &Volume) {
         self.cancelled.store(true, Ordering::Release);
-        let nothing = || async { Err(VolumeError::discarded()) };
+        let nothing = || async { Err::<Arc<Upload>, _>(VolumeError::discarded()) };
         if let Ok(upload) = self.upload.get_or_try_init(nothing).await {
             upload.abort().await;
         }
@@ -166,17 +171,19 @@ impl DirtyFile {
         self.stream_ready_parts();
     }
 
-    async fn send_part(
-        &self,
-        stream: &Stream,
-        part: PartIndex,
-        range: ByteRange,
-    ) -> Result<PartReceipt> {
+    async fn send_part(&self, stream: &Stream, part: PartIndex, range: ByteRange) -> Result<Part> {
         let turn = Arc::clone(&self.engine.window).acquire_owned().await;
         let _turn = turn.expect("the semaphore is never closed");
-        let upload = stream.upload(&self.engine).await?;
-        let body: Bytes = self.body(range).await?;
-        Ok(upload.upload_part(part.number(), body).await?)
+        let base = self.state().table.needed_base().cloned();
+        let upload = stream.upload(&self.engine, base.as_ref()).await?;
+        // All of the part is dirty: whatever is stored of the base is none of it.
+        self.upload_part(
+            &upload,
+            part.number(),
+            range,
+            Some(&StoredSegments::default()),
+        )
+        .await
     }
 
     /// Frees the memory of a part that went up, if memory is more than half used.
@@ -199,7 +206,7 @@ async fn delete(volume: &Volume, name: &str) {
 }
 
 /// Nobody looks at a private object's attributes.
-fn private_meta() -> ObjectMeta {
+pub(super) fn private_meta() -> ObjectMeta {
     ObjectMeta::new(Attributes {
         kind: FileKind::File,
         perm: 0o600,

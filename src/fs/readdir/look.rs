@@ -11,7 +11,6 @@ use super::{Kind, Listed, Looked};
 use crate::fs::inode::Inode;
 use crate::fs::{FileSystem, FsError, Result};
 use crate::layout::path::{PlainName, VolumePath};
-use crate::store::ErrorKind;
 
 /// Attributes that one directory asks for at once.
 const PARALLEL_STATS: usize = 64;
@@ -94,22 +93,23 @@ impl FileSystem {
         } else {
             let asked = Instant::now();
             let stat = match object {
-                Some(_) => self.volume.stat_file(&path).await,
+                Some(object) => self.volume.stat_listed(&path, object).await,
                 None => self.volume.stat(&path).await,
             };
             match stat {
                 Ok(Some(stat)) => (stat, asked),
                 Ok(None) => return Ok(None),
                 // One object that is closed to this mount does not hide its neighbours.
-                Err(error) if error.kind() == ErrorKind::Denied => {
+                Err(error) => {
+                    let Some(why) = FsError::why_volume_closed(&error) else {
+                        return Err(error.into());
+                    };
                     let listed = match object {
                         Some(object) => Some(self.volume.stat_from_listing(object)),
                         None => self.volume.stat_closed(&path).await?,
                     };
-                    let reason = error.to_string();
-                    return Ok(listed.map(|stat| Looked::Closed(Box::new(stat), asked, reason)));
+                    return Ok(listed.map(|stat| Looked::Closed(Box::new(stat), asked, why)));
                 }
-                Err(error) => return Err(error.into()),
             }
         };
         self.stats.note(path, stat.clone(), asked);

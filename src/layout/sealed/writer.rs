@@ -10,7 +10,7 @@ use super::map::segment_context;
 use super::pin::{Pin, SegmentIndex};
 use super::record::Content;
 use super::xattrs;
-use crate::crypto::{Purpose, seal};
+use crate::crypto::{MessageLength, Purpose, seal, seal_into};
 use crate::layout::attributes::Xattrs;
 
 /// A segment's message and its pin.
@@ -34,15 +34,32 @@ pub struct BodyWriter {
 /// When it is empty (that is a hole) or longer than a segment.
 #[must_use]
 pub fn seal_segment(content: &Content, index: SegmentIndex, plaintext: &[u8]) -> SealedSegment {
+    let length = MessageLength::of_plain(plaintext.len() as u64).expect("a segment is 8 MiB");
+    let length = usize::try_from(length.stored()).expect("it fits into memory");
+    let mut message = vec![0; length];
+    let pin = seal_segment_into(content, index, plaintext, &mut message);
+    SealedSegment { pin, message }
+}
+
+/// The same into `message`, every byte of which is written.
+///
+/// # Panics
+/// As [`seal_segment`], and when `message` is not as long as the segment's is.
+#[must_use]
+pub fn seal_segment_into(
+    content: &Content,
+    index: SegmentIndex,
+    plaintext: &[u8],
+    message: &mut [u8],
+) -> Pin {
     assert!(
         !plaintext.is_empty() && plaintext.len() as u64 <= SEGMENT_BYTES,
         "a segment of {} bytes",
         plaintext.len()
     );
     let context = segment_context(content, index);
-    let message = seal(content.key.input(), &context, plaintext);
-    let pin = Pin::of(&message, plaintext.len()).expect("it is not empty");
-    SealedSegment { pin, message }
+    seal_into(content.key.input(), &context, plaintext, message);
+    Pin::of(message, plaintext.len()).expect("it is not empty")
 }
 
 impl BodyWriter {

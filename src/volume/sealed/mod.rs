@@ -19,7 +19,9 @@ mod generations;
 mod opened;
 mod read;
 mod sealing;
+mod segments;
 mod stat;
+mod upload;
 mod wrap;
 
 use std::num::NonZeroU64;
@@ -28,7 +30,10 @@ use std::sync::Arc;
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
+pub use segments::StoredSegments;
 pub(super) use stat::LINK_STORED_BYTES_MAX;
+pub use upload::SealedPart;
+pub(super) use upload::{Sealing, UploadRecord};
 pub(super) use wrap::new_data_key;
 
 use super::Volume;

@@ -10,7 +10,7 @@ use tokio::sync::OnceCell;
 use crate::layout::attributes::Xattrs;
 use crate::layout::sealed::map::{self, StoredRange};
 use crate::layout::sealed::{
-    AttributeVersion, BodyMap, Footer, ObjectError, Record, SealedMetadata, Segments, Tail,
+    AttributeVersion, BodyMap, Footer, ObjectError, Pin, Record, SealedMetadata, Segments, Tail,
     XattrPlace, manifest,
 };
 use crate::store::{
@@ -111,6 +111,37 @@ impl Opened {
             end: self.end.clone(),
             rest: Arc::clone(&self.rest),
         }
+    }
+
+    /// An object that was written here: `segments_bytes` of messages with these pins, and the
+    /// tail.
+    pub fn written(
+        record: Record,
+        segments_bytes: u64,
+        tail_bytes: Bytes,
+        pins: Vec<Option<Pin>>,
+    ) -> std::result::Result<Self, ObjectError> {
+        let object_bytes = segments_bytes + tail_bytes.len() as u64;
+        let StoredRange(place) = map::footer_range(object_bytes)?;
+        let at = usize::try_from(place.start() - segments_bytes).expect("it is in memory");
+        let footer = Footer::open(&record.content, record.body, &tail_bytes[at..])?;
+        let tail = Tail::new(&footer, object_bytes)?;
+        let map = BodyMap::new(&footer, &tail, pins)?;
+        let end = match tail_bytes.len() as u64 {
+            0..=SUFFIX_BYTES => (segments_bytes, tail_bytes),
+            _ => (object_bytes, Bytes::new()),
+        };
+        Ok(Self {
+            record,
+            footer,
+            tail,
+            object_bytes,
+            end,
+            rest: Arc::new(Rest {
+                map: OnceCell::new_with(Some(map)),
+                ..Rest::default()
+            }),
+        })
     }
 
     /// The attributes that hold, as this answer told them. Extended ones in the body are not

@@ -2,16 +2,18 @@
 
 use super::table::{Content, Table};
 use crate::base::range::ByteRange;
-use crate::store::PartReceipt;
+use crate::volume::Part;
 use crate::write::extents::ExtentSet;
 use crate::write::grid::PartIndex;
 
 #[derive(Debug)]
 pub(super) enum PartState {
     /// `stale`: written again since the upload began.
-    Uploading { stale: bool },
+    Uploading {
+        stale: bool,
+    },
     Uploaded {
-        receipt: PartReceipt,
+        receipt: Part,
         range: ByteRange,
     },
 }
@@ -20,7 +22,7 @@ pub(super) enum PartState {
 /// the bucket under the upload's name and nowhere else, and the upload gone.
 #[derive(Debug)]
 pub(super) struct Completion {
-    pub receipts: Vec<PartReceipt>,
+    pub receipts: Vec<Part>,
     /// Length of the file then.
     pub size: u64,
     /// Bytes written since.
@@ -30,7 +32,7 @@ pub(super) struct Completion {
 }
 
 impl Completion {
-    pub(super) const fn of(receipts: Vec<PartReceipt>, size: u64) -> Self {
+    pub(super) const fn of(receipts: Vec<Part>, size: u64) -> Self {
         Self {
             receipts,
             size,
@@ -44,7 +46,7 @@ impl<S> Table<S> {
     /// The upload's completion is asked for now, with these receipts: they are for all of the
     /// content. Until it is answered nothing is uploaded early, so that every byte written
     /// meanwhile stays here.
-    pub(crate) fn completing(&mut self, receipts: Vec<PartReceipt>) {
+    pub(crate) fn completing(&mut self, receipts: Vec<Part>) {
         self.completion = Some(Completion::of(receipts, self.size));
     }
 
@@ -55,7 +57,7 @@ impl<S> Table<S> {
 
     /// What has to be asked for again, because the answer was lost: receipts, and the length
     /// in bytes of what they are for.
-    pub(crate) fn unanswered(&self) -> Option<(Vec<PartReceipt>, u64)> {
+    pub(crate) fn unanswered(&self) -> Option<(Vec<Part>, u64)> {
         let completion = self.completion.as_ref()?;
         Some((completion.receipts.clone(), completion.size))
     }
@@ -85,12 +87,7 @@ impl<S> Table<S> {
     }
 
     /// An upload of a part ended; `None` when it failed.
-    pub(crate) fn end_part(
-        &mut self,
-        part: PartIndex,
-        range: ByteRange,
-        receipt: Option<PartReceipt>,
-    ) {
+    pub(crate) fn end_part(&mut self, part: PartIndex, range: ByteRange, receipt: Option<Part>) {
         let Some(PartState::Uploading { stale }) = self.parts.remove(&part) else {
             return;
         };
@@ -107,7 +104,7 @@ impl<S> Table<S> {
     }
 
     /// The receipt of a part that is uploaded as it is now.
-    pub(crate) fn receipt(&self, part: PartIndex, of: ByteRange) -> Option<PartReceipt> {
+    pub(crate) fn receipt(&self, part: PartIndex, of: ByteRange) -> Option<Part> {
         match self.parts.get(&part) {
             Some(PartState::Uploaded { receipt, range }) if *range == of => Some(receipt.clone()),
             _ => None,

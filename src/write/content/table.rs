@@ -11,6 +11,7 @@ use crate::base::range::ByteRange;
 use crate::write::Base;
 use crate::write::extents::ExtentSet;
 use crate::write::grid::{Grid, PartIndex};
+use crate::write::planner;
 use crate::write::pool::Lease;
 
 /// See the module's text. `S` is a run of bytes in staging.
@@ -108,8 +109,16 @@ impl<S> Table<S> {
         self.base.as_ref()
     }
 
-    pub(crate) const fn base_valid(&self) -> u64 {
-        self.base_valid
+    /// The base as a plan sees it.
+    pub(crate) fn planner_base(&self) -> Option<planner::Base> {
+        let base = self.base.as_ref()?;
+        Some(planner::Base::whole(base.size).truncated(self.base_valid))
+    }
+
+    /// The base, if bytes of it are the file's.
+    pub(crate) fn needed_base(&self) -> Option<&Base> {
+        let valid = ByteRange::new(0, self.base_valid);
+        self.base.as_ref().filter(|_| !self.dirty.covers(valid))
     }
 
     pub(crate) const fn dirty(&self) -> &ExtentSet {

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::{Evicted, Missing, Need, Supply, Table};
 use crate::base::range::ByteRange;
 use crate::store::{ETag, PartReceipt};
+use crate::volume::Part;
 use crate::volume::{ObjectRef, Version};
 use crate::write::Base;
 use crate::write::grid::{Grid, PartIndex};
@@ -218,13 +219,13 @@ impl World {
         Some(out)
     }
 
-    fn receive(&mut self, part: PartIndex, body: Vec<u8>) -> PartReceipt {
+    fn receive(&mut self, part: PartIndex, body: Vec<u8>) -> Part {
         let etag = format!("{}", self.bucket.len());
         self.bucket.insert(etag.clone(), body);
-        PartReceipt {
+        Part::from(PartReceipt {
             number: part.number(),
             etag: ETag::new(etag),
-        }
+        })
     }
 
     /// As the shell does it: learns what became of the last one, uploads, completes.
@@ -248,7 +249,9 @@ impl World {
         let mut object = Vec::new();
         for (part, range) in GRID.cut(self.table.size()) {
             match self.table.receipt(part, range) {
-                Some(receipt) => object.extend(&self.bucket[receipt.etag.as_str()]),
+                Some(receipt) => {
+                    object.extend(&self.bucket[receipt.receipt().unwrap().etag.as_str()])
+                }
                 None => object.extend(self.peek(range).expect("what is remote has a receipt")),
             }
         }
@@ -327,7 +330,7 @@ fn a_part_is_offered_once_the_writer_has_left_it() {
         number: part.number(),
         etag: ETag::new("1"),
     };
-    table.end_part(part, range, Some(receipt));
+    table.end_part(part, range, Some(receipt.into()));
     assert!(
         table.receipt(part, range).is_none(),
         "it was written again meanwhile"

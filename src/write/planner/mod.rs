@@ -12,11 +12,14 @@
 //! does not have. A plan only makes a multipart upload, so any prefix of it leaves the old
 //! object as it was; what makes the new one visible is the completion, which is not a step.
 
+pub mod sealed;
+
 use super::extents::ExtentSet;
 pub use super::grid::{Grid, PartIndex};
 use crate::base::limits;
 use crate::base::range::ByteRange;
 use crate::store::PartNumber;
+use crate::volume::Volume;
 
 /// The object that the file was opened as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct PlanLimits {
     pub put_bytes_max: u64,
     /// Longest range of one part copy; not below the longest part of the grid.
     pub copy_bytes_max: u64,
+    /// Shortest copy that other parts may follow.
+    pub part_bytes_min: u64,
     /// Longest file.
     pub object_bytes_max: u64,
     pub grid: Grid,
@@ -115,9 +120,23 @@ impl PlanLimits {
     pub const S3: Self = Self {
         put_bytes_max: limits::SEGMENT_BYTES,
         copy_bytes_max: limits::PART_BYTES_MAX,
+        part_bytes_min: limits::PART_BYTES_MIN,
         object_bytes_max: limits::OBJECT_BYTES_MAX,
         grid: Grid::S3,
     };
+
+    /// Those of a volume's files.
+    #[must_use]
+    pub fn of(volume: &Volume) -> Self {
+        let object_bytes_max = match volume.is_sealed() {
+            true => sealed::file_bytes_max(),
+            false => limits::OBJECT_BYTES_MAX,
+        };
+        Self {
+            object_bytes_max,
+            ..Self::S3
+        }
+    }
 }
 
 /// Plans the commit of a file of `size` bytes; `base` is `None` for a new file.

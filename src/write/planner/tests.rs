@@ -9,6 +9,7 @@ const GIB: u64 = 1 << 30;
 const TINY: PlanLimits = PlanLimits {
     put_bytes_max: 8,
     copy_bytes_max: 70,
+    part_bytes_min: 0,
     object_bytes_max: 400,
     grid: Grid::tiny(8, 3),
 };

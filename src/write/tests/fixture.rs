@@ -29,6 +29,7 @@ pub const CELL: u64 = 64;
 pub const TINY: PlanLimits = PlanLimits {
     put_bytes_max: CELL,
     copy_bytes_max: 5 * CELL,
+    part_bytes_min: 0,
     object_bytes_max: 40 * CELL,
     grid: Grid::tiny(CELL, 3),
 };

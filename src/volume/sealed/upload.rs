@@ -1,0 +1,436 @@
+//! Uploads of client-side objects in parts: the record is sealed when the upload begins, each
+//! part's segments when it is sent, the tail when it is completed.
+//!
+//! Invariants:
+//! 1. *A body has one tail.* The body id is drawn with the upload; its tail is made at the
+//!    first completion and kept. A completion that is repeated sends the same bytes, and one
+//!    that asks for other content is refused: that belongs to a new upload.
+//! 2. The pins of a part are in its [`Part`], with the receipt for the same bytes.
+//! 3. Parts are put together in the order of their numbers; so their segments must ascend, and
+//!    a part that S3 would find too short to be followed by others waits for the tail. Whatever
+//!    breaks this is an error before anything is completed, never a broken object.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Mutex;
+
+use super::Opened;
+use crate::base::range::ByteRange;
+use crate::base::secret::Secret;
+use crate::crypto::ContentKey;
+use crate::layout::attributes::{Attributes, Xattrs};
+use crate::layout::sealed::map::StoredRange;
+use crate::layout::sealed::writer::seal_segment_into;
+use crate::layout::sealed::{
+    AttributeVersion, BodyId, BodyWriter, Content, FileId, Pin, Record, SEGMENT_BYTES,
+    SealedMetadata, SegmentIndex, XattrPlace, record, xattrs,
+};
+use crate::store::{ObjectAttributes, ObjectKey, PartNumber, PartReceipt};
+use crate::volume::upload::Sent;
+use crate::volume::{
+    ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume, VolumeError,
+};
+
+/// Shorter segments are sealed where they are; others would keep a thread of the runtime busy.
+const SEAL_INLINE_BYTES: usize = 64 << 10;
+
+/// What an upload's segments and tail are sealed with.
+pub struct Sealing {
+    content: Arc<Content>,
+    body: BodyId,
+    /// As its record has them.
+    attributes: AttributeVersion,
+    generation: u64,
+    file: FileId,
+    ending: Mutex<Option<Ending>>,
+}
+
+/// A tail that was made.
+struct Ending {
+    size: u64,
+    attributes: Attributes,
+    /// Of each part.
+    pins: Vec<Arc<[(SegmentIndex, Pin)]>>,
+    tail: Bytes,
+    /// The tail, after what waited for it; empty once it was sent.
+    last: (PartNumber, Bytes),
+    sent: Option<PartReceipt>,
+}
+
+/// What an upload begins with.
+pub struct UploadRecord {
+    pub sealing: Sealing,
+    pub attributes: ObjectAttributes,
+}
+
+/// The messages of a part's segments, being put together.
+pub struct SealedPart {
+    stored: Vec<u8>,
+    filled: usize,
+    pins: Vec<(SegmentIndex, Pin)>,
+}
+
+impl SealedPart {
+    /// A part that has room for the messages of these bytes of a file, each within a segment.
+    #[must_use]
+    pub fn for_segments(segments: &[ByteRange]) -> Self {
+        Self {
+            stored: vec![0; index(Self::stored_bytes(segments))],
+            filled: 0,
+            pins: Vec::with_capacity(segments.len()),
+        }
+    }
+
+    /// What such a part takes in the bucket, and in memory.
+    #[must_use]
+    pub fn stored_bytes(segments: &[ByteRange]) -> u64 {
+        let stored = |range: &ByteRange| StoredSegments::stored_bytes(range.len());
+        segments.iter().map(stored).sum()
+    }
+}
+
+impl std::fmt::Debug for SealedPart {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SealedPart({} segments)", self.pins.len())
+    }
+}
+
+impl std::fmt::Debug for Sealing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Sealing({:?})", self.body)
+    }
+}
+
+impl Volume {
+    /// The record that an upload to this key begins with.
+    pub(in crate::volume) async fn record_of_upload(
+        &self,
+        key: &ObjectKey,
+        meta: &ObjectMeta,
+        base: Option<(&ObjectRef, &Version)>,
+    ) -> Result<UploadRecord> {
+        let sealed = self.sealed.as_ref().expect("a client-side volume");
+        xattrs::check(&meta.attributes.xattrs)
+            .map_err(|error| VolumeError::metadata(key, &error))?;
+        let content = match base {
+            Some((object, version)) => {
+                let opened = self.opened(object, version).await?;
+                same_content(&opened.record.content)
+            }
+            None => Content::random(),
+        };
+        let body = BodyId::random();
+        let generation = meta.lineage.generation + 1;
+        let attributes = in_record(meta, meta.lineage.sequence + 1);
+        let record = Record {
+            file: meta.lineage.file,
+            content: same_content(&content),
+            body,
+            generation,
+            attributes: attributes.clone(),
+        };
+        let sealing_key = sealed.keys.to_seal().await;
+        let sealing_key = sealing_key.map_err(|error| VolumeError::data_key(key, error))?;
+        let metadata = SealedMetadata {
+            key: sealing_key.wrapped.clone(),
+            record: record.seal(&sealing_key.key, sealed.id, &self.stored_key(key)),
+        };
+        Ok(UploadRecord {
+            sealing: Sealing {
+                content: Arc::new(content),
+                body,
+                attributes,
+                generation,
+                file: meta.lineage.file,
+                ending: Mutex::default(),
+            },
+            attributes: ObjectAttributes {
+                metadata: metadata.encode(),
+                content_type: None,
+            },
+        })
+    }
+
+    /// Where the messages of all segments that begin in `range` are, and which they are.
+    pub(in crate::volume) async fn messages_to_copy(
+        &self,
+        sealing: &Sealing,
+        source: &ObjectRef,
+        version: &Version,
+        range: ByteRange,
+    ) -> Result<(ByteRange, Arc<[(SegmentIndex, Pin)]>)> {
+        let opened = self.opened(source, version).await?;
+        let invalid = |message| VolumeError::invalid(format!("{source:?}"), message);
+        if opened.record.content.id != sealing.content.id {
+            return Err(invalid(
+                "its segments cannot be copied into an upload of another content",
+            ));
+        }
+        assert!(
+            range.start().is_multiple_of(SEGMENT_BYTES),
+            "segments are copied whole"
+        );
+        let map = self.body_map(&opened, source, version).await?;
+        let mut pins = Vec::new();
+        let mut stored: Option<ByteRange> = None;
+        for index in segments_in(range) {
+            let Some((pin, StoredRange(message))) = map.message(index) else {
+                continue;
+            };
+            pins.push((index, pin));
+            stored = Some(stored.map_or(message, |before| {
+                ByteRange::new(before.start(), message.end())
+            }));
+        }
+        let stored = stored.ok_or_else(|| invalid("nothing is stored in a range to copy"))?;
+        Ok((stored, pins.into()))
+    }
+}
+
+impl Upload {
+    /// Whether its parts are to be sealed.
+    #[must_use]
+    pub fn seals(&self) -> bool {
+        self.sealing().is_some()
+    }
+
+    /// Seals the next segment of a part under a fresh salt: `plain` begins at `start` of the
+    /// file, where a segment begins. Nothing is added for no bytes.
+    ///
+    /// # Panics
+    /// In a volume of the plain layout; when the part has no room for it.
+    pub async fn seal(&self, mut part: SealedPart, start: u64, plain: Bytes) -> SealedPart {
+        assert!(start.is_multiple_of(SEGMENT_BYTES), "a whole segment");
+        if plain.is_empty() {
+            return part;
+        }
+        let sealing = self.sealing().expect("a client-side volume");
+        let content = Arc::clone(&sealing.content);
+        let number = SegmentIndex(u32::try_from(start / SEGMENT_BYTES).expect("below 2^23"));
+        let is_short = plain.len() <= SEAL_INLINE_BYTES;
+        let add = move || {
+            let end = part.filled + index(StoredSegments::stored_bytes(plain.len() as u64));
+            let message = &mut part.stored[part.filled..end];
+            let pin = seal_segment_into(&content, number, &plain, message);
+            part.filled = end;
+            part.pins.push((number, pin));
+            part
+        };
+        if is_short {
+            return add();
+        }
+        let task = tokio::task::spawn_blocking(add);
+        task.await
+            .unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+    }
+
+    /// Uploads a part that was sealed; a number that was used before is replaced. One that S3
+    /// takes only as an upload's last waits for the tail.
+    pub async fn upload_sealed(&self, number: PartNumber, part: SealedPart) -> Result<Part> {
+        let SealedPart {
+            mut stored,
+            filled,
+            pins,
+        } = part;
+        stored.truncate(filled);
+        let body = Bytes::from(stored);
+        let sent = if (body.len() as u64) < self.volume().store.limits().part_bytes_min {
+            Sent::Held(body)
+        } else {
+            Sent::Receipt(self.send_part(number, body).await?.etag)
+        };
+        Ok(Part {
+            number,
+            sent,
+            pins: pins.into(),
+        })
+    }
+
+    /// Uploads the tail, made at the first call; the receipts of all parts.
+    pub(in crate::volume) async fn send_tail(
+        &self,
+        sealing: &Sealing,
+        parts: &[Part],
+        size: u64,
+        meta: &ObjectMeta,
+    ) -> Result<Vec<PartReceipt>> {
+        let mut ending = sealing.ending.lock().await;
+        let ending = match &mut *ending {
+            Some(made) if made.is_of(parts, size, meta) => made,
+            Some(_) => {
+                let message = "its completion was asked for before with other content, and one \
+                               upload is completed in one way only";
+                return Err(VolumeError::invalid(self.key(), message));
+            }
+            none => none.insert(sealing.end(self.key(), parts, size, meta)?),
+        };
+        let last = match &ending.sent {
+            Some(receipt) => receipt.clone(),
+            None => {
+                let (number, body) = ending.last.clone();
+                let receipt = self.send_part(number, body).await?;
+                ending.last.1 = Bytes::new();
+                ending.sent.insert(receipt).clone()
+            }
+        };
+        let mut receipts: Vec<_> = parts.iter().filter_map(Part::receipt).collect();
+        receipts.push(last);
+        Ok(receipts)
+    }
+}
+
+impl Sealing {
+    fn end(&self, key: &ObjectKey, parts: &[Part], size: u64, meta: &ObjectMeta) -> Result<Ending> {
+        let invalid = |message| VolumeError::invalid(key, message);
+        let xattrs = &meta.attributes.xattrs;
+        xattrs::check(xattrs).map_err(|error| VolumeError::metadata(key, &error))?;
+        let mut pins: Vec<Option<Pin>> = Vec::new();
+        let mut held: Option<&Bytes> = None;
+        let mut last = 0;
+        for part in parts {
+            if held.is_some() {
+                return Err(invalid("a part that is too short is not its last"));
+            }
+            if part.number.value() <= last {
+                return Err(invalid("its parts are not in the order of their numbers"));
+            }
+            last = part.number.value();
+            for (SegmentIndex(index), pin) in part.pins.iter() {
+                let at = *index as usize;
+                let end = u64::from(*index) * SEGMENT_BYTES + pin.length().plain();
+                if at < pins.len() || end > size {
+                    return Err(invalid("its parts are not in the order of the file"));
+                }
+                pins.resize(at, None);
+                pins.push(Some(*pin));
+            }
+            if let Sent::Held(body) = &part.sent {
+                held = Some(body);
+            }
+        }
+        let (attributes, body_xattrs) = self.at_completion(meta);
+        let writer = BodyWriter::with_pins(self.body, pins);
+        let tail = writer.finish(&self.content, size, &attributes, &body_xattrs);
+        let tail = Bytes::from(tail);
+        let last = match held {
+            Some(held) => {
+                let number = PartNumber::new(last).expect("the number of a part");
+                (number, Bytes::from([held, &tail[..]].concat()))
+            }
+            None => {
+                let number = PartNumber::new(last + 1);
+                let number = number.ok_or_else(|| invalid("it has too many parts"))?;
+                (number, tail.clone())
+            }
+        };
+        Ok(Ending {
+            size,
+            attributes: meta.attributes.clone(),
+            pins: parts.iter().map(|part| Arc::clone(&part.pins)).collect(),
+            tail,
+            last,
+            sent: None,
+        })
+    }
+
+    /// The footer's attributes and the extended ones that go into the body. Where they are not
+    /// the record's they have a higher number, and extended ones that the record does not have
+    /// are in the body.
+    fn at_completion(&self, meta: &ObjectMeta) -> (AttributeVersion, Xattrs) {
+        let xattrs = &meta.attributes.xattrs;
+        let mut now = in_record(meta, self.attributes.sequence);
+        if now.xattrs == XattrPlace::Record
+            && now.attributes.xattrs != self.attributes.attributes.xattrs
+        {
+            now.xattrs = XattrPlace::Body;
+            now.attributes.xattrs.clear();
+        }
+        if now != self.attributes {
+            now.sequence += 1;
+        }
+        match now.xattrs {
+            XattrPlace::Body => (now, xattrs.clone()),
+            XattrPlace::None | XattrPlace::Record => (now, Xattrs::new()),
+        }
+    }
+
+    /// Keeps what is known of the object that was written: its first read asks for content only.
+    pub(in crate::volume) async fn keep(
+        &self,
+        volume: &Volume,
+        key: &ObjectKey,
+        version: &Version,
+    ) {
+        let ending = self.ending.lock().await;
+        let (Some(ending), Some(sealed)) = (&*ending, &volume.sealed) else {
+            return;
+        };
+        let pins = ending.pins.iter().flat_map(|pins| pins.iter());
+        let mut by_index: Vec<Option<Pin>> = Vec::new();
+        for (SegmentIndex(index), pin) in pins {
+            by_index.resize(*index as usize, None);
+            by_index.push(Some(*pin));
+        }
+        let stored: u64 = by_index
+            .iter()
+            .flatten()
+            .map(|pin| pin.length().stored())
+            .sum();
+        let record = Record {
+            file: self.file,
+            content: same_content(&self.content),
+            body: self.body,
+            generation: self.generation,
+            attributes: self.attributes.clone(),
+        };
+        match Opened::written(record, stored, ending.tail.clone(), by_index) {
+            Ok(opened) => sealed.opened.put(key, &version.etag, &Arc::new(opened)),
+            Err(error) => unreachable!("what was sealed here opens here: {error}"),
+        }
+    }
+}
+
+impl Ending {
+    fn is_of(&self, parts: &[Part], size: u64, meta: &ObjectMeta) -> bool {
+        let same_pins = parts.iter().map(|part| &part.pins).eq(&self.pins);
+        same_pins && self.size == size && self.attributes == meta.attributes
+    }
+}
+
+/// Attributes as a record has them.
+fn in_record(meta: &ObjectMeta, sequence: u64) -> AttributeVersion {
+    let mut attributes = meta.attributes.clone();
+    let xattrs = match attributes.xattrs.is_empty() {
+        true => XattrPlace::None,
+        false if record::holds(&attributes.xattrs) => XattrPlace::Record,
+        false => {
+            attributes.xattrs.clear();
+            XattrPlace::Body
+        }
+    };
+    AttributeVersion {
+        sequence,
+        attributes,
+        xattrs,
+    }
+}
+
+/// The same content for another record.
+fn same_content(content: &Content) -> Content {
+    let mut key = *content.key.expose();
+    Content {
+        id: content.id,
+        key: ContentKey::from_secret(Secret::take(&mut key)),
+    }
+}
+
+/// The segments that begin in a range of a file which begins with one.
+fn segments_in(range: ByteRange) -> impl Iterator<Item = SegmentIndex> {
+    let numbers = range.start() / SEGMENT_BYTES..range.end().div_ceil(SEGMENT_BYTES);
+    numbers.filter_map(|number| u32::try_from(number).ok().map(SegmentIndex))
+}
+
+fn index(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("what is in memory has a length that fits usize")
+}
