@@ -74,15 +74,15 @@ impl Volume {
         meta: &ObjectMeta,
         base: Option<(&ObjectRef, &Version)>,
     ) -> Result<Upload> {
-        let key = match target {
-            UploadTarget::Path(path) => self.file_key(path)?,
-            UploadTarget::Private(name) => self.private_key(name),
+        let (key, replaced) = match target {
+            UploadTarget::Path(path) => (self.file_key(path)?, meta.lineage.generation),
+            UploadTarget::Private(name) => (self.private_key(name), 0),
         };
         if self.is_sealed() {
             let UploadRecord {
                 sealing,
                 attributes,
-            } = self.record_of_upload(&key, meta, base).await?;
+            } = self.record_of_upload(&key, meta, replaced, base).await?;
             let mut upload = self.begin_upload_at(key, attributes).await?;
             upload.sealing = Some(Arc::new(sealing));
             return Ok(upload);

@@ -30,6 +30,7 @@ use std::sync::Arc;
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use sealing::xattr_place;
 pub use segments::StoredSegments;
 pub(super) use stat::LINK_STORED_BYTES_MAX;
 pub use upload::SealedPart;

@@ -16,20 +16,20 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::Opened;
+use super::sealing::{attribute_version, body_xattrs, next_sequence, xattr_place};
 use crate::base::range::ByteRange;
-use crate::base::secret::Secret;
-use crate::crypto::ContentKey;
 use crate::layout::attributes::{Attributes, Xattrs};
 use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::writer::seal_segment_into;
 use crate::layout::sealed::{
     AttributeVersion, BodyId, BodyWriter, Content, FileId, Pin, Record, SEGMENT_BYTES,
-    SealedMetadata, SegmentIndex, XattrPlace, record, xattrs,
+    SegmentIndex, XattrPlace,
 };
 use crate::store::{ObjectAttributes, ObjectKey, PartNumber, PartReceipt};
 use crate::volume::upload::Sent;
 use crate::volume::{
-    ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume, VolumeError,
+    Condition, ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume,
+    VolumeError,
 };
 
 /// Shorter segments are sealed where they are; others would keep a thread of the runtime busy.
@@ -103,39 +103,38 @@ impl std::fmt::Debug for Sealing {
 }
 
 impl Volume {
-    /// The record that an upload to this key begins with.
+    /// The record that an upload to this key begins with; `replaced` is the generation of what
+    /// is there, as far as the caller was told.
     pub(in crate::volume) async fn record_of_upload(
         &self,
         key: &ObjectKey,
         meta: &ObjectMeta,
+        replaced: u64,
         base: Option<(&ObjectRef, &Version)>,
     ) -> Result<UploadRecord> {
-        let sealed = self.sealed.as_ref().expect("a client-side volume");
-        xattrs::check(&meta.attributes.xattrs)
-            .map_err(|error| VolumeError::metadata(key, &error))?;
-        let content = match base {
-            Some((object, version)) => {
-                let opened = self.opened(object, version).await?;
-                same_content(&opened.record.content)
-            }
+        let place = xattr_place(key, meta)?;
+        let base = match base {
+            Some((object, version)) => Some(self.opened(object, version).await?),
+            None => None,
+        };
+        let content = match &base {
+            Some(base) => base.record.content.duplicate(),
             None => Content::random(),
         };
+        let sequence = next_sequence(meta.lineage.sequence, base.as_deref());
+        let attributes = attribute_version(meta, sequence, place);
         let body = BodyId::random();
-        let generation = meta.lineage.generation + 1;
-        let attributes = in_record(meta, meta.lineage.sequence + 1);
+        let generation = self
+            .next_generation(key, replaced, &Condition::None)
+            .await?;
         let record = Record {
             file: meta.lineage.file,
-            content: same_content(&content),
+            content: content.duplicate(),
             body,
             generation,
             attributes: attributes.clone(),
         };
-        let sealing_key = sealed.keys.to_seal().await;
-        let sealing_key = sealing_key.map_err(|error| VolumeError::data_key(key, error))?;
-        let metadata = SealedMetadata {
-            key: sealing_key.wrapped.clone(),
-            record: record.seal(&sealing_key.key, sealed.id, &self.stored_key(key)),
-        };
+        let sealed_record = self.seal_record(key, key, &record).await?;
         Ok(UploadRecord {
             sealing: Sealing {
                 content: Arc::new(content),
@@ -145,10 +144,7 @@ impl Volume {
                 file: meta.lineage.file,
                 ending: Mutex::default(),
             },
-            attributes: ObjectAttributes {
-                metadata: metadata.encode(),
-                content_type: None,
-            },
+            attributes: sealed_record,
         })
     }
 
@@ -283,8 +279,7 @@ impl Upload {
 impl Sealing {
     fn end(&self, key: &ObjectKey, parts: &[Part], size: u64, meta: &ObjectMeta) -> Result<Ending> {
         let invalid = |message| VolumeError::invalid(key, message);
-        let xattrs = &meta.attributes.xattrs;
-        xattrs::check(xattrs).map_err(|error| VolumeError::metadata(key, &error))?;
+        let place = xattr_place(key, meta)?;
         let mut pins: Vec<Option<Pin>> = Vec::new();
         let mut held: Option<&Bytes> = None;
         let mut last = 0;
@@ -309,7 +304,7 @@ impl Sealing {
                 held = Some(body);
             }
         }
-        let (attributes, body_xattrs) = self.at_completion(meta);
+        let (attributes, body_xattrs) = self.at_completion(meta, place);
         let writer = BodyWriter::with_pins(self.body, pins);
         let tail = writer.finish(&self.content, size, &attributes, &body_xattrs);
         let tail = Bytes::from(tail);
@@ -337,9 +332,8 @@ impl Sealing {
     /// The footer's attributes and the extended ones that go into the body. Where they are not
     /// the record's they have a higher number, and extended ones that the record does not have
     /// are in the body.
-    fn at_completion(&self, meta: &ObjectMeta) -> (AttributeVersion, Xattrs) {
-        let xattrs = &meta.attributes.xattrs;
-        let mut now = in_record(meta, self.attributes.sequence);
+    fn at_completion(&self, meta: &ObjectMeta, place: XattrPlace) -> (AttributeVersion, Xattrs) {
+        let mut now = attribute_version(meta, self.attributes.sequence, place);
         if now.xattrs == XattrPlace::Record
             && now.attributes.xattrs != self.attributes.attributes.xattrs
         {
@@ -349,10 +343,8 @@ impl Sealing {
         if now != self.attributes {
             now.sequence += 1;
         }
-        match now.xattrs {
-            XattrPlace::Body => (now, xattrs.clone()),
-            XattrPlace::None | XattrPlace::Record => (now, Xattrs::new()),
-        }
+        let in_body = body_xattrs(meta, now.xattrs);
+        (now, in_body)
     }
 
     /// Keeps what is known of the object that was written: its first read asks for content only.
@@ -379,13 +371,13 @@ impl Sealing {
             .sum();
         let record = Record {
             file: self.file,
-            content: same_content(&self.content),
+            content: self.content.duplicate(),
             body: self.body,
             generation: self.generation,
             attributes: self.attributes.clone(),
         };
         match Opened::written(record, stored, ending.tail.clone(), by_index) {
-            Ok(opened) => sealed.opened.put(key, &version.etag, &Arc::new(opened)),
+            Ok(opened) => sealed.keep(key, &version.etag, &Arc::new(opened)),
             Err(error) => unreachable!("what was sealed here opens here: {error}"),
         }
     }
@@ -395,33 +387,6 @@ impl Ending {
     fn is_of(&self, parts: &[Part], size: u64, meta: &ObjectMeta) -> bool {
         let same_pins = parts.iter().map(|part| &part.pins).eq(&self.pins);
         same_pins && self.size == size && self.attributes == meta.attributes
-    }
-}
-
-/// Attributes as a record has them.
-fn in_record(meta: &ObjectMeta, sequence: u64) -> AttributeVersion {
-    let mut attributes = meta.attributes.clone();
-    let xattrs = match attributes.xattrs.is_empty() {
-        true => XattrPlace::None,
-        false if record::holds(&attributes.xattrs) => XattrPlace::Record,
-        false => {
-            attributes.xattrs.clear();
-            XattrPlace::Body
-        }
-    };
-    AttributeVersion {
-        sequence,
-        attributes,
-        xattrs,
-    }
-}
-
-/// The same content for another record.
-fn same_content(content: &Content) -> Content {
-    let mut key = *content.key.expose();
-    Content {
-        id: content.id,
-        key: ContentKey::from_secret(Secret::take(&mut key)),
     }
 }
 
