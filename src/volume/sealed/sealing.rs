@@ -170,7 +170,7 @@ impl Volume {
         let generation = self
             .next_generation(&key, lineage.generation, condition)
             .await?;
-        let sequence = self.next_sequence(&key, lineage.sequence, condition);
+        let sequence = self.sequence_after(&key, lineage.sequence, condition);
         let record = Record {
             file: lineage.file,
             content: Content::random(),
@@ -233,7 +233,12 @@ impl Volume {
     }
 
     /// Above the attributes of what is replaced, as far as they are known.
-    fn next_sequence(&self, key: &ObjectKey, known: u64, condition: &Condition) -> u64 {
+    pub(in crate::volume) fn sequence_after(
+        &self,
+        key: &ObjectKey,
+        known: u64,
+        condition: &Condition,
+    ) -> u64 {
         let replaced = match (&self.sealed, condition) {
             (Some(sealed), Condition::IfVersion(version)) => sealed.opened.get(key, &version.etag),
             _ => None,
