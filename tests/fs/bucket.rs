@@ -180,7 +180,11 @@ impl Bucket {
     }
 
     pub async fn delete(&self, path: &str) {
-        let key = self.key(path);
+        self.delete_key(self.key(path).as_str()).await;
+    }
+
+    pub async fn delete_key(&self, key: &str) {
+        let key = ObjectKey::new(key).unwrap();
         let options = DeleteOptions::default();
         self.mem.delete(&key, options).await.unwrap();
     }

@@ -228,7 +228,7 @@ async fn an_unlink_that_fails_leaves_the_file_as_it_was(layout: Layout) {
     let rule = bucket.fault.inject(
         Rule::new(Effect::FailBefore(ErrorKind::Denied))
             .on(Operation::DeleteObject)
-            .under("f"),
+            .under(bucket.key("f").as_str()),
     );
     assert_eq!(errno(mount.unlink("f").await), libc::EACCES);
     bucket.fault.remove(rule);
@@ -304,8 +304,9 @@ async fn entries_that_go_while_they_are_listed_do_not_end_the_listing(layout: La
     let handle = mount.fs.opendir(ino).await.unwrap();
     let first = mount.fs.readdir(handle, 0, false, 7).await.unwrap();
     let seen = first.len() - 2;
-    for index in seen..30 {
-        bucket.delete(&format!("d/{index:02}")).await;
+    // In the order in which they are stored, and so listed.
+    for key in &bucket.mem.keys()[seen..30] {
+        bucket.delete_key(key).await;
     }
     let mut names = Vec::new();
     let mut offset = first.last().unwrap().next_offset;
