@@ -4,8 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::arguments::{AttributesArgument, EncryptionArgument, MountArguments};
-use super::encryption::{Encryption, EncryptionError};
+use super::arguments::{
+    AttributesArgument, ConnectionArguments, EncryptionArgument, KeyArguments, MountArguments,
+};
+use super::client_side::{ClientSide, ClientSideError};
+use super::encryption::{self, Encryption, EncryptionError};
 use super::option_list::NONEMPTY;
 use super::source::{S3Location, Source, SourceError};
 use crate::base::size::ByteSize;
@@ -34,8 +37,7 @@ pub(super) struct MountConfig {
     pub log_file: Option<PathBuf>,
     pub owner: Owner,
     pub foreground: bool,
-    /// `--encryption` was not given.
-    encryption_unspecified: bool,
+    pub client_side: ClientSide,
 }
 
 /// Owner and permissions of objects that name none.
@@ -48,21 +50,35 @@ pub(super) struct Owner {
 
 #[derive(Clone, Debug)]
 pub(super) enum StoreConfig {
-    /// An absolute path. It knows no server-side encryption.
-    Dir(PathBuf),
+    /// It knows no server-side encryption.
+    Dir(DirSettings),
     S3(Box<S3Settings>),
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct DirSettings {
+    /// Absolute.
+    pub path: PathBuf,
+    /// The way to KMS, which has nothing to do with the store.
+    pub kms: Connection,
+}
+
+/// What is given about the way to AWS.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Connection {
+    pub endpoint_url: Option<String>,
+    pub kms_endpoint_url: Option<String>,
+    pub region: Option<String>,
+    pub profile: Option<String>,
+    pub ca_bundle: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct S3Settings {
     pub location: S3Location,
     pub encryption: Encryption,
-    pub endpoint_url: Option<String>,
-    pub kms_endpoint_url: Option<String>,
-    pub region: Option<String>,
-    pub profile: Option<String>,
+    pub connection: Connection,
     pub path_style: bool,
-    pub ca_bundle: Option<PathBuf>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -71,12 +87,18 @@ pub(super) enum ConfigError {
     Source(#[from] SourceError),
     #[error(transparent)]
     Encryption(#[from] EncryptionError),
+    #[error(transparent)]
+    ClientSide(#[from] ClientSideError),
     #[error(
         "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
     )]
     ServerSideOnDir { mode: &'static str, store: String },
     #[error("{option} is for s3:// sources, and {store} is a local directory; leave it out")]
     S3OptionOnDir { option: &'static str, store: String },
+    #[error(
+        "--attributes s3 takes attributes from listings, and with --encryption {mode} they are sealed in the objects; leave it out"
+    )]
+    ListedAttributes { mode: &'static str },
     #[error("{option} {size} is too small; give at least {minimum}")]
     TooSmall {
         option: &'static str,
@@ -98,7 +120,14 @@ pub(super) enum ConfigError {
 impl MountConfig {
     pub(super) fn from_arguments(arguments: &MountArguments) -> Result<Self, ConfigError> {
         let source = Source::parse(&arguments.source)?;
-        let store = StoreConfig::new(source, arguments)?;
+        let store = StoreConfig::for_mount(source, arguments)?;
+        let trust_listing = arguments.attributes == AttributesArgument::S3;
+        if let Some(mode) = arguments.encryption
+            && mode.is_client_side()
+            && trust_listing
+        {
+            return Err(ConfigError::ListedAttributes { mode: mode.name() });
+        }
         at_least("--memory", arguments.memory, MEMORY_MIN)?;
         at_least("--staging-size", arguments.staging_size, STAGING_MIN)?;
         let mut flags = MountFlags::DEFAULT;
@@ -127,7 +156,7 @@ impl MountConfig {
             timeout: arguments.timeout,
             memory: arguments.memory,
             staging: arguments.staging_size,
-            trust_listing: arguments.attributes == AttributesArgument::S3,
+            trust_listing,
             log_file: arguments.log_file.as_deref().map(absolute).transpose()?,
             owner: Owner {
                 uid: arguments.uid.unwrap_or(user),
@@ -135,70 +164,140 @@ impl MountConfig {
                 umask: arguments.umask,
             },
             foreground: arguments.foreground,
-            encryption_unspecified: arguments.encryption.is_none(),
+            client_side: ClientSide::for_mount(arguments, absolute)?,
         })
     }
 
     /// Nobody said how a bucket's objects are to be encrypted.
-    pub(super) fn encryption_is_open(&self) -> bool {
-        self.encryption_unspecified && matches!(self.store, StoreConfig::S3(_))
+    pub(super) fn is_bucket_default(&self) -> bool {
+        matches!(self.client_side, ClientSide::Unstated(_))
+            && matches!(self.store, StoreConfig::S3(_))
+    }
+
+    /// Every file that the mount reads keys from.
+    pub(super) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        let servers = match &self.store {
+            StoreConfig::S3(settings) => Some(settings.encryption.key_files()),
+            StoreConfig::Dir(_) => None,
+        };
+        servers
+            .into_iter()
+            .flatten()
+            .chain(self.client_side.key_file())
     }
 }
 
 impl StoreConfig {
-    fn new(source: Source, arguments: &MountArguments) -> Result<Self, ConfigError> {
+    fn for_mount(source: Source, arguments: &MountArguments) -> Result<Self, ConfigError> {
         match source {
-            Source::S3(location) => Ok(Self::S3(Box::new(S3Settings {
-                location,
-                encryption: Encryption::new(arguments, absolute)?,
-                kms_endpoint_url: arguments.kms_endpoint_url.clone(),
-                endpoint_url: arguments.endpoint_url.clone(),
-                region: arguments.region.clone(),
-                profile: arguments.profile.clone(),
-                path_style: arguments.path_style,
-                ca_bundle: arguments.ca_bundle.as_deref().map(absolute).transpose()?,
-            }))),
+            Source::S3(location) => {
+                let encryption = Encryption::new(arguments, absolute)?;
+                let (connection, keys) = (&arguments.connection, &arguments.keys);
+                Self::s3(location, encryption, connection, keys)
+            }
             Source::Dir(path) => {
                 let store = || Source::Dir(path.clone()).to_string();
                 if let Some(mode) = arguments.encryption
                     && mode != EncryptionArgument::None
+                    && !mode.is_client_side()
                 {
                     return Err(ConfigError::ServerSideOnDir {
                         mode: mode.name(),
                         store: store(),
                     });
                 }
-                let s3_options = [
-                    ("--endpoint-url", arguments.endpoint_url.is_some()),
-                    ("--region", arguments.region.is_some()),
-                    ("--profile", arguments.profile.is_some()),
-                    ("--path-style", arguments.path_style),
-                    ("--ca-bundle", arguments.ca_bundle.is_some()),
-                    ("--kms-key", arguments.kms_key.is_some()),
-                    ("--kms-context", !arguments.kms_context.is_empty()),
-                    ("--bucket-key", arguments.bucket_key),
-                    ("--dsse", arguments.dsse),
-                    ("--key-file", arguments.key_file.is_some()),
-                    ("--read-key-file", !arguments.read_key_file.is_empty()),
-                    ("--kms-endpoint-url", arguments.kms_endpoint_url.is_some()),
-                ];
-                if let Some((option, _)) = s3_options.iter().find(|(_, given)| *given) {
+                encryption::refuse_what_is_of_another_mode(arguments, true)?;
+                if !arguments.read_key_file.is_empty() {
                     return Err(ConfigError::S3OptionOnDir {
-                        option,
+                        option: "--read-key-file",
                         store: store(),
                     });
                 }
-                absolute(&path).map(Self::Dir)
+                let asks_kms = arguments.encryption == Some(EncryptionArgument::CseKms);
+                Self::dir(path, asks_kms, &arguments.connection, &arguments.keys)
             }
+        }
+    }
+
+    /// For what is sealed here, if anything is.
+    pub(super) fn for_client_side(
+        source: Source,
+        asks_kms: bool,
+        connection: &ConnectionArguments,
+        keys: &KeyArguments,
+    ) -> Result<Self, ConfigError> {
+        match source {
+            Source::S3(location) => Self::s3(location, Encryption::NONE, connection, keys),
+            Source::Dir(path) => Self::dir(path, asks_kms, connection, keys),
+        }
+    }
+
+    fn s3(
+        location: S3Location,
+        encryption: Encryption,
+        connection: &ConnectionArguments,
+        keys: &KeyArguments,
+    ) -> Result<Self, ConfigError> {
+        Ok(Self::S3(Box::new(S3Settings {
+            location,
+            encryption,
+            connection: Connection::new(connection, keys)?,
+            path_style: connection.path_style,
+        })))
+    }
+
+    fn dir(
+        path: PathBuf,
+        asks_kms: bool,
+        connection: &ConnectionArguments,
+        keys: &KeyArguments,
+    ) -> Result<Self, ConfigError> {
+        // A directory has no server, but KMS is one.
+        let s3_options = [
+            ("--endpoint-url", connection.endpoint_url.is_some()),
+            ("--path-style", connection.path_style),
+            ("--region", !asks_kms && connection.region.is_some()),
+            ("--profile", !asks_kms && connection.profile.is_some()),
+            ("--ca-bundle", !asks_kms && connection.ca_bundle.is_some()),
+        ];
+        if let Some((option, _)) = s3_options.iter().find(|(_, given)| *given) {
+            return Err(ConfigError::S3OptionOnDir {
+                option,
+                store: Source::Dir(path).to_string(),
+            });
+        }
+        encryption::refuse_kms_over_http(keys)?;
+        Ok(Self::Dir(DirSettings {
+            path: absolute(&path)?,
+            kms: Connection::new(connection, keys)?,
+        }))
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        match self {
+            Self::Dir(settings) => &settings.kms,
+            Self::S3(settings) => &settings.connection,
         }
     }
 
     /// As it appears in the mount table and in status.
     pub(super) fn describe(&self) -> String {
         match self {
-            Self::Dir(path) => Source::Dir(path.clone()).to_string(),
+            Self::Dir(settings) => Source::Dir(settings.path.clone()).to_string(),
             Self::S3(settings) => Source::S3(settings.location.clone()).to_string(),
         }
+    }
+}
+
+impl Connection {
+    fn new(connection: &ConnectionArguments, keys: &KeyArguments) -> Result<Self, ConfigError> {
+        Ok(Self {
+            endpoint_url: connection.endpoint_url.clone(),
+            kms_endpoint_url: keys.kms_endpoint_url.clone(),
+            region: connection.region.clone(),
+            profile: connection.profile.clone(),
+            ca_bundle: connection.ca_bundle.as_deref().map(absolute).transpose()?,
+        })
     }
 }
 
@@ -221,7 +320,7 @@ fn only_root_lifts_protections(flags: MountFlags, user: u32) -> Result<(), Confi
 }
 
 /// The daemon's working directory is `/`, so relative paths must not survive.
-fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
+pub(super) fn absolute(path: &Path) -> Result<PathBuf, ConfigError> {
     std::path::absolute(path).map_err(|source| ConfigError::NoWorkingDirectory {
         path: path.to_owned(),
         source,
@@ -293,7 +392,7 @@ mod tests {
     fn relative_paths_do_not_survive() {
         let config = config("dir:s m --log-file l").unwrap();
         let here = std::env::current_dir().unwrap();
-        assert!(matches!(config.store, StoreConfig::Dir(path) if path == here.join("s")));
+        assert!(matches!(config.store, StoreConfig::Dir(settings) if settings.path == here.join("s")));
         assert_eq!(config.mountpoint, here.join("m"));
         assert_eq!(config.log_file, Some(here.join("l")));
     }

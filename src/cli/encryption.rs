@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::arguments::{EncryptionArgument, MountArguments};
+use super::arguments::{EncryptionArgument, KeyArguments, MountArguments};
 use crate::aws::Endpoint;
 use crate::base::context::{ContextError, EncryptionContext};
 
@@ -52,13 +52,17 @@ pub(super) enum KmsKey {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum EncryptionError {
     #[error(
-        "{option} is for --encryption {mode}, and {given}; give --encryption {mode}, or leave {option} out"
+        "{option} is for --encryption {modes}, and {given}; {}leave {option} out", modes.advice()
     )]
     OtherMode {
         option: &'static str,
-        mode: &'static str,
+        modes: Modes,
         given: Given,
     },
+    #[error(
+        "--read-key-file has keys that the server reads older objects with (SSE-C), and {0}; leave it out"
+    )]
+    ServersKeys(Given),
     #[error(
         "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: (umask 077; head -c32 /dev/urandom > FILE)"
     )]
@@ -106,22 +110,55 @@ impl std::fmt::Display for Given {
     }
 }
 
+/// The modes that an option is for; there may be none here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Modes(Vec<EncryptionArgument>);
+
+impl Modes {
+    fn advice(&self) -> String {
+        match self.0.as_slice() {
+            [] => String::new(),
+            [mode] => format!("give --encryption {}, or ", mode.name()),
+            _ => "give one of them, or ".to_owned(),
+        }
+    }
+}
+
+impl std::fmt::Display for Modes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<_> = self.0.iter().map(|mode| mode.name()).collect();
+        match names.as_slice() {
+            [] => f.write_str("sse-kms"),
+            names => f.write_str(&names.join(" and ")),
+        }
+    }
+}
+
 impl Encryption {
+    /// Nothing is asked of the server.
+    pub(super) const NONE: Self = Self {
+        mode: ServerSide::BucketDefault,
+        read_key_files: Vec::new(),
+    };
+
     /// `absolute` is applied to every path.
     pub(super) fn new<E: From<EncryptionError>>(
         arguments: &MountArguments,
         absolute: impl Fn(&Path) -> Result<PathBuf, E>,
     ) -> Result<Self, E> {
-        refuse_what_is_of_another_mode(arguments)?;
+        refuse_what_is_of_another_mode(arguments, false)?;
         refuse_plain_http(arguments)?;
         let mode = match arguments.encryption {
-            None | Some(EncryptionArgument::None) => ServerSide::BucketDefault,
+            // What is sealed here needs nothing of the server.
+            None
+            | Some(
+                EncryptionArgument::None | EncryptionArgument::CseKms | EncryptionArgument::CseC,
+            ) => ServerSide::BucketDefault,
             Some(EncryptionArgument::SseS3) => ServerSide::SseS3,
             Some(EncryptionArgument::SseKms) => ServerSide::SseKms(SseKms::new(arguments)?),
             Some(EncryptionArgument::SseC) => ServerSide::SseC {
                 key_file: absolute(
-                    arguments
-                        .key_file
+                    arguments.keys.key_file
                         .as_deref()
                         .ok_or(EncryptionError::NoKeyFile)?,
                 )?,
@@ -153,10 +190,9 @@ impl SseKms {
             (bucket_key, false) => Layers::One { bucket_key },
             (false, true) => Layers::Two,
         };
-        let context = EncryptionContext::parse(&arguments.kms_context)?;
+        let context = EncryptionContext::parse(&arguments.keys.kms_context)?;
         Ok(Self {
-            key: arguments
-                .kms_key
+            key: arguments.keys.kms_key
                 .as_deref()
                 .map(KmsKey::parse)
                 .transpose()?,
@@ -167,9 +203,9 @@ impl SseKms {
 }
 
 impl KmsKey {
-    fn parse(text: &str) -> Result<Self, EncryptionError> {
-        // A header must hold it.
-        if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+    pub(super) fn parse(text: &str) -> Result<Self, EncryptionError> {
+        // A header must hold it, and a volume record.
+        if text.is_empty() || text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(EncryptionError::Key(text.to_owned()));
         }
         // arn:PARTITION:kms:REGION:ACCOUNT:alias/NAME
@@ -191,64 +227,57 @@ impl KmsKey {
     }
 }
 
-impl EncryptionArgument {
-    /// As it is typed.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::SseS3 => "sse-s3",
-            Self::SseKms => "sse-kms",
-            Self::SseC => "sse-c",
-        }
-    }
-}
-
-fn refuse_what_is_of_another_mode(arguments: &MountArguments) -> Result<(), EncryptionError> {
-    use EncryptionArgument::{SseC, SseKms};
-    let options = [
-        ("--kms-key", SseKms, arguments.kms_key.is_some()),
-        ("--kms-context", SseKms, !arguments.kms_context.is_empty()),
-        ("--bucket-key", SseKms, arguments.bucket_key),
-        ("--dsse", SseKms, arguments.dsse),
+/// What of the arguments is for some modes alone. A store that is a directory has no modes of a
+/// server.
+pub(super) fn refuse_what_is_of_another_mode(
+    arguments: &MountArguments,
+    is_dir: bool,
+) -> Result<(), EncryptionError> {
+    use EncryptionArgument::{CseC, CseKms, None as Plain, SseC, SseKms, SseS3};
+    const SERVER: &[EncryptionArgument] = &[Plain, SseS3, SseKms, SseC];
+    let keys = &arguments.keys;
+    let given = arguments.encryption;
+    let options: [(_, &'static [_], _); 10] = [
+        ("--kms-key", &[SseKms, CseKms], keys.kms_key.is_some()),
+        ("--kms-context", &[SseKms, CseKms], !keys.kms_context.is_empty()),
+        ("--bucket-key", &[SseKms], arguments.bucket_key),
+        ("--dsse", &[SseKms], arguments.dsse),
         (
             "--kms-endpoint-url",
-            SseKms,
-            arguments.kms_endpoint_url.is_some(),
+            &[SseKms, CseKms],
+            keys.kms_endpoint_url.is_some(),
         ),
-        ("--key-file", SseC, arguments.key_file.is_some()),
+        ("--key-file", &[SseC, CseC], keys.key_file.is_some()),
+        // A volume's own mode is taken where none is given.
+        ("--passphrase-fd", &[CseC], keys.passphrase_fd.is_some() && given.is_some()),
+        ("--create", &[CseKms, CseC], arguments.create),
+        ("--names", &[CseKms, CseC], arguments.names.is_some()),
+        ("--data-key-reuse", &[CseKms, CseC], arguments.data_key_reuse.is_some()),
     ];
+    let is_right = |modes: &[_]| given.is_some_and(|given| modes.contains(&given));
     let wrong = options
         .iter()
-        .find(|(_, mode, is_given)| *is_given && arguments.encryption != Some(*mode));
-    match wrong {
-        None => Ok(()),
-        Some((option, mode, _)) => Err(EncryptionError::OtherMode {
+        .find(|(_, modes, is_given)| *is_given && !is_right(modes));
+    if let Some((option, modes, _)) = wrong {
+        let possible = |mode: &&EncryptionArgument| !is_dir || mode.is_client_side();
+        return Err(EncryptionError::OtherMode {
             option,
-            mode: mode.name(),
-            given: Given(arguments.encryption),
-        }),
+            modes: Modes(modes.iter().filter(possible).copied().collect()),
+            given: Given(given),
+        });
     }
+    if !arguments.read_key_file.is_empty() && given.is_some_and(|mode| !SERVER.contains(&mode)) {
+        return Err(EncryptionError::ServersKeys(Given(given)));
+    }
+    Ok(())
 }
 
 /// Early, where the endpoint is on the command line; wherever it comes from, the store and
 /// `keys::kms` refuse too, before a key leaves the process or is asked for.
 fn refuse_plain_http(arguments: &MountArguments) -> Result<(), EncryptionError> {
-    let is_http = |url: &&String| {
-        url.get(..7)
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
-    };
-    let is_near = |url: &str| {
-        let kms = Endpoint {
-            url: Some(url.to_owned()),
-            region: String::new(),
-        };
-        kms.is_loopback()
-    };
-    let kms = arguments.kms_endpoint_url.as_ref().filter(is_http);
-    if let Some(far) = kms.filter(|url| !is_near(url)) {
-        return Err(EncryptionError::KmsOverHttp(far.clone()));
-    }
-    let Some(endpoint) = arguments.endpoint_url.as_ref().filter(is_http).cloned() else {
+    refuse_kms_over_http(&arguments.keys)?;
+    let endpoint = arguments.connection.endpoint_url.as_ref();
+    let Some(endpoint) = endpoint.filter(|url| is_http(url)).cloned() else {
         return Ok(());
     };
     match arguments.encryption {
@@ -266,6 +295,25 @@ fn refuse_plain_http(arguments: &MountArguments) -> Result<(), EncryptionError> 
         }),
         _ => Ok(()),
     }
+}
+
+pub(super) fn refuse_kms_over_http(keys: &KeyArguments) -> Result<(), EncryptionError> {
+    let is_near = |url: &str| {
+        let kms = Endpoint {
+            url: Some(url.to_owned()),
+            region: String::new(),
+        };
+        kms.is_loopback()
+    };
+    match &keys.kms_endpoint_url {
+        Some(url) if is_http(url) && !is_near(url) => Err(EncryptionError::KmsOverHttp(url.clone())),
+        _ => Ok(()),
+    }
+}
+
+fn is_http(url: &str) -> bool {
+    url.get(..7)
+        .is_some_and(|scheme| scheme.eq_ignore_ascii_case("http://"))
 }
 
 #[cfg(test)]

@@ -154,7 +154,7 @@ impl Helper {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c), or encryption_mode=none to leave it to the bucket's default"
+    "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default"
 )]
 struct NoMode;
 
@@ -179,7 +179,7 @@ fn mount_for_others(call: &MountCall) -> Result<anyhow::Result<()>, UsageError> 
     };
     Ok(match MountConfig::from_arguments(&arguments) {
         Err(error) => Err(error.into()),
-        Ok(config) if config.encryption_is_open() => Err(NoMode.into()),
+        Ok(config) if config.is_bucket_default() => Err(NoMode.into()),
         Ok(config) => perform(&config, call.fake, call.verbose),
     })
 }

@@ -9,6 +9,7 @@
 
 mod arguments;
 mod ask;
+mod client_side;
 mod config;
 mod encryption;
 mod environment;

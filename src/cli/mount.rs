@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, bail};
 
-use super::config::{MountConfig, StoreConfig};
+use super::client_side::{self, ClientSide, Kms, Material, Mounted, Place};
+use super::config::{ConfigError, MountConfig, StoreConfig};
 use super::open::{self, Opened};
 use super::{environment, output};
 use crate::base::secret;
@@ -77,12 +78,7 @@ fn fail(error: anyhow::Error, report: Option<Report>) -> anyhow::Result<()> {
 /// state goes.
 pub(super) fn check(config: &MountConfig) -> anyhow::Result<(Mountpoint, PathBuf)> {
     // First of all: other checks show the paths that they refuse.
-    if let StoreConfig::S3(settings) = &config.store {
-        settings
-            .encryption
-            .key_files()
-            .try_for_each(file::refuse_key_for_path)?;
-    }
+    config.key_files().try_for_each(file::refuse_key_for_path)?;
     mounting::check_device()?;
     let state = StateDir::locate()?;
     let mountpoint = Mountpoint::resolve(&config.mountpoint)?;
@@ -123,12 +119,6 @@ fn prepare(
         ));
         mountpoint.examine(config.nonempty)?;
     }
-    if config.encryption_is_open() {
-        notes.0.push(
-            "no --encryption was given, so the bucket's default encryption applies to what is written"
-                .to_owned(),
-        );
-    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("cloakfs")
@@ -155,16 +145,29 @@ async fn start(
         claim,
         log,
     } = prepared;
+    let read_only = config.kernel.flags.is_read_only();
+    let (opened, mut sealed) = tokio::select! {
+        opened = open(config, read_only) => opened?,
+        () = abandoned(report) => bail!("nobody waits for the mount any more"),
+    };
     let Opened {
         store,
         about,
         status,
-    } = tokio::select! {
-        opened = open::store(&config.store, config.timeout) => opened?,
-        () = abandoned(report) => bail!("nobody waits for the mount any more"),
-    };
+    } = opened;
     notes.0.extend(about.notes);
-    let read_only = config.kernel.flags.is_read_only();
+    let mut encryption = about.encryption;
+    match &mut sealed {
+        Some(sealed) => {
+            notes.0.append(&mut sealed.notes);
+            encryption = std::mem::take(&mut sealed.encryption);
+        }
+        None if config.is_bucket_default() => notes.0.push(
+            "no --encryption was given, so the bucket's default encryption applies to what is written"
+                .to_owned(),
+        ),
+        None => {}
+    }
     let options = VolumeOptions {
         read_only,
         defaults: Defaults {
@@ -177,7 +180,12 @@ async fn start(
         encryption: about.expected,
         journal_dir: state.path().join("uploads"),
     };
-    let volume = Volume::open(store, &about.prefix, options).await?;
+    let volume = match sealed {
+        None => Volume::open(store, &about.prefix, options).await?,
+        Some(sealed) => {
+            Volume::open_client_side(store, &about.prefix, options, sealed.volume).await?
+        }
+    };
     if let Access::Encryption(sentence) = &volume.capabilities().write {
         bail!(
             "{} cannot be written with the encryption asked for: {sentence}",
@@ -204,7 +212,7 @@ async fn start(
     let socket = state.socket(&mountpoint);
     let setup = Setup {
         source: config.store.describe(),
-        encryption: about.encryption,
+        encryption,
         notes: lacking,
         mountpoint,
         kernel: config.kernel.clone(),
@@ -213,6 +221,39 @@ async fn start(
         store_status: status,
     };
     Ok(session::start(fs, setup, &socket, claim, log).await?)
+}
+
+/// The store, and the volume in it where it is a client-side one.
+async fn open(
+    config: &MountConfig,
+    read_only: bool,
+) -> anyhow::Result<(Opened, Option<Mounted>)> {
+    let (asked, timeout) = (&config.client_side, config.timeout);
+    let material = match asked {
+        ClientSide::Yes(options) => Some(Material::read(&options.root, timeout).await?),
+        ClientSide::No(_) | ClientSide::Unstated(_) => None,
+    };
+    let opened = open::store(&config.store, timeout).await?;
+    let place = Place {
+        store: &opened.store,
+        prefix: &opened.about.prefix,
+        described: config.store.describe(),
+        read_only,
+    };
+    let kms = Kms {
+        store: &config.store,
+        aws: opened.about.aws.clone(),
+        timeout,
+    };
+    let sealed = client_side::for_mount(&place, asked, material, &kms).await?;
+    if let Some(sealed) = &sealed
+        && config.trust_listing
+    {
+        bail!(ConfigError::ListedAttributes {
+            mode: sealed.mode
+        });
+    }
+    Ok((opened, sealed))
 }
 
 /// Nothing was changed anywhere while the store is opened, so whoever pressed ^C meanwhile need
@@ -240,21 +281,21 @@ fn refuse_overlaps(
         });
     }
     match &config.store {
-        StoreConfig::Dir(path) => own.push(OwnPath {
+        StoreConfig::Dir(settings) => own.push(OwnPath {
             what: "the store's directory",
-            path,
+            path: &settings.path,
         }),
-        StoreConfig::S3(settings) => {
-            own.extend(settings.ca_bundle.iter().map(|path| OwnPath {
-                what: "the CA bundle",
-                path,
-            }));
-            own.extend(settings.encryption.key_files().map(|path| OwnPath {
-                what: "the key file",
-                path,
-            }));
-        }
+        StoreConfig::S3(_) => {}
     }
+    let ca_bundle = config.store.connection().ca_bundle.iter();
+    own.extend(ca_bundle.map(|path| OwnPath {
+        what: "the CA bundle",
+        path,
+    }));
+    own.extend(config.key_files().map(|path| OwnPath {
+        what: "the key file",
+        path,
+    }));
     overlap::refuse_overlaps(mountpoint.path(), &own).map_err(|error| anyhow!(error))
 }
 

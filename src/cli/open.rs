@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::config::{S3Settings, StoreConfig};
+use super::config::{Connection, S3Settings, StoreConfig};
 use super::server_side::{self, CustomerKeys};
 use crate::aws::{Aws, AwsConfig};
 use crate::base::jitter::Jitter;
@@ -47,6 +47,8 @@ pub(super) struct About {
     pub expected: ExpectedEncryption,
     /// What the user should know about its keys, a sentence each.
     pub notes: Vec<String>,
+    /// The way to S3; `None` for a local directory.
+    pub aws: Option<Aws>,
 }
 
 impl Default for About {
@@ -58,14 +60,15 @@ impl Default for About {
             encryption: server_side::describe(&RequestedEncryption::None),
             expected: ExpectedEncryption::default(),
             notes: Vec::new(),
+            aws: None,
         }
     }
 }
 
 pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Result<Opened> {
     match config {
-        StoreConfig::Dir(path) => {
-            let path = path.clone();
+        StoreConfig::Dir(settings) => {
+            let path = settings.path.clone();
             // It looks at the disk, which a task may not wait for.
             let store = tokio::task::spawn_blocking(move || DirStore::open(&path)).await??;
             Ok(wrap(Arc::new(store), About::default(), timeout))
@@ -83,6 +86,21 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
     }
 }
 
+/// Credentials, region and endpoints.
+pub(super) async fn find_aws(connection: &Connection, timeout: Duration) -> anyhow::Result<Aws> {
+    let connection = connection.clone();
+    let config = AwsConfig {
+        endpoint_url: connection.endpoint_url,
+        kms_endpoint_url: connection.kms_endpoint_url,
+        region: connection.region,
+        profile: connection.profile,
+        ca_bundle: connection.ca_bundle,
+        timeout,
+        ..AwsConfig::default()
+    };
+    Ok(Aws::find(&config).await?)
+}
+
 /// Connects, asks for one key and looks whether what is there can be read, so that what is wrong
 /// is said now.
 async fn connect(
@@ -93,24 +111,12 @@ async fn connect(
     let S3Settings {
         location,
         encryption,
-        endpoint_url,
-        kms_endpoint_url,
-        region,
-        profile,
+        connection,
         path_style,
-        ca_bundle,
     } = settings.clone();
     let keys = CustomerKeys::read(&encryption, timeout).await?;
-    let aws = Aws::find(&AwsConfig {
-        endpoint_url,
-        kms_endpoint_url,
-        region,
-        profile,
-        ca_bundle,
-        timeout,
-        ..AwsConfig::default()
-    })
-    .await?;
+    let aws = find_aws(&connection, timeout).await?;
+    about.aws = Some(aws.clone());
     let kms = server_side::kms_to_ask(&encryption.mode, &aws)?;
     let mut config = S3Config {
         path_style,

@@ -48,7 +48,7 @@ impl CustomerKeys {
 }
 
 /// Reads a file in a thread of its own, which at the end of the time is left behind.
-async fn within<T: Send + 'static>(
+pub(super) async fn within<T: Send + 'static>(
     timeout: Duration,
     path: &Path,
     read: fn(&Path) -> Result<T, KeyFileError>,

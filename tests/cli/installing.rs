@@ -100,7 +100,7 @@ fn a_helper_has_the_exit_codes_of_its_caller() {
     );
     call("mount.fuse.cloakfs", &["s3://bucket", &mnt, "-o", "rw"]).refused(
         1,
-        "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c), or encryption_mode=none to leave it to the bucket's default",
+        "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default",
     );
     let none = place.path("none");
     call("mount.fuse.cloakfs", &[&store, &none, "-o", "rw"]).refused(

@@ -96,14 +96,18 @@ fn what_is_acknowledged_after_the_signal_to_end_is_stored() {
         None
     });
     let refused = refused.expect("an end of writing");
-    assert_eq!(refused.raw_os_error(), Some(libc::EIO), "{refused}");
     let status = mount.wait_for_the_end();
     assert!(status.success(), "{status}: {}", mount.log());
     let found = stored(&source, "held").expect("the file");
     assert_eq!(found.len(), acknowledged.len(), "{}", mount.log());
     assert_eq!(found, acknowledged);
     let told = mount.log().matches("takes no more changes").count();
-    assert_eq!(told, 1, "{}", mount.log());
+    match refused.raw_os_error() {
+        Some(libc::EIO) => assert_eq!(told, 1, "{}", mount.log()),
+        // This thread had no turn until the daemon was gone, so no write was refused by it.
+        Some(libc::ENOTCONN) => assert_eq!(told, 0, "{}", mount.log()),
+        _ => panic!("{refused}"),
+    }
 }
 
 #[test]

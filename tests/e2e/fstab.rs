@@ -250,7 +250,7 @@ pub mod as_root {
             assert_eq!(refused.status.code(), Some(1), "{refused:?}");
             assert_eq!(
                 refused.stderr,
-                "cloakfs: no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c), or encryption_mode=none to leave it to the bucket's default\n"
+                "cloakfs: no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default\n"
             );
         }
         assert_eq!(machine.findmnt("FSTYPE", &at), "");

@@ -51,8 +51,11 @@ async fn without_an_endpoint_there_is_no_kms_beside_somebody_elses_s3() {
 /// Whoever is between could answer with a key of theirs.
 #[tokio::test]
 async fn over_plain_http_only_this_machine_is_asked() {
-    for far in ["http://kms.invalid", "HTTP://10.0.0.1:4566"] {
-        let aws = Aws::find(&config(far)).await.unwrap();
+    for (given, far) in [
+        ("http://kms.invalid", "http://kms.invalid"),
+        ("HTTP://10.0.0.1:4566", "http://10.0.0.1:4566"),
+    ] {
+        let aws = Aws::find(&config(given)).await.unwrap();
         assert_eq!(
             Kms::new(&aws).unwrap_err().to_string(),
             format!(

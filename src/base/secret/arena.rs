@@ -52,6 +52,12 @@ pub(super) fn locking() -> Locking {
     arena().locking.clone()
 }
 
+/// Pages for one secret of at least so many bytes, all zeros, and how many they have; given back
+/// with munmap(2).
+pub(super) fn pages(bytes: usize) -> (NonNull<u8>, usize) {
+    arena().region(bytes)
+}
+
 fn arena() -> MutexGuard<'static, Arena> {
     // A panic leaves no arena half changed.
     ARENA.lock().unwrap_or_else(PoisonError::into_inner)
@@ -124,16 +130,22 @@ impl Arena {
         self.free.pop().expect("a new region has slots")
     }
 
-    fn grow(&mut self) {
+    /// A locked region of zeros, of at least so many bytes, and how many it has.
+    fn region(&mut self, bytes: usize) -> (NonNull<u8>, usize) {
         // SAFETY: sysconf has no preconditions.
         let page = usize::try_from(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }).unwrap_or(1);
-        let len = REGION_BYTES.next_multiple_of(page);
+        let len = bytes.next_multiple_of(page);
         let region = map(len);
         match (self.lock)(region, len) {
             Ok(()) if self.locking == Locking::Unused => self.locking = Locking::Locked,
             Ok(()) => {}
             Err(error) => self.locking = Locking::Refused(why_not(&error)),
         }
+        (region, len)
+    }
+
+    fn grow(&mut self) {
+        let (region, len) = self.region(REGION_BYTES);
         self.free.extend((0..len / SLOT_BYTES).map(|index| {
             // SAFETY: the offset is within the region; each slot is made once.
             RawSlot(unsafe { region.add(index * SLOT_BYTES) })

@@ -9,11 +9,13 @@
 //! header on its way to the server) makes copies of its own.
 
 mod arena;
+mod bytes;
 
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 pub use arena::Locking;
 use arena::{SLOT_BYTES, Slot};
+pub use bytes::SecretBytes;
 
 /// `N` secret bytes, at most 64, wiped on drop.
 #[expect(missing_debug_implementations, reason = "a secret is never printed")]

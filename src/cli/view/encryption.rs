@@ -13,6 +13,14 @@ pub(super) fn words(encryption: &Encryption) -> String {
         words.push_str(" under the key with MD5 ");
         words.push_str(md5);
     }
+    if encryption.mode == "cse-kms" {
+        words.push_str(" under ");
+        words.push_str(encryption.kms_key.as_deref().unwrap_or("a key of KMS"));
+    }
+    if let Some(check) = &encryption.key_check {
+        words.push_str(" under the key with check value ");
+        words.push_str(check);
+    }
     if !encryption.kms_context.is_empty() {
         let pairs: Vec<String> = encryption
             .kms_context
@@ -24,6 +32,14 @@ pub(super) fn words(encryption: &Encryption) -> String {
     }
     if encryption.bucket_key == Some(true) {
         words.push_str(", bucket key");
+    }
+    if let Some(names) = &encryption.names {
+        words.push_str(", names ");
+        words.push_str(names);
+    }
+    if let Some(volume) = &encryption.volume {
+        words.push_str(", volume ");
+        words.push_str(volume);
     }
     words
 }
@@ -67,5 +83,33 @@ mod tests {
         };
         assert_eq!(words(&customer), "sse-c under the key with MD5 abc=");
         assert_eq!(words(&Encryption::of_mode("none")), "none");
+    }
+
+    #[test]
+    fn a_volumes_id_and_names_are_shown() {
+        let sealed = Encryption {
+            key_check: Some("0123456789abcdef".to_owned()),
+            names: Some("encrypted".to_owned()),
+            volume: Some("00ff".to_owned()),
+            ..Encryption::of_mode("cse-c")
+        };
+        assert_eq!(
+            words(&sealed),
+            "cse-c under the key with check value 0123456789abcdef, names encrypted, volume 00ff"
+        );
+        assert_eq!(
+            serde_json::to_value(&sealed).unwrap(),
+            json!({"mode": "cse-c", "key_check": "0123456789abcdef", "names": "encrypted", "volume": "00ff"})
+        );
+        let kms = Encryption {
+            kms_key: Some("arn:aws:kms:eu-west-1:1:key/k".to_owned()),
+            kms_context: [("tenant".to_owned(), "a".to_owned())].into(),
+            names: Some("plain".to_owned()),
+            ..Encryption::of_mode("cse-kms")
+        };
+        assert_eq!(
+            words(&kms),
+            "cse-kms under arn:aws:kms:eu-west-1:1:key/k with context tenant=a, names plain"
+        );
     }
 }

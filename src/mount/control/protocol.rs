@@ -84,7 +84,7 @@ pub struct Status {
 /// How what is written is encrypted. Nothing of it is secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encryption {
-    /// `none`, `sse-s3`, `sse-kms`, `sse-kms-dsse` or `sse-c`.
+    /// `none`, `sse-s3`, `sse-kms`, `sse-kms-dsse`, `sse-c`, `cse-kms` or `cse-c`.
     pub mode: String,
     /// The key of KMS as requests name it; none is S3's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +98,15 @@ pub struct Encryption {
     /// The check value of a customer's key, in base64 as S3 answers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key_md5: Option<String>,
+    /// The id of a client-side volume.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<String>,
+    /// How it stores names: `plain` or `encrypted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub names: Option<String>,
+    /// The check value of its master key, in hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_check: Option<String>,
 }
 
 impl Encryption {

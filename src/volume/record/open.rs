@@ -45,12 +45,12 @@ impl VolumeRecord {
     ///
     /// # Errors
     /// When the key is wrong, or right and the record was changed.
-    pub async fn open(self, root: Root, read_only: bool) -> Result<OpenVolume, RecordError> {
+    pub async fn open(&self, root: Root, read_only: bool) -> Result<OpenVolume, RecordError> {
         if root.mode() != self.mode() {
             return Err(RecordError::OtherMode {
                 is: self.mode(),
                 asked: root.mode(),
-                volume: self.volume,
+                volume: self.volume.clone(),
             });
         }
         let opened = self.open_copies(&root).await?;

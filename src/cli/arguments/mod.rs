@@ -1,11 +1,15 @@
 //! What may be typed. This is the one table of options: help comes from it, and so does what
 //! `-o` accepts.
 
+mod shared;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
 use super::option_list::{self, OptionListError, Unknown};
 use crate::base::size::ByteSize;
@@ -84,7 +88,9 @@ pub(super) struct MountArguments {
     /// An empty directory
     pub mountpoint: PathBuf,
 
-    /// How the server encrypts what is stored; none leaves it to the bucket's default
+    /// How what is stored is encrypted: by the server (none leaves it to the bucket's default), or
+    /// here (cse-...), so that the bucket holds ciphertext alone [default: none, or what the
+    /// volume was made with]
     #[arg(
         long,
         visible_alias = "encryption-mode",
@@ -93,43 +99,40 @@ pub(super) struct MountArguments {
         help_heading = "Encryption"
     )]
     pub encryption: Option<EncryptionArgument>,
-    /// sse-kms: the key, by id, ARN, alias/NAME or an alias's ARN [default: S3's own, aws/s3]
-    #[arg(long, value_name = "KEY", help_heading = "Encryption")]
-    pub kms_key: Option<String>,
-    /// sse-kms: a pair of the encryption context, which is not secret; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", help_heading = "Encryption")]
-    pub kms_context: Vec<String>,
+    #[command(flatten)]
+    pub keys: KeyArguments,
     /// sse-kms: fewer calls to KMS, by a key of the bucket between KMS's and the objects'
     #[arg(long, help_heading = "Encryption")]
     pub bucket_key: bool,
     /// sse-kms: two layers of encryption, where the server has them
     #[arg(long, help_heading = "Encryption")]
     pub dsse: bool,
-    /// sse-c: the key, 32 bytes as they are, in hexadecimal or in base64
-    #[arg(long, value_name = "FILE", help_heading = "Encryption")]
-    pub key_file: Option<PathBuf>,
     /// Older keys (SSE-C), to read what was written under them; may be repeated
     #[arg(long, value_name = "FILE", help_heading = "Encryption")]
     pub read_key_file: Vec<PathBuf>,
-    /// KMS, if it is not Amazon's: it is asked about keys, and resolves aliases
-    #[arg(long, value_name = "URL", help_heading = "Encryption")]
-    pub kms_endpoint_url: Option<String>,
+    /// cse-...: make the volume where there is none yet
+    #[arg(long, help_heading = "Encryption")]
+    pub create: bool,
+    /// cse-..., with --create: how names are stored [default: encrypted]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHICH",
+        help_heading = "Encryption"
+    )]
+    pub names: Option<NamesArgument>,
+    /// cse-...: how many records (files written, renamed or changed) one data key seals at most;
+    /// 1 is a key for each [default: 1000000]
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Encryption",
+        value_parser = clap::value_parser!(u64).range(1..=1 << 32)
+    )]
+    pub data_key_reuse: Option<u64>,
 
-    /// The server, if it is not Amazon's: https://HOST[:PORT]
-    #[arg(long, value_name = "URL", help_heading = "S3")]
-    pub endpoint_url: Option<String>,
-    /// The bucket's region
-    #[arg(long, value_name = "R", help_heading = "S3")]
-    pub region: Option<String>,
-    /// A profile of the AWS configuration files
-    #[arg(long, value_name = "P", help_heading = "S3")]
-    pub profile: Option<String>,
-    /// Put the bucket's name into the path of requests, not into the host's name
-    #[arg(long, help_heading = "S3")]
-    pub path_style: bool,
-    /// Certificates to trust besides the system's, as PEM
-    #[arg(long, value_name = "FILE", help_heading = "S3")]
-    pub ca_bundle: Option<PathBuf>,
+    #[command(flatten)]
+    pub connection: ConnectionArguments,
 
     /// The longest time without progress before an operation fails
     #[arg(long, value_name = "DURATION", default_value = "60", value_parser = parse_duration)]
@@ -170,18 +173,6 @@ pub(super) struct MountArguments {
     /// Comma-separated options in the style of mount(8) and fstab(5)
     #[arg(short = 'o', value_name = "LIST", action = clap::ArgAction::Append)]
     pub options: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum EncryptionArgument {
-    /// Nothing is asked for; the bucket's default applies
-    None,
-    /// SSE-S3: AES-256 with the server's keys
-    SseS3,
-    /// SSE-KMS: under a key that KMS keeps
-    SseKms,
-    /// SSE-C: under your key, which goes with every request and which the server forgets
-    SseC,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -238,7 +229,7 @@ impl Arguments {
     }
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
         .unwrap_or(text.len());
@@ -304,7 +295,7 @@ mod tests {
             "cloakfs mount s3://bucket /m -o kms_context=a=b,read_key_file=/1 --kms-context c=d -o kms-context=e=f=g --read-key-file /2",
         )
         .unwrap();
-        assert_eq!(mount.kms_context, ["a=b", "e=f=g", "c=d"]);
+        assert_eq!(mount.keys.kms_context, ["a=b", "e=f=g", "c=d"]);
         assert_eq!(mount.read_key_file, [PathBuf::from("/1"), "/2".into()]);
     }
 

@@ -1,0 +1,10 @@
+//! The client-side modes: what their options mean ([`options`]), and the way from them to an
+//! open volume ([`keys`], [`volume`]).
+
+mod keys;
+mod options;
+mod volume;
+
+pub(super) use keys::{Kms, Material};
+pub(super) use options::{ClientSide, ClientSideError, Options, RootSource};
+pub(super) use volume::{Mounted, Place, for_mount};
