@@ -8,10 +8,10 @@
 mod answer;
 #[path = "../support/customer_key.rs"]
 mod customer_key;
-#[path = "../support/decryptor.rs"]
-mod independent;
 #[path = "../support/fstab_machine.rs"]
 mod fstab_machine;
+#[path = "../support/decryptor.rs"]
+mod independent;
 #[path = "../support/localstack.rs"]
 mod localstack;
 #[path = "../support/minio.rs"]
@@ -58,5 +58,6 @@ mod sharing;
 mod shown;
 mod stage;
 mod status;
+mod threats;
 mod tree;
 mod unstored;

@@ -2,7 +2,7 @@
 //! program finds that has the key and docs/FORMAT.md and nothing else.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -73,7 +73,7 @@ pub struct Sealed {
     key: Key,
     /// Of a mount that opens it, less those of its place.
     options: Vec<String>,
-    names: &'static str,
+    row: Row,
     directory: TempDir,
 }
 
@@ -104,24 +104,14 @@ impl Sealed {
             objects,
             key,
             options,
-            names: row.names,
+            row,
             directory,
         }
     }
 
-    /// Another volume under the same key.
-    pub fn beside(&self, row: Row, name: &str) -> Self {
-        let mut other = Self::new(row, name);
-        if let Key::Kms(key) = &self.key {
-            other.key = Key::Kms(key.clone());
-            other.options.clone_from(&self.options);
-        }
-        other
-    }
-
     /// Made where it is not there yet.
     pub fn mount(&self) -> Mount {
-        Mount::new(&self.source(), &["--create", "--names", self.names])
+        Mount::new(&self.source(), &["--create", "--names", self.row.names])
     }
 
     /// With the options that open it.
@@ -148,6 +138,14 @@ impl Sealed {
             }
         }
         source
+    }
+
+    pub const fn row(&self) -> Row {
+        self.row
+    }
+
+    pub const fn place(&self) -> Place {
+        self.row.place
     }
 
     /// For files of the test.
@@ -197,9 +195,12 @@ impl Sealed {
 
     /// What each object holds by its path, as decrypt.py finds it.
     pub fn decrypted(&self) -> BTreeMap<String, Value> {
+        self.decrypted_at(self.keys())
+    }
+
+    fn decrypted_at(&self, keys: Vec<String>) -> BTreeMap<String, Value> {
         let record = self.read(RECORDS[0]).body;
-        let objects: Vec<(String, RawObject)> = self
-            .keys()
+        let objects: Vec<(String, RawObject)> = keys
             .into_iter()
             .map(|key| {
                 let object = self.read(&key);
@@ -226,6 +227,17 @@ impl Sealed {
                 (path.to_owned(), answer)
             })
             .collect()
+    }
+
+    /// The path that a key is the stored form of.
+    pub fn path_of(&self, key: &str) -> String {
+        let found = self.decrypted_at(vec![key.to_owned()]);
+        found.into_keys().next().expect("one object")
+    }
+
+    /// In lower-case hexadecimal digits.
+    pub fn volume_id(&self) -> String {
+        hex(&self.read(RECORDS[0]).body[9..25])
     }
 
     /// The root as decrypt.py takes it: with a KMS key, what KMS says of every wrapped key that
@@ -280,12 +292,4 @@ pub fn cse_kms(key: &str, context: &[(&str, &str)]) -> Vec<String> {
         options.extend(["--kms-context".into(), format!("{name}={value}")]);
     }
     options
-}
-
-/// The path of a store in a local directory.
-pub fn store_directory(objects: &RawObjects) -> Option<&PathBuf> {
-    match objects {
-        RawObjects::Directory { path, .. } => Some(path),
-        RawObjects::Bucket(_) => None,
-    }
 }

@@ -77,7 +77,10 @@ fn play(name: &str, row: Row, workloads: &[(&str, Workload)]) {
     for (path, seen) in &shown {
         assert_eq!(decrypted.get(path), Some(seen), "{path}");
     }
-    assert!(decrypted.keys().eq(shown.keys()), "there is more than shown");
+    assert!(
+        decrypted.keys().eq(shown.keys()),
+        "there is more than shown"
+    );
     assert_no_plaintext(&volume, &Traces::of(MARKER));
 }
 

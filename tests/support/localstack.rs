@@ -131,7 +131,10 @@ impl Kms {
             .key_id(&key.id)
             .set_encryption_context(Some(owned(context)))
             .ciphertext_blob(Blob::new(blob));
-        let opened = self.runtime.block_on(request.send()).expect("its plaintext");
+        let opened = self
+            .runtime
+            .block_on(request.send())
+            .expect("its plaintext");
         opened.plaintext.expect("a plaintext").into_inner()
     }
 
