@@ -19,7 +19,7 @@ use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::{BodyId, BodyWriter, FOOTER_STORED_BYTES, Record, XattrPlace, xattrs};
 use crate::store::commit;
-use crate::store::{CopySource, ETag, GetOptions, GetRange, ObjectKey};
+use crate::store::{CopySource, ETag, ObjectKey, Operation, StoreError};
 use crate::volume::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
 };
@@ -133,13 +133,9 @@ impl Volume {
     ) -> Result<Version> {
         let sealed = self.sealed.as_ref().expect("a client-side volume");
         let met = sealed.opened.get(key, &etag);
-        let options = GetOptions {
-            range: Some(GetRange::Suffix(FOOTER_STORED_BYTES)),
-            if_match: Some(etag.clone()),
-            version: None,
-        };
-        let end = self.store.get(key, options).await;
-        let end = end.map_err(|error| VolumeError::store(key, error))?;
+        let end = self.end_of(key, FOOTER_STORED_BYTES, Some(&etag)).await?;
+        let gone = || VolumeError::store(key, StoreError::not_found(Operation::GetObject, key));
+        let end = end.ok_or_else(gone)?;
         let opened = self.open_end(key, end).await;
         let opened = opened.map_err(|error| error.named(name))?;
         let record = self.record_for(name, target, &opened).await?;
@@ -204,7 +200,7 @@ impl Volume {
                 commit: id.to_string(),
             }
         };
-        self.keep(key, &done.version.etag, || Ok(opened.with_record(record)));
+        self.keep(key, &done.version.etag, || Ok(opened.copied(record)));
         Ok(done)
     }
 
