@@ -57,8 +57,11 @@ impl FileSystem {
         let inode = self.inode(ino)?;
         if is_virtual(name) {
             let facts = self.object_facts(&inode).await?;
-            let mut attributes = facts.iter().flat_map(ObjectFacts::attributes);
+            let sealed = self.volume.sealed_as();
+            let attributes = facts.map(|facts| facts.attributes(sealed.as_ref()));
             return attributes
+                .into_iter()
+                .flatten()
                 .find(|(there, _)| *there == name)
                 .map(|(_, value)| value.into_bytes())
                 .ok_or_else(|| FsError::posix(libc::ENODATA));
@@ -75,13 +78,14 @@ impl FileSystem {
     pub async fn listxattr(self: &Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
         let inode = self.inode(ino)?;
         let facts = self.object_facts(&inode).await?;
-        let shown = facts.iter().flat_map(ObjectFacts::attributes);
+        let sealed = self.volume.sealed_as();
+        let shown = facts.map(|facts| facts.attributes(sealed.as_ref()));
         let mut names = Vec::new();
         let mut add = |name: &str| {
             names.extend_from_slice(name.as_bytes());
             names.push(0);
         };
-        shown.for_each(|(name, _)| add(name));
+        shown.into_iter().flatten().for_each(|(name, _)| add(name));
         let state = inode.state();
         let stored = state.meta.attributes.xattrs.keys();
         stored
