@@ -15,5 +15,7 @@ mod namespace;
 mod object_xattrs;
 mod other_keys;
 mod races;
+mod sealed_costs;
 mod semantics;
+mod unopened;
 mod wrong_mode;
