@@ -6,4 +6,5 @@ mod decryptor;
 mod fixtures;
 #[path = "../support/decryptor.rs"]
 mod independent;
+mod operations;
 mod seeds;
