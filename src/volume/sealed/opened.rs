@@ -88,6 +88,19 @@ impl Opened {
         })
     }
 
+    /// A copy of the body at another place, under a record of its own.
+    pub fn copied(&self, record: Record) -> Self {
+        let rest = Rest {
+            map: self.rest.map.clone(),
+            xattrs: self.rest.xattrs.clone(),
+            successor: Mutex::default(),
+        };
+        Self {
+            rest: Arc::new(rest),
+            ..self.with_record(record)
+        }
+    }
+
     /// The same body under another record of it.
     pub fn with_record(&self, record: Record) -> Self {
         Self {

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::Opened;
-use super::sealing::{attribute_version, body_xattrs};
+use super::sealing::{attribute_version, body_xattrs, xattr_place};
 use crate::base::range::ByteRange;
 use crate::layout::attributes::{Attributes, Xattrs};
 use crate::layout::sealed::map::StoredRange;
@@ -108,7 +108,7 @@ impl Volume {
         base: Option<(&ObjectRef, &Version)>,
         condition: &Condition,
     ) -> Result<UploadRecord> {
-        let place = self.xattr_place(&path, meta)?;
+        let place = xattr_place(&path, meta)?;
         let content = match base {
             Some((object, version)) => {
                 let opened = self.opened(object, version).await?;
@@ -250,7 +250,7 @@ impl Upload {
                 return Err(VolumeError::invalid(self.key(), message));
             }
             none => {
-                let place = self.volume().xattr_place(self.key(), meta)?;
+                let place = xattr_place(self.key(), meta)?;
                 none.insert(sealing.end(self.key(), parts, size, meta, place)?)
             }
         };
