@@ -5,4 +5,5 @@ mod faults;
 mod fixture;
 mod model;
 mod races;
+mod sparse;
 mod streaming;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::opened::SUFFIX_BYTES;
 use super::sealing::{attribute_version, body_xattrs, xattr_place};
 use super::{Opened, Sealing};
 use crate::layout::attributes::{Attributes, Xattrs};
@@ -22,9 +23,6 @@ use crate::layout::sealed::{
 use crate::store::{ETag, ObjectKey, PartNumber, PartReceipt};
 use crate::volume::upload::Sent;
 use crate::volume::{ObjectMeta, Part, Result, Upload, Volume, VolumeError};
-
-/// What is kept of the end of an object that was written.
-const TAIL_BYTES_KEPT: usize = 4096;
 
 /// A tail that was made.
 pub struct Ending {
@@ -191,10 +189,14 @@ impl Opened {
         let segments: u64 = stored.sum();
         let bytes = segments + tail.len() as u64;
         // A slice would keep all of the manifest, which is in the map.
-        let kept = tail.len().saturating_sub(TAIL_BYTES_KEPT);
+        let kept = tail.len().saturating_sub(index(SUFFIX_BYTES));
         let end = Bytes::copy_from_slice(&tail[kept..]);
         let opened = Self::new(record, bytes, (segments + kept as u64, end))?;
         let map = BodyMap::new(&opened.footer, &opened.tail, pins)?;
         Ok(opened.with_map(map))
     }
+}
+
+fn index(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("what is in memory has a length that fits usize")
 }
