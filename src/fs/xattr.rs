@@ -10,6 +10,7 @@ use super::types::{FileKind, Ino};
 use super::virtual_xattr::{ObjectFacts, Told, is_virtual};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
+use crate::layout::path::VolumePath;
 
 /// `XATTR_SIZE_MAX` and `XATTR_NAME_MAX` of the kernel are larger than what metadata holds; the
 /// real bound is the store's, and passing it is ENOSPC.
@@ -33,6 +34,8 @@ impl FileSystem {
             return Err(self.notices.refuse_virtual_xattr(&name));
         }
         let inode = self.inode(ino)?;
+        let path = self.table.path(&inode);
+        let name_of_file = path.as_ref().map_or("", VolumePath::as_str);
         self.change_meta(&inode, |meta| {
             let there = meta.attributes.xattrs.contains_key(&name);
             if there && flags & libc::XATTR_CREATE != 0 {
@@ -42,12 +45,9 @@ impl FileSystem {
                 return Err(FsError::posix(libc::ENODATA));
             }
             meta.attributes.xattrs.insert(name, value.to_vec());
-            if self.volume.fits(meta) {
-                meta.attributes.ctime = Timestamp::now();
-                Ok(())
-            } else {
-                Err(FsError::posix(libc::ENOSPC))
-            }
+            self.volume.check_fits(name_of_file, meta)?;
+            meta.attributes.ctime = Timestamp::now();
+            Ok(())
         })
         .await
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Opened;
-use super::sealing::{attribute_version, body_xattrs, next_sequence};
+use super::sealing::{attribute_version, body_xattrs, next_sequence, xattr_place};
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
 use crate::layout::attributes::Xattrs;
@@ -36,7 +36,7 @@ impl Volume {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
-        let place = self.xattr_place(target, meta)?;
+        let place = xattr_place(target, meta)?;
         let opened = self.opened(source, version).await?;
         let (kind, stored) = (meta.attributes.kind, &opened.footer.attributes.attributes);
         if kind != stored.kind {
@@ -96,12 +96,13 @@ impl Volume {
         }
         let source = self.copy_source(source, version, None)?;
         let (size, tail) = (segments.0.len(), Bytes::from(tail));
-        let end = (size, tail.clone());
+        let sent = Some(tail.clone());
         let done = self
-            .copy_in_parts(source, size, Some(tail), key.clone(), attributes, condition)
+            .copy_in_parts(source, size, sent, key.clone(), attributes, condition)
             .await?;
-        let bytes = size + end.1.len() as u64;
-        self.keep(&key, &done.version.etag, || Opened::new(record, bytes, end));
+        self.keep(&key, &done.version.etag, || {
+            Opened::written(record, tail, pins.to_vec())
+        });
         Ok(done)
     }
 

@@ -1,10 +1,8 @@
 //! Objects of which everything but the content was opened.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use lru::LruCache;
 use tokio::sync::OnceCell;
 
 use crate::layout::attributes::Xattrs;
@@ -13,18 +11,10 @@ use crate::layout::sealed::{
     AttributeVersion, BodyMap, Footer, ObjectError, Pin, Record, SealedMetadata, Segments, Tail,
     XattrPlace, manifest,
 };
-use crate::store::{
-    ETag, ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation,
-};
+use crate::store::{ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation};
 use crate::volume::content::past_version;
 use crate::volume::{ObjectRef, Result, Version, Volume, VolumeError};
 
-/// Keys of which an object is kept.
-const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-/// Versions that are kept for one key: the newest, and those that handles still read.
-const VERSIONS: usize = 4;
-/// Bytes of bodies that are kept with them: their ends, their manifests, their attributes.
-const KEPT_BYTES: u64 = 32 << 20;
 /// The end of an object that is asked for where nothing is known of its length: a small file
 /// arrives whole, a larger one with its manifest.
 pub const SUFFIX_BYTES: u64 = 32 << 10;
@@ -49,15 +39,6 @@ struct Rest {
     xattrs: OnceCell<Xattrs>,
     /// The version that took the place of this one with the same segments, as a reader found it.
     successor: Mutex<Option<Version>>,
-}
-
-/// Those that were met lately.
-pub struct OpenedObjects(Mutex<Kept>);
-
-struct Kept {
-    /// With its versions, the one that was met last first.
-    objects: LruCache<ObjectKey, Vec<(ETag, Arc<Opened>)>>,
-    bytes: u64,
 }
 
 impl Opened {
@@ -113,34 +94,33 @@ impl Opened {
         }
     }
 
-    /// An object that was written here: `segments_bytes` of messages with these pins, and the
-    /// tail.
+    /// An object that was written here, segments with these pins and then `tail`: nothing of it
+    /// has to be asked for but content.
+    ///
+    /// # Errors
+    /// When the tail is not that of this record and these segments.
     pub fn written(
         record: Record,
-        segments_bytes: u64,
-        tail_bytes: Bytes,
+        tail: Bytes,
         pins: Vec<Option<Pin>>,
     ) -> std::result::Result<Self, ObjectError> {
-        let object_bytes = segments_bytes + tail_bytes.len() as u64;
-        let StoredRange(place) = map::footer_range(object_bytes)?;
-        let at = usize::try_from(place.start() - segments_bytes).expect("it is in memory");
-        let footer = Footer::open(&record.content, record.body, &tail_bytes[at..])?;
-        let tail = Tail::new(&footer, object_bytes)?;
-        let map = BodyMap::new(&footer, &tail, pins)?;
-        let end = match tail_bytes.len() as u64 {
-            0..=SUFFIX_BYTES => (segments_bytes, tail_bytes),
-            _ => (object_bytes, Bytes::new()),
+        let stored = pins.iter().flatten().map(|pin| pin.length().stored());
+        let segments: u64 = stored.sum();
+        let bytes = segments + tail.len() as u64;
+        // The manifest is not kept: it is in the map.
+        let kept = tail
+            .len()
+            .saturating_sub(usize::try_from(SUFFIX_BYTES).expect("32 KiB"));
+        let end = Bytes::copy_from_slice(&tail[kept..]);
+        let opened = Self::new(record, bytes, (segments + kept as u64, end))?;
+        let map = BodyMap::new(&opened.footer, &opened.tail, pins)?;
+        let rest = Rest {
+            map: OnceCell::new_with(Some(map)),
+            ..Rest::default()
         };
         Ok(Self {
-            record,
-            footer,
-            tail,
-            object_bytes,
-            end,
-            rest: Arc::new(Rest {
-                map: OnceCell::new_with(Some(map)),
-                ..Rest::default()
-            }),
+            rest: Arc::new(rest),
+            ..opened
         })
     }
 
@@ -168,7 +148,7 @@ impl Opened {
     }
 
     /// What it takes in memory besides a fixed amount, once all of it has been asked for.
-    fn kept_bytes(&self) -> u64 {
+    pub fn kept_bytes(&self) -> u64 {
         let segments = match self.footer.segments {
             Segments::Many { count, .. } => u64::from(count),
             Segments::None | Segments::One(_) => 0,
@@ -184,60 +164,6 @@ impl Rest {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Default for OpenedObjects {
-    fn default() -> Self {
-        Self(Mutex::new(Kept {
-            objects: LruCache::new(KEPT),
-            bytes: 0,
-        }))
-    }
-}
-
-impl OpenedObjects {
-    pub fn get(&self, key: &ObjectKey, etag: &ETag) -> Option<Arc<Opened>> {
-        let mut kept = self.lock();
-        let versions = kept.objects.get(key)?;
-        let (_, opened) = versions.iter().find(|(kept, _)| kept == etag)?;
-        Some(Arc::clone(opened))
-    }
-
-    /// The version of a key that was met last.
-    pub fn latest(&self, key: &ObjectKey) -> Option<ETag> {
-        let mut kept = self.lock();
-        let (etag, _) = kept.objects.get(key)?.first()?;
-        Some(etag.clone())
-    }
-
-    /// The newest is kept, however large it is.
-    pub fn put(&self, key: &ObjectKey, etag: &ETag, opened: &Arc<Opened>) {
-        let mut kept = self.lock();
-        let mut versions = kept.objects.pop(key).unwrap_or_default();
-        kept.bytes -= bytes_of(&versions);
-        versions.retain(|(kept, _)| kept != etag);
-        versions.truncate(VERSIONS - 1);
-        versions.insert(0, (etag.clone(), Arc::clone(opened)));
-        kept.bytes += bytes_of(&versions);
-        if let Some((_, dropped)) = kept.objects.push(key.clone(), versions) {
-            kept.bytes -= bytes_of(&dropped);
-        }
-        while kept.bytes > KEPT_BYTES && kept.objects.len() > 1 {
-            let Some((_, oldest)) = kept.objects.pop_lru() else {
-                return;
-            };
-            kept.bytes -= bytes_of(&oldest);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn bytes_of(versions: &[(ETag, Arc<Opened>)]) -> u64 {
-    let bytes = versions.iter().map(|(_, opened)| opened.kept_bytes());
-    bytes.sum()
 }
 
 impl Volume {

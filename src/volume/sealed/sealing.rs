@@ -60,6 +60,29 @@ pub(in crate::volume) fn attribute_version(
     }
 }
 
+/// Where the extended attributes of such an object go.
+///
+/// # Errors
+/// When it holds fewer.
+pub(in crate::volume) fn xattr_place(path: impl Display, meta: &ObjectMeta) -> Result<XattrPlace> {
+    let attributes = &meta.attributes;
+    let refused = |error: XattrsDoNotFit| VolumeError::metadata(&path, &error);
+    xattrs::check(&attributes.xattrs).map_err(|error| refused(error.into()))?;
+    if attributes.xattrs.is_empty() {
+        return Ok(XattrPlace::None);
+    }
+    if record::holds(&attributes.xattrs) {
+        return Ok(XattrPlace::Record);
+    }
+    match attributes.kind {
+        FileKind::File | FileKind::Directory => Ok(XattrPlace::Body),
+        _ => {
+            let bytes = xattrs::encoded_bytes(&attributes.xattrs);
+            Err(refused(XattrsDoNotFit::NotInRecord(bytes)))
+        }
+    }
+}
+
 /// The body of what is whole at once.
 fn seal_body(record: &Record, plain: &[u8], body_xattrs: &Xattrs) -> Bytes {
     let mut writer = BodyWriter::new(record.body);
@@ -81,33 +104,6 @@ fn seal_body(record: &Record, plain: &[u8], body_xattrs: &Xattrs) -> Bytes {
 }
 
 impl Volume {
-    /// Where the extended attributes of such an object go.
-    ///
-    /// # Errors
-    /// When it holds fewer.
-    pub(in crate::volume) fn xattr_place(
-        &self,
-        path: impl Display,
-        meta: &ObjectMeta,
-    ) -> Result<XattrPlace> {
-        let attributes = &meta.attributes;
-        let refused = |error: XattrsDoNotFit| VolumeError::metadata(&path, &error);
-        xattrs::check(&attributes.xattrs).map_err(|error| refused(error.into()))?;
-        if attributes.xattrs.is_empty() {
-            return Ok(XattrPlace::None);
-        }
-        if record::holds(&attributes.xattrs) {
-            return Ok(XattrPlace::Record);
-        }
-        match attributes.kind {
-            FileKind::File | FileKind::Directory => Ok(XattrPlace::Body),
-            _ => {
-                let bytes = xattrs::encoded_bytes(&attributes.xattrs);
-                Err(refused(XattrsDoNotFit::NotInRecord(bytes)))
-            }
-        }
-    }
-
     /// The generation of what is written at `key` next. `known` is that of the version which the
     /// caller replaces, as far as it was told.
     pub(in crate::volume) async fn next_generation(
@@ -169,12 +165,12 @@ impl Volume {
         condition: &Condition,
     ) -> Result<Committed> {
         check_content(name, meta.attributes.kind, plain)?;
-        let place = self.xattr_place(name, meta)?;
+        let place = xattr_place(name, meta)?;
         let lineage = &meta.lineage;
         let generation = self
             .next_generation(&key, lineage.generation, condition)
             .await?;
-        let sequence = self.next_sequence(&key, lineage.sequence, condition);
+        let sequence = self.sequence_after(&key, lineage.sequence, condition);
         let record = Record {
             file: lineage.file,
             content: Content::random(),
@@ -237,7 +233,12 @@ impl Volume {
     }
 
     /// Above the attributes of what is replaced, as far as they are known.
-    fn next_sequence(&self, key: &ObjectKey, known: u64, condition: &Condition) -> u64 {
+    pub(in crate::volume) fn sequence_after(
+        &self,
+        key: &ObjectKey,
+        known: u64,
+        condition: &Condition,
+    ) -> u64 {
         let replaced = match (&self.sealed, condition) {
             (Some(sealed), Condition::IfVersion(version)) => sealed.opened.get(key, &version.etag),
             _ => None,
