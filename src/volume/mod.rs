@@ -22,6 +22,7 @@ mod list;
 mod modes;
 pub mod record;
 mod sealed;
+pub mod single;
 mod stat;
 mod types;
 mod upload;
