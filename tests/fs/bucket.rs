@@ -132,15 +132,21 @@ impl Bucket {
             return self.put_with(path, body, &[]).await;
         }
         let (peer, _state) = self.peer().await;
-        let meta = ObjectMeta::new(match path.ends_with('/') {
-            true => attributes(FileKind::Directory, 0o755),
-            false => attributes(FileKind::File, 0o644),
+        let meta = ObjectMeta::new(if path.ends_with('/') {
+            attributes(FileKind::Directory, 0o755)
+        } else {
+            attributes(FileKind::File, 0o644)
         });
         let path: VolumePath = path.trim_end_matches('/').parse().unwrap();
         let body = Bytes::copy_from_slice(body);
         peer.put(&path, &meta, body, &Condition::None)
             .await
             .unwrap();
+    }
+
+    /// The id of a client-side volume.
+    pub fn volume_id(&self) -> String {
+        self.keys.id.to_string()
     }
 
     /// A client-side file of a given length, of which these segments are stored.

@@ -29,7 +29,7 @@ pub enum Layout {
 /// What a bucket is opened with, any number of times.
 pub struct Keys {
     pub layout: Layout,
-    id: VolumeId,
+    pub id: VolumeId,
     master: [u8; 32],
     names: [u8; 64],
 }

@@ -48,8 +48,8 @@ impl Shape {
         for (&index, &bytes) in &self.segments {
             let start = u64::from(index) * SEGMENT;
             for at in start..start + bytes {
-                let mixed = at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
-                model[usize::try_from(at).unwrap()] = mixed as u8 | 1;
+                let [mixed, ..] = at.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes();
+                model[usize::try_from(at).unwrap()] = mixed | 1;
             }
         }
         model

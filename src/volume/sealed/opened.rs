@@ -138,6 +138,17 @@ impl Opened {
         (to <= bytes.len()).then(|| bytes.slice(from..to))
     }
 
+    /// Of a large file the end of the content came by chance: it is not kept.
+    fn forget_segments(&mut self) {
+        let (start, bytes) = &self.end;
+        let from = self.tail.segments_end;
+        if let Some(skipped) = from.checked_sub(*start) {
+            let skipped = usize::try_from(skipped).expect("it is in memory");
+            // A slice would keep all of it in memory.
+            self.end = (from, Bytes::copy_from_slice(&bytes[skipped..]));
+        }
+    }
+
     /// The version that took this one's place with the same segments.
     pub fn successor(&self) -> Option<Version> {
         self.rest.successor().clone()
@@ -184,7 +195,11 @@ impl Volume {
             let message = format!("asked for its end, the store answered {}", end.range);
             return Err(VolumeError::other(key, ErrorKind::Corrupt, &message));
         }
-        let opened = Opened::new(record, size, (end.range.start(), end.body)).map_err(refused)?;
+        let start = end.range.start();
+        let mut opened = Opened::new(record, size, (start, end.body)).map_err(refused)?;
+        if start > 0 {
+            opened.forget_segments();
+        }
         let opened = Arc::new(opened);
         self.sealed().keep(key, &end.info.etag, &opened);
         Ok(opened)
