@@ -138,7 +138,9 @@ async fn read(config: &DecryptConfig) -> anyhow::Result<()> {
         None => {
             let mut stdout = Stdout(io::stdout().is_terminal());
             reader.read(name, &mut stdout).await?;
-            io::stdout().flush().context("the content cannot be written")
+            io::stdout()
+                .flush()
+                .context("the content cannot be written")
         }
         Some(path) => {
             let mut file = Unfinished::beside(path)?;
@@ -248,7 +250,13 @@ mod tests {
             assert!(is_text(text.as_bytes()), "{text:?}");
         }
         assert!(is_text(&"ä".as_bytes()[..1]), "cut");
-        for binary in [&b"a\0"[..], b"\x1b[2J", b"\x7f", b"\xff a", "\u{9b}".as_bytes()] {
+        for binary in [
+            &b"a\0"[..],
+            b"\x1b[2J",
+            b"\x7f",
+            b"\xff a",
+            "\u{9b}".as_bytes(),
+        ] {
             assert!(!is_text(binary), "{binary:?}");
         }
     }

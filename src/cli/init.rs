@@ -155,7 +155,10 @@ async fn make(config: &InitConfig) -> anyhow::Result<()> {
     })?;
     notes.extend(secret::locking().note());
     notes.iter().for_each(|note| output::note(note));
-    output::say(&format!("{} is now the volume {}", place.described, made.volume.id));
+    output::say(&format!(
+        "{} is now the volume {}",
+        place.described, made.volume.id
+    ));
     if let Some(path) = config.generated() {
         output::say(&format!(
             "its key is in {}: keep a copy elsewhere, since without it nothing can be read",

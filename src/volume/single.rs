@@ -84,7 +84,11 @@ impl Reader {
     /// # Errors
     /// When there is none, anything of it is not authentic, or the sink takes no more. What the
     /// sink got before is authentic.
-    pub async fn read(self, name: &str, sink: &mut dyn Sink) -> std::result::Result<u64, SingleError> {
+    pub async fn read(
+        self,
+        name: &str,
+        sink: &mut dyn Sink,
+    ) -> std::result::Result<u64, SingleError> {
         let Self {
             store,
             prefix,

@@ -10,6 +10,8 @@ mod answer;
 mod customer_key;
 #[path = "../support/fstab_machine.rs"]
 mod fstab_machine;
+#[path = "../support/decryptor.rs"]
+mod independent;
 #[path = "../support/localstack.rs"]
 mod localstack;
 #[path = "../support/minio.rs"]
@@ -22,6 +24,8 @@ mod other_client;
 mod pjdfstest;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/raw_objects.rs"]
+mod raw_objects;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
 #[path = "../support/s3fs.rs"]
@@ -47,9 +51,13 @@ mod programs;
 mod proofs;
 mod rewrites;
 mod s3fs_interop;
+mod sealed;
+mod sealed_matrix;
 mod secrets;
 mod sharing;
+mod shown;
 mod stage;
 mod status;
+mod threats;
 mod tree;
 mod unstored;

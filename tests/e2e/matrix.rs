@@ -1,10 +1,13 @@
-//! All file operations in every mode of encryption by the server, on every server that shows it.
+//! All file operations in every mode of encryption, on every server that shows it.
 //!
 //! A row begins with the negative probe of its server, plays the workloads on one mount, each in a
 //! directory of its own, looks again after a remount, and ends with another client's look at every
-//! object: mode, key and context have been kept whatever was done.
+//! object: mode, key and context have been kept whatever was done. In the client-side modes that
+//! other client is an independent program that decrypts every object, and finds in it what the
+//! mount shows.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 
 use crate::modes::{self, Row};
 use crate::mount::Mount;
@@ -66,14 +69,28 @@ fn play(name: &str, row: Row, workloads: &[(&str, Workload)]) {
     (row.probe)(&bucket.client);
     let place = tempfile::tempdir().expect("a directory");
     let mode = (row.mode)(&bucket.client, place.path());
-    let mut mount = Mount::new(&mode.source(&bucket), &[]);
+    let mount = Mount::new(&mode.source(&bucket), &[]);
+    work(mount, place.path(), workloads);
 
+    let objects = bucket.client.keys("");
+    assert!(objects.len() > workloads.len(), "{objects:?}");
+    assert!(
+        objects.iter().any(|object| object.ends_with('/')),
+        "no directory has an object: {objects:?}"
+    );
+    for object in objects {
+        mode.expected.assert_on(&bucket.client, &object);
+    }
+}
+
+/// Performs the workloads, looks again after a remount, and unmounts.
+pub fn work(mut mount: Mount, aside: &Path, workloads: &[(&str, Workload)]) {
     let root = mount.path();
     let grounds: Vec<Ground> = workloads
         .iter()
         .map(|(name, _)| Ground {
             root: root.join(name),
-            aside: place.path().join(name),
+            aside: aside.join(name),
         })
         .collect();
     let mut failed = Vec::new();
@@ -94,15 +111,4 @@ fn play(name: &str, row: Row, workloads: &[(&str, Workload)]) {
         attempt(name, "to verify after a remount", workload.verify, ground);
     }
     assert!(failed.is_empty(), "these failed: {failed:#?}");
-    drop(mount);
-
-    let objects = bucket.client.keys("");
-    assert!(objects.len() > workloads.len(), "{objects:?}");
-    assert!(
-        objects.iter().any(|object| object.ends_with('/')),
-        "no directory has an object: {objects:?}"
-    );
-    for object in objects {
-        mode.expected.assert_on(&bucket.client, &object);
-    }
 }

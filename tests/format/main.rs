@@ -4,4 +4,6 @@
 mod cases;
 mod decryptor;
 mod fixtures;
+#[path = "../support/decryptor.rs"]
+mod independent;
 mod seeds;

@@ -3,10 +3,12 @@
 //! It checks keys and their state, but neither signatures nor policies. Its CA is the same
 //! self-signed certificate as MinIO's.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use aws_sdk_kms::Client;
-use aws_sdk_kms::types::{KeySpec, KeyUsageType};
+use aws_sdk_kms::primitives::Blob;
+use aws_sdk_kms::types::{DataKeySpec, KeySpec, KeyUsageType};
 use tokio::runtime::Runtime;
 
 use super::other_client::sdk_config;
@@ -109,6 +111,33 @@ impl Kms {
             .expect("enabling a key");
     }
 
+    /// A data key in a context, as an attacker with the right to use the KMS key would make one.
+    pub fn generate(&self, key: &KmsKey, context: &[(&str, &str)]) -> Vec<u8> {
+        let request = self
+            .client
+            .generate_data_key()
+            .key_id(&key.id)
+            .key_spec(DataKeySpec::Aes256)
+            .set_encryption_context(Some(owned(context)));
+        let made = self.runtime.block_on(request.send()).expect("a data key");
+        made.ciphertext_blob.expect("a wrapped key").into_inner()
+    }
+
+    /// What is under a key in a context.
+    pub fn decrypt(&self, key: &KmsKey, context: &[(&str, &str)], blob: &[u8]) -> Vec<u8> {
+        let request = self
+            .client
+            .decrypt()
+            .key_id(&key.id)
+            .set_encryption_context(Some(owned(context)))
+            .ciphertext_blob(Blob::new(blob));
+        let opened = self
+            .runtime
+            .block_on(request.send())
+            .expect("its plaintext");
+        opened.plaintext.expect("a plaintext").into_inner()
+    }
+
     /// The key is not usable from now on, and gone after a week.
     pub fn schedule_deletion(&self, key: &KmsKey) {
         let request = self
@@ -120,6 +149,13 @@ impl Kms {
             .block_on(request.send())
             .expect("scheduling a key's deletion");
     }
+}
+
+fn owned(context: &[(&str, &str)]) -> HashMap<String, String> {
+    let pairs = context.iter();
+    pairs
+        .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 impl fmt::Debug for Kms {

@@ -58,9 +58,13 @@ pub(in crate::cli) enum ClientSideError {
         "--key-file and --passphrase-fd exclude each other: either of them opens the volume; leave one of them out"
     )]
     TwoKeys,
-    #[error("--key-file and --generate-key exclude each other: the one is a key that you have, the other a file for a new one")]
+    #[error(
+        "--key-file and --generate-key exclude each other: the one is a key that you have, the other a file for a new one"
+    )]
     TwoKeyFiles,
-    #[error("--encryption {0} needs no volume: mount the source with it; a volume is made for cse-kms and cse-c")]
+    #[error(
+        "--encryption {0} needs no volume: mount the source with it; a volume is made for cse-kms and cse-c"
+    )]
     NothingToMake(&'static str),
     #[error("{option} is for {mode}, and {given}; leave {option} out")]
     OtherRoot {
@@ -68,7 +72,9 @@ pub(in crate::cli) enum ClientSideError {
         mode: &'static str,
         given: &'static str,
     },
-    #[error("--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out")]
+    #[error(
+        "--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out"
+    )]
     NamesWithoutCreate,
 }
 
