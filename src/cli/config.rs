@@ -392,7 +392,9 @@ mod tests {
     fn relative_paths_do_not_survive() {
         let config = config("dir:s m --log-file l").unwrap();
         let here = std::env::current_dir().unwrap();
-        assert!(matches!(config.store, StoreConfig::Dir(settings) if settings.path == here.join("s")));
+        assert!(
+            matches!(config.store, StoreConfig::Dir(settings) if settings.path == here.join("s"))
+        );
         assert_eq!(config.mountpoint, here.join("m"));
         assert_eq!(config.log_file, Some(here.join("l")));
     }

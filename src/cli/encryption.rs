@@ -158,7 +158,9 @@ impl Encryption {
             Some(EncryptionArgument::SseKms) => ServerSide::SseKms(SseKms::new(arguments)?),
             Some(EncryptionArgument::SseC) => ServerSide::SseC {
                 key_file: absolute(
-                    arguments.keys.key_file
+                    arguments
+                        .keys
+                        .key_file
                         .as_deref()
                         .ok_or(EncryptionError::NoKeyFile)?,
                 )?,
@@ -192,7 +194,9 @@ impl SseKms {
         };
         let context = EncryptionContext::parse(&arguments.keys.kms_context)?;
         Ok(Self {
-            key: arguments.keys.kms_key
+            key: arguments
+                .keys
+                .kms_key
                 .as_deref()
                 .map(KmsKey::parse)
                 .transpose()?,
@@ -205,7 +209,8 @@ impl SseKms {
 impl KmsKey {
     pub(super) fn parse(text: &str) -> Result<Self, EncryptionError> {
         // A header must hold it, and a volume record.
-        if text.is_empty() || text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if text.is_empty() || text.len() > 2048 || !text.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return Err(EncryptionError::Key(text.to_owned()));
         }
         // arn:PARTITION:kms:REGION:ACCOUNT:alias/NAME
@@ -239,7 +244,11 @@ pub(super) fn refuse_what_is_of_another_mode(
     let given = arguments.encryption;
     let options: [(_, &'static [_], _); 10] = [
         ("--kms-key", &[SseKms, CseKms], keys.kms_key.is_some()),
-        ("--kms-context", &[SseKms, CseKms], !keys.kms_context.is_empty()),
+        (
+            "--kms-context",
+            &[SseKms, CseKms],
+            !keys.kms_context.is_empty(),
+        ),
         ("--bucket-key", &[SseKms], arguments.bucket_key),
         ("--dsse", &[SseKms], arguments.dsse),
         (
@@ -249,10 +258,18 @@ pub(super) fn refuse_what_is_of_another_mode(
         ),
         ("--key-file", &[SseC, CseC], keys.key_file.is_some()),
         // A volume's own mode is taken where none is given.
-        ("--passphrase-fd", &[CseC], keys.passphrase_fd.is_some() && given.is_some()),
+        (
+            "--passphrase-fd",
+            &[CseC],
+            keys.passphrase_fd.is_some() && given.is_some(),
+        ),
         ("--create", &[CseKms, CseC], arguments.create),
         ("--names", &[CseKms, CseC], arguments.names.is_some()),
-        ("--data-key-reuse", &[CseKms, CseC], arguments.data_key_reuse.is_some()),
+        (
+            "--data-key-reuse",
+            &[CseKms, CseC],
+            arguments.data_key_reuse.is_some(),
+        ),
     ];
     let is_right = |modes: &[_]| given.is_some_and(|given| modes.contains(&given));
     let wrong = options
@@ -306,7 +323,9 @@ pub(super) fn refuse_kms_over_http(keys: &KeyArguments) -> Result<(), Encryption
         kms.is_loopback()
     };
     match &keys.kms_endpoint_url {
-        Some(url) if is_http(url) && !is_near(url) => Err(EncryptionError::KmsOverHttp(url.clone())),
+        Some(url) if is_http(url) && !is_near(url) => {
+            Err(EncryptionError::KmsOverHttp(url.clone()))
+        }
         _ => Ok(()),
     }
 }

@@ -224,10 +224,7 @@ async fn start(
 }
 
 /// The store, and the volume in it where it is a client-side one.
-async fn open(
-    config: &MountConfig,
-    read_only: bool,
-) -> anyhow::Result<(Opened, Option<Mounted>)> {
+async fn open(config: &MountConfig, read_only: bool) -> anyhow::Result<(Opened, Option<Mounted>)> {
     let (asked, timeout) = (&config.client_side, config.timeout);
     let material = match asked {
         ClientSide::Yes(options) => Some(Material::read(&options.root, timeout).await?),
@@ -249,9 +246,7 @@ async fn open(
     if let Some(sealed) = &sealed
         && config.trust_listing
     {
-        bail!(ConfigError::ListedAttributes {
-            mode: sealed.mode
-        });
+        bail!(ConfigError::ListedAttributes { mode: sealed.mode });
     }
     Ok((opened, sealed))
 }

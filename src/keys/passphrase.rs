@@ -46,7 +46,9 @@ pub enum PassphraseError {
     },
     #[error("the passphrase is empty")]
     Empty,
-    #[error("the passphrase is longer than {BYTES_MAX} bytes: give a shorter one, or a key with --key-file")]
+    #[error(
+        "the passphrase is longer than {BYTES_MAX} bytes: give a shorter one, or a key with --key-file"
+    )]
     TooLong,
     #[error("the passphrase has more than one line: give one")]
     Lines,

@@ -28,7 +28,11 @@ impl SecretBytes {
     pub fn copy(bytes: &[u8]) -> Self {
         let (region, mapped) = arena::pages(bytes.len().max(1));
         // SAFETY: the region is new, and at least as long as `bytes`.
-        unsafe { region.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe {
+            region
+                .as_ptr()
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+        };
         Self {
             region,
             mapped,

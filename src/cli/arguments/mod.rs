@@ -114,12 +114,7 @@ pub(super) struct MountArguments {
     #[arg(long, help_heading = "Encryption")]
     pub create: bool,
     /// cse-..., with --create: how names are stored [default: encrypted]
-    #[arg(
-        long,
-        value_enum,
-        value_name = "WHICH",
-        help_heading = "Encryption"
-    )]
+    #[arg(long, value_enum, value_name = "WHICH", help_heading = "Encryption")]
     pub names: Option<NamesArgument>,
     /// cse-...: how many records (files written, renamed or changed) one data key seals at most;
     /// 1 is a key for each [default: 1000000]

@@ -58,7 +58,9 @@ pub(in crate::cli) enum ClientSideError {
         "--key-file and --passphrase-fd exclude each other: either of them opens the volume; leave one of them out"
     )]
     TwoKeys,
-    #[error("--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out")]
+    #[error(
+        "--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out"
+    )]
     NamesWithoutCreate,
 }
 

@@ -49,7 +49,9 @@ pub(in crate::cli) async fn for_mount(
     let (store, described) = (place.store.as_ref(), &place.described);
     match (asked, material) {
         (ClientSide::Yes(options), Some(material)) => {
-            for_client_side(place, options, material, kms).await.map(Some)
+            for_client_side(place, options, material, kms)
+                .await
+                .map(Some)
         }
         (ClientSide::Yes(_), None) => unreachable!("the files of a client-side mode were read"),
         (ClientSide::No(mode), _) => {
@@ -129,7 +131,9 @@ async fn for_client_side(
         );
     }
     if place.read_only {
-        bail!("{described} is no client-side volume yet, and a read-only mount makes none: leave --read-only out, or --create");
+        bail!(
+            "{described} is no client-side volume yet, and a read-only mount makes none: leave --read-only out, or --create"
+        );
     }
     create::refuse(place.store, place.prefix).await?;
     let mut notes = Vec::new();
