@@ -99,6 +99,10 @@ pub(super) enum ConfigError {
         "--attributes s3 takes attributes from listings, and with --encryption {mode} they are sealed in the objects; leave it out"
     )]
     ListedAttributes { mode: &'static str },
+    #[error(
+        "{0:?} is no object of a client-side volume: write s3://BUCKET/KEY or dir:PATH, with the path of a file as it is below the mountpoint behind the volume's own, or the object's key"
+    )]
+    NoVolume(String),
     #[error("{option} {size} is too small; give at least {minimum}")]
     TooSmall {
         option: &'static str,

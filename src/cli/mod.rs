@@ -11,9 +11,11 @@ mod arguments;
 mod ask;
 mod client_side;
 mod config;
+mod decrypt;
 mod encryption;
 mod environment;
 mod helper;
+mod init;
 mod mount;
 mod open;
 mod option_list;
@@ -69,6 +71,10 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
     match arguments.command {
         Command::Mount(arguments) => {
             mount::mount(&config::MountConfig::from_arguments(&arguments)?)
+        }
+        Command::Init(arguments) => init::init(&init::InitConfig::from_arguments(&arguments)?),
+        Command::Decrypt(arguments) => {
+            decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
         }
         Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
         Command::Sync(arguments) => ask::sync(&arguments.mountpoint),

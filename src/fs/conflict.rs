@@ -8,7 +8,7 @@ use crate::base::limits::{KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
-use crate::volume::{Condition, ObjectRef};
+use crate::volume::{Condition, Lineage, ObjectRef};
 use crate::write::{DirtyFile, WriteError};
 
 impl FileSystem {
@@ -23,7 +23,9 @@ impl FileSystem {
     ) -> Result<()> {
         // From here on nobody writes to it: what came later would be in no copy.
         content.mark_stale();
-        let meta = inode.state().meta.clone();
+        // The name's file stays where it is: what is kept beside it is another.
+        let mut meta = inode.state().meta.clone();
+        meta.lineage = Lineage::new();
         let now = Timestamp::now();
         let mut attempt = 0;
         let (kept, done) = loop {

@@ -9,6 +9,17 @@
 //! | `user.cloakfs.etag` | without its quotes; no MD5 | every object |
 //! | `user.cloakfs.version` | the version's id | versioned buckets |
 //!
+//! In a client-side volume they tell how the object is sealed, and of the server what it adds:
+//!
+//! | name | value | of |
+//! |---|---|---|
+//! | `user.cloakfs.mode` | `cse-kms`, `cse-c` | every object |
+//! | `user.cloakfs.key-id` | the KMS key, as the mount names it | `cse-kms` |
+//! | `user.cloakfs.volume` | the volume's id, whose keys open the object | every object |
+//! | `user.cloakfs.format` | the version of the format | every object |
+//! | `user.cloakfs.server-mode` | `sse-s3` and so on | what the server encrypts once more |
+//! | `user.cloakfs.etag`, `user.cloakfs.version` | as above | |
+//!
 //! They tell of the object that is in the bucket, not of what the mount would write: while
 //! changes of a file wait for their upload, of the object that they will replace. What the
 //! bucket does not have has none: a file that was never uploaded, a directory without a marker,
@@ -23,7 +34,7 @@
 use std::time::Instant;
 
 use crate::store::ServerEncryption;
-use crate::volume::{Stat, Version};
+use crate::volume::{SealedAs, Stat, Version};
 
 /// Begins the names.
 const NAMESPACE: &str = "user.cloakfs.";
@@ -65,7 +76,34 @@ pub(super) fn is_virtual(name: &str) -> bool {
 
 impl ObjectFacts {
     /// Names and values.
-    pub fn attributes(&self) -> Vec<(&'static str, String)> {
+    pub fn attributes(&self, sealed: Option<&SealedAs>) -> Vec<(&'static str, String)> {
+        let mut all = match sealed {
+            Some(sealed) => self.sealed(sealed),
+            None => self.server_side(),
+        };
+        let etag = self.version.etag.as_str().trim_matches('"');
+        all.push(("user.cloakfs.etag", etag.to_owned()));
+        if let Some(version) = &self.version.version {
+            all.push(("user.cloakfs.version", version.as_str().to_owned()));
+        }
+        all
+    }
+
+    fn sealed(&self, sealed: &SealedAs) -> Vec<(&'static str, String)> {
+        let mut all = vec![("user.cloakfs.mode", sealed.mode.to_owned())];
+        if let Some(key) = &sealed.kms_key {
+            all.push(("user.cloakfs.key-id", key.clone()));
+        }
+        all.push(("user.cloakfs.volume", sealed.volume.to_string()));
+        all.push(("user.cloakfs.format", sealed.format.to_string()));
+        if self.encryption != ServerEncryption::None {
+            let mode = self.encryption.mode().to_owned();
+            all.push(("user.cloakfs.server-mode", mode));
+        }
+        all
+    }
+
+    fn server_side(&self) -> Vec<(&'static str, String)> {
         let mut all = vec![("user.cloakfs.mode", self.encryption.mode().to_owned())];
         match &self.encryption {
             ServerEncryption::SseKms {
@@ -81,11 +119,6 @@ impl ObjectFacts {
             }
             ServerEncryption::None | ServerEncryption::SseS3 | ServerEncryption::Other(_) => {}
         }
-        let etag = self.version.etag.as_str().trim_matches('"');
-        all.push(("user.cloakfs.etag", etag.to_owned()));
-        if let Some(version) = &self.version.version {
-            all.push(("user.cloakfs.version", version.as_str().to_owned()));
-        }
         all
     }
 }
@@ -93,6 +126,7 @@ impl ObjectFacts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::sealed::VolumeId;
     use crate::store::{ETag, VersionId};
 
     fn facts(encryption: ServerEncryption, version: Option<&str>) -> Vec<(&'static str, String)> {
@@ -104,7 +138,7 @@ mod tests {
             version,
             encryption,
         };
-        facts.attributes()
+        facts.attributes(None)
     }
 
     fn pairs(of: &[(&'static str, &str)]) -> Vec<(&'static str, String)> {
@@ -136,6 +170,48 @@ mod tests {
                 ("user.cloakfs.bucket-key", "false"),
                 ("user.cloakfs.etag", "abc-2"),
                 ("user.cloakfs.version", "v1"),
+            ])
+        );
+        let facts_sealed = |kms_key: Option<&str>, encryption| {
+            let sealed = SealedAs {
+                mode: if kms_key.is_some() {
+                    "cse-kms"
+                } else {
+                    "cse-c"
+                },
+                kms_key: kms_key.map(str::to_owned),
+                volume: VolumeId::from_bytes([0xab; 16]),
+                format: 1,
+            };
+            let version = Version {
+                etag: ETag::new("\"abc\""),
+                version: None,
+            };
+            let facts = ObjectFacts {
+                version,
+                encryption,
+            };
+            facts.attributes(Some(&sealed))
+        };
+        let volume = "ab".repeat(16);
+        assert_eq!(
+            facts_sealed(None, ServerEncryption::None),
+            pairs(&[
+                ("user.cloakfs.mode", "cse-c"),
+                ("user.cloakfs.volume", &volume),
+                ("user.cloakfs.format", "1"),
+                ("user.cloakfs.etag", "abc"),
+            ])
+        );
+        assert_eq!(
+            facts_sealed(Some("arn:aws:kms:k"), ServerEncryption::SseS3),
+            pairs(&[
+                ("user.cloakfs.mode", "cse-kms"),
+                ("user.cloakfs.key-id", "arn:aws:kms:k"),
+                ("user.cloakfs.volume", &volume),
+                ("user.cloakfs.format", "1"),
+                ("user.cloakfs.server-mode", "sse-s3"),
+                ("user.cloakfs.etag", "abc"),
             ])
         );
         let customer = ServerEncryption::SseC {

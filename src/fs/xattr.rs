@@ -10,6 +10,7 @@ use super::types::{FileKind, Ino};
 use super::virtual_xattr::{ObjectFacts, Told, is_virtual};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
+use crate::layout::path::VolumePath;
 
 /// `XATTR_SIZE_MAX` and `XATTR_NAME_MAX` of the kernel are larger than what metadata holds; the
 /// real bound is the store's, and passing it is ENOSPC.
@@ -33,6 +34,8 @@ impl FileSystem {
             return Err(self.notices.refuse_virtual_xattr(&name));
         }
         let inode = self.inode(ino)?;
+        let path = self.table.path(&inode);
+        let name_of_file = path.as_ref().map_or("", VolumePath::as_str);
         self.change_meta(&inode, |meta| {
             let there = meta.attributes.xattrs.contains_key(&name);
             if there && flags & libc::XATTR_CREATE != 0 {
@@ -42,12 +45,9 @@ impl FileSystem {
                 return Err(FsError::posix(libc::ENODATA));
             }
             meta.attributes.xattrs.insert(name, value.to_vec());
-            if self.volume.fits(meta) {
-                meta.attributes.ctime = Timestamp::now();
-                Ok(())
-            } else {
-                Err(FsError::posix(libc::ENOSPC))
-            }
+            self.volume.check_fits(name_of_file, meta)?;
+            meta.attributes.ctime = Timestamp::now();
+            Ok(())
         })
         .await
     }
@@ -57,8 +57,11 @@ impl FileSystem {
         let inode = self.inode(ino)?;
         if is_virtual(name) {
             let facts = self.object_facts(&inode).await?;
-            let mut attributes = facts.iter().flat_map(ObjectFacts::attributes);
+            let sealed = self.volume.sealed_as();
+            let attributes = facts.map(|facts| facts.attributes(sealed.as_ref()));
             return attributes
+                .into_iter()
+                .flatten()
                 .find(|(there, _)| *there == name)
                 .map(|(_, value)| value.into_bytes())
                 .ok_or_else(|| FsError::posix(libc::ENODATA));
@@ -75,13 +78,14 @@ impl FileSystem {
     pub async fn listxattr(self: &Arc<Self>, ino: Ino) -> Result<Vec<u8>> {
         let inode = self.inode(ino)?;
         let facts = self.object_facts(&inode).await?;
-        let shown = facts.iter().flat_map(ObjectFacts::attributes);
+        let sealed = self.volume.sealed_as();
+        let shown = facts.map(|facts| facts.attributes(sealed.as_ref()));
         let mut names = Vec::new();
         let mut add = |name: &str| {
             names.extend_from_slice(name.as_bytes());
             names.push(0);
         };
-        shown.for_each(|(name, _)| add(name));
+        shown.into_iter().flatten().for_each(|(name, _)| add(name));
         let state = inode.state();
         let stored = state.meta.attributes.xattrs.keys();
         stored

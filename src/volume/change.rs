@@ -11,6 +11,7 @@ use super::{
 use crate::base::id::CommitId;
 use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
+use crate::layout::sealed::ObjectError;
 use crate::store::probe::Access;
 use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, HeadOptions, ListedObject,
@@ -76,8 +77,8 @@ impl Volume {
         self.delete_if(&key, Some(&version.etag), |_| true).await
     }
 
-    /// Moves an object to another path with the given attributes: a copy on the server, then a
-    /// conditional delete of the source. When the delete fails because somebody replaced the
+    /// Moves an object to another path, which the caller has looked at, with the given attributes:
+    /// a copy on the server, then a conditional delete of the source. When the delete fails because somebody replaced the
     /// source meanwhile, their version stays at the old name and ours is at the new one.
     pub async fn rename(
         self: &Arc<Self>,
@@ -127,6 +128,7 @@ impl Volume {
         let target = self.key_below(to, rest)?;
         let name = format!("{from}/{rest}");
         let source = listed.etag.clone();
+        let is_marker = target.as_str().ends_with('/');
         match self
             .copy_version(&name, &key, &target, source.clone(), listed.size)
             .await
@@ -140,6 +142,13 @@ impl Volume {
                 let copy = self
                     .copy_version(&name, &key, &target, source.clone(), info.size)
                     .await?;
+                Ok(Moved { source, copy })
+            }
+            Err(error) if is_marker && error.object_error() == Some(ObjectError::NotOurs) => {
+                // It counts as none, and what it stands for is a directory all the same.
+                let meta = self.implicit_directory(listed.last_modified, false).meta;
+                let copy = Box::pin(self.put_sealed(&name, target, &meta, &[], &Condition::None));
+                let copy = copy.await?.version;
                 Ok(Moved { source, copy })
             }
             Err(error) => Err(error),

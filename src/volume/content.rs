@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::sealed::xattr_place;
 use super::{Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
@@ -228,13 +229,16 @@ impl Volume {
         deleted.map_err(|error| VolumeError::store(&key, error))
     }
 
-    /// Whether attributes fit into an object's metadata.
-    #[must_use]
-    pub fn fits(&self, meta: &ObjectMeta) -> bool {
+    /// Checks that an object holds these attributes.
+    ///
+    /// # Errors
+    /// When they are too large, as [`VolumeError::is_metadata_too_large`] tells.
+    pub fn check_fits(&self, path: impl Display, meta: &ObjectMeta) -> Result<()> {
         if self.is_sealed() {
-            return self.xattr_place("", meta).is_ok();
+            xattr_place(path, meta).map(drop)
+        } else {
+            self.encode(path, meta).map(drop)
         }
-        plain::encode(&meta.attributes, &meta.foreign).is_ok()
     }
 
     pub(super) fn encode(&self, path: impl Display, meta: &ObjectMeta) -> Result<ObjectAttributes> {

@@ -22,6 +22,7 @@ mod list;
 mod modes;
 pub mod record;
 mod sealed;
+pub mod single;
 mod stat;
 mod types;
 mod upload;
@@ -37,7 +38,7 @@ pub use list::{DirPage, ListedEntry, ListedKind};
 pub use modes::{ModesSeen, OtherMode};
 pub use sealed::{ClientSide, SealedPart, StoredSegments};
 pub use types::{
-    Committed, Condition, Lineage, ObjectMeta, ObjectRef, Stat, UploadTarget, Version,
+    Committed, Condition, Lineage, ObjectMeta, ObjectRef, SealedAs, Stat, UploadTarget, Version,
 };
 pub use upload::{Part, Upload};
 

@@ -3,7 +3,7 @@
 use crate::base::time::Timestamp;
 use crate::layout::attributes::Attributes;
 use crate::layout::path::VolumePath;
-use crate::layout::sealed::FileId;
+use crate::layout::sealed::{FileId, VolumeId};
 use crate::store::{ETag, Metadata, ServerEncryption, VersionId, WriteCondition, Written};
 
 /// One version of an object's content.
@@ -105,6 +105,19 @@ impl Default for Lineage {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// What a client-side volume's objects are sealed with, to be told to people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedAs {
+    /// As `--encryption` names it.
+    pub mode: &'static str,
+    /// The key of KMS.
+    pub kms_key: Option<String>,
+    /// Whose keys open its objects.
+    pub volume: VolumeId,
+    /// Version of the format.
+    pub format: u32,
 }
 
 /// Which object content is read from.

@@ -67,22 +67,26 @@ impl From<PartReceipt> for Part {
 
 impl Volume {
     /// Begins an upload. In the plain layout its attributes are fixed now. `base` is the version
-    /// whose parts it may copy; without one it is a content of its own.
+    /// whose parts it may copy; without one it is a content of its own. `condition` is that of
+    /// the completion.
     pub async fn begin_upload(
         self: &Arc<Self>,
         target: &UploadTarget,
         meta: &ObjectMeta,
         base: Option<(&ObjectRef, &Version)>,
+        condition: &Condition,
     ) -> Result<Upload> {
-        let key = match target {
-            UploadTarget::Path(path) => self.file_key(path)?,
-            UploadTarget::Private(name) => self.private_key(name),
+        let (key, name) = match target {
+            UploadTarget::Path(path) => (self.file_key(path)?, path.to_string()),
+            UploadTarget::Private(name) => (self.private_key(name), name.clone()),
         };
         if self.is_sealed() {
             let UploadRecord {
                 sealing,
                 attributes,
-            } = self.record_of_upload(&key, meta, base).await?;
+            } = self
+                .record_of_upload(name, &key, meta, base, condition)
+                .await?;
             let mut upload = self.begin_upload_at(key, attributes).await?;
             upload.sealing = Some(Arc::new(sealing));
             return Ok(upload);
@@ -219,7 +223,9 @@ impl Upload {
         };
         let receipts = self.send_tail(sealing, parts, size, meta).await?;
         let done = self.complete_with(&receipts, condition).await?;
-        sealing.keep(&self.volume, &self.key, &done.version).await;
+        sealing
+            .keep(&self.volume, &self.key, &done.version.etag)
+            .await;
         Ok(done)
     }
 

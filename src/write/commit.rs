@@ -336,7 +336,10 @@ impl DirtyFile {
         let target = UploadTarget::Path(target.clone());
         let copies = steps.iter().any(|step| step.how == PartSource::Copy);
         let base = origin.base.as_ref().filter(|_| copies);
-        let upload = self.engine.begin_upload(&target, meta, base).await?;
+        let upload = self
+            .engine
+            .begin_upload(&target, meta, base, condition)
+            .await?;
         let sent = match self.carry_out(&upload, steps, origin, Kind::Direct).await {
             Ok(parts) => {
                 let done = upload.complete(&parts, size, meta, condition).await;

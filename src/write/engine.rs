@@ -16,7 +16,7 @@ use super::staging::{Staging, StagingError};
 use super::{Base, Result, WriteConfig, WriteError};
 use crate::base::limits;
 use crate::base::size::ByteSize;
-use crate::volume::{ObjectMeta, StoredSegments, Upload, UploadTarget, Volume};
+use crate::volume::{Condition, ObjectMeta, StoredSegments, Upload, UploadTarget, Volume};
 
 /// Fewer cells in memory are too few to work with.
 const CELLS_MIN: u64 = 4;
@@ -185,13 +185,16 @@ impl WriteEngine {
         target: &UploadTarget,
         meta: &ObjectMeta,
         base: Option<&Base>,
+        condition: &Condition,
     ) -> Result<Arc<Upload>> {
         if let Some(base) = base {
             self.stored_segments(base).await?;
         }
         let base = base.map(|base| (&base.object, &base.version));
         Ok(Arc::new(
-            self.volume.begin_upload(target, meta, base).await?,
+            self.volume
+                .begin_upload(target, meta, base, condition)
+                .await?,
         ))
     }
 

@@ -18,7 +18,8 @@ use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::{Attributes, FileKind, Xattrs};
 use crate::volume::{
-    ObjectMeta, Part, PrivatePurpose, StoredSegments, Upload, UploadTarget, Volume, VolumeError,
+    Condition, ObjectMeta, Part, PrivatePurpose, StoredSegments, Upload, UploadTarget, Volume,
+    VolumeError,
 };
 
 /// A private object on its way.
@@ -53,7 +54,8 @@ impl Stream {
                 return Err(VolumeError::discarded().into());
             }
             let target = UploadTarget::Private(self.name.clone());
-            engine.begin_upload(&target, &private_meta(), base).await
+            let (meta, fresh) = (private_meta(), Condition::IfAbsent);
+            engine.begin_upload(&target, &meta, base, &fresh).await
         };
         Ok(Arc::clone(self.upload.get_or_try_init(begin).await?))
     }

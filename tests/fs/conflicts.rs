@@ -2,7 +2,21 @@
 
 use cloakfs::fs::SetAttr;
 
-use crate::harness::{Bucket, errno};
+use crate::harness::{Bucket, Layout, errno};
+use crate::layouts::in_every_layout;
+
+in_every_layout! {
+    an_overwrite_that_lost_keeps_both_versions,
+    a_file_that_two_create_is_kept_twice,
+    a_whole_file_written_over_one_that_another_deleted_is_kept_beside,
+    a_small_file_changed_in_part_while_another_deleted_it_is_kept_whole,
+    a_large_file_changed_in_part_and_replaced_is_given_up_in_words,
+    exclusive_creation_and_mkdir_have_one_winner,
+    a_reader_never_sees_a_mixture_of_versions,
+    a_chmod_of_another_mount_survives_our_overwrite,
+    a_chmod_is_made_to_the_newest_attributes,
+    a_lost_answer_is_not_taken_for_a_conflict,
+}
 
 /// The key of the only conflict copy.
 fn conflict_copy(bucket: &Bucket) -> String {
@@ -15,9 +29,8 @@ fn conflict_copy(bucket: &Bucket) -> String {
     copies.into_iter().next().unwrap()
 }
 
-#[tokio::test]
-async fn an_overwrite_that_lost_keeps_both_versions() {
-    let bucket = Bucket::new();
+async fn an_overwrite_that_lost_keeps_both_versions(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -46,9 +59,8 @@ async fn an_overwrite_that_lost_keeps_both_versions() {
     assert_eq!(bucket.body("f").await.unwrap(), b"after");
 }
 
-#[tokio::test]
-async fn a_file_that_two_create_is_kept_twice() {
-    let bucket = Bucket::new();
+async fn a_file_that_two_create_is_kept_twice(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let (one, two) = (bucket.mount().await, bucket.mount().await);
     let (_, first) = one.open("f", libc::O_WRONLY | libc::O_CREAT).await.unwrap();
     let (_, second) = two.open("f", libc::O_WRONLY | libc::O_CREAT).await.unwrap();
@@ -60,9 +72,8 @@ async fn a_file_that_two_create_is_kept_twice() {
     assert_eq!(bucket.body(&conflict_copy(&bucket)).await.unwrap(), b"two");
 }
 
-#[tokio::test]
-async fn a_whole_file_written_over_one_that_another_deleted_is_kept_beside() {
-    let bucket = Bucket::new();
+async fn a_whole_file_written_over_one_that_another_deleted_is_kept_beside(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR | libc::O_TRUNC).await.unwrap();
@@ -73,9 +84,8 @@ async fn a_whole_file_written_over_one_that_another_deleted_is_kept_beside() {
     assert_eq!(bucket.body(&conflict_copy(&bucket)).await.unwrap(), b"ours");
 }
 
-#[tokio::test]
-async fn a_small_file_changed_in_part_while_another_deleted_it_is_kept_whole() {
-    let bucket = Bucket::new();
+async fn a_small_file_changed_in_part_while_another_deleted_it_is_kept_whole(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -90,9 +100,8 @@ async fn a_small_file_changed_in_part_while_another_deleted_it_is_kept_whole() {
     assert_eq!(mount.fs.status().uncommitted_files, 0);
 }
 
-#[tokio::test]
-async fn a_large_file_changed_in_part_and_replaced_is_given_up_in_words() {
-    let bucket = Bucket::new();
+async fn a_large_file_changed_in_part_and_replaced_is_given_up_in_words(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     bucket.put("f", &vec![b'o'; 20 << 20]).await;
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -110,9 +119,8 @@ async fn a_large_file_changed_in_part_and_replaced_is_given_up_in_words() {
     mount.fs.sync_all(|_| ()).await.unwrap();
 }
 
-#[tokio::test]
-async fn exclusive_creation_and_mkdir_have_one_winner() {
-    let bucket = Bucket::new();
+async fn exclusive_creation_and_mkdir_have_one_winner(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let (one, two) = (bucket.mount().await, bucket.mount().await);
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
     let (_, handle) = one.open("lock", flags).await.unwrap();
@@ -122,9 +130,8 @@ async fn exclusive_creation_and_mkdir_have_one_winner() {
     assert_eq!(errno(two.mkdir("d").await), libc::EEXIST);
 }
 
-#[tokio::test]
-async fn a_reader_never_sees_a_mixture_of_versions() {
-    let bucket = Bucket::new();
+async fn a_reader_never_sees_a_mixture_of_versions(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let old = vec![b'o'; 3 << 20];
     let new = vec![b'n'; 3 << 20];
@@ -146,9 +153,8 @@ async fn a_reader_never_sees_a_mixture_of_versions() {
     mount.fs.release(handle).await;
 }
 
-#[tokio::test]
-async fn a_chmod_of_another_mount_survives_our_overwrite() {
-    let bucket = Bucket::new();
+async fn a_chmod_of_another_mount_survives_our_overwrite(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let (one, two) = (bucket.mount().await, bucket.mount().await);
     one.write_file("f", b"base").await.unwrap();
     let (_, handle) = one.open("f", libc::O_RDWR).await.unwrap();
@@ -169,9 +175,8 @@ async fn a_chmod_of_another_mount_survives_our_overwrite() {
     }
 }
 
-#[tokio::test]
-async fn a_chmod_is_made_to_the_newest_attributes() {
-    let bucket = Bucket::new();
+async fn a_chmod_is_made_to_the_newest_attributes(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let (one, two) = (bucket.mount().await, bucket.mount().await);
     one.write_file("f", b"x").await.unwrap();
     let ino = two.walk("f").await.unwrap().attr.ino;
@@ -196,11 +201,10 @@ async fn a_chmod_is_made_to_the_newest_attributes() {
     assert_eq!((attr.uid, attr.perm), (5, 0o640));
 }
 
-#[tokio::test]
-async fn a_lost_answer_is_not_taken_for_a_conflict() {
+async fn a_lost_answer_is_not_taken_for_a_conflict(layout: Layout) {
     use cloakfs::store::fault::{Effect, Rule};
     use cloakfs::store::{ErrorKind, Operation};
-    let bucket = Bucket::new();
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     bucket.fault.inject(
         Rule::new(Effect::FailAfter(ErrorKind::TimedOut))

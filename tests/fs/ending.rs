@@ -2,11 +2,15 @@
 
 use cloakfs::fs::SetAttr;
 
-use crate::harness::{Bucket, errno};
+use crate::harness::{Bucket, Layout, errno};
+use crate::layouts::in_every_layout;
 
-#[tokio::test]
-async fn what_was_acknowledged_is_stored_and_nothing_more_is() {
-    let bucket = Bucket::new();
+in_every_layout! {
+    what_was_acknowledged_is_stored_and_nothing_more_is,
+}
+
+async fn what_was_acknowledged_is_stored_and_nothing_more_is(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("closed", b"closed").await.unwrap();
     let (_, handle) = mount

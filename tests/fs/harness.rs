@@ -1,26 +1,17 @@
-//! A filesystem over a store in memory, with faults and counters between them, and calls as a
-//! process would make them.
+//! A mounted filesystem, and calls as a process would make them.
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use cloakfs::base::limits::RESERVED_PREFIX;
 use cloakfs::fs::{
-    Attr, Caller, DirItem, Entry, FileKind, FileSystem, FsConfig, FsError, HandleId, Ino, ROOT,
-    SetAttr,
+    Attr, Caller, DirItem, Entry, FileKind, FileSystem, FsError, HandleId, Ino, ROOT, SetAttr,
 };
-use cloakfs::layout::plain::Defaults;
-use cloakfs::store::fault::{Calls, Fault};
-use cloakfs::store::mem::MemStore;
-use cloakfs::store::s3::encryption::ExpectedEncryption;
-use cloakfs::store::{
-    GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions, ServerEncryption, Store,
-};
-use cloakfs::volume::{Volume, VolumeOptions};
 use tempfile::TempDir;
+
+pub use crate::bucket::Bucket;
+pub use crate::layouts::Layout;
 
 pub type Result<T> = std::result::Result<T, FsError>;
 
@@ -33,166 +24,9 @@ pub fn me() -> Caller {
     }
 }
 
-/// One bucket, to be mounted as often as a test likes.
-pub struct Bucket {
-    pub mem: Arc<MemStore>,
-    pub fault: Arc<Fault>,
-    state: TempDir,
-}
-
-impl Bucket {
-    pub fn new() -> Self {
-        Self::of(MemStore::new())
-    }
-
-    /// A server that may override the encryption it is asked for.
-    pub fn asking_for(encryption: ServerEncryption) -> Self {
-        Self::of(MemStore::new().asks_for(encryption))
-    }
-
-    fn of(mem: MemStore) -> Self {
-        let mem = Arc::new(mem);
-        let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
-        Self {
-            mem,
-            fault,
-            state: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    /// A mount that asks the bucket anew at every operation.
-    pub async fn mount(&self) -> Mount {
-        self.mount_with(Duration::ZERO).await
-    }
-
-    pub async fn mount_with(&self, ttl: Duration) -> Mount {
-        self.mount_as(ttl, |_| {}).await
-    }
-
-    pub async fn mount_read_only(&self) -> Mount {
-        self.mount_as(Duration::ZERO, |options| options.read_only = true)
-            .await
-    }
-
-    pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
-        let state = tempfile::tempdir_in(self.state.path()).unwrap();
-        let mut options = VolumeOptions {
-            server: String::new(),
-            read_only: false,
-            defaults: Defaults {
-                uid: 1000,
-                gid: 1000,
-                umask: 0o022,
-            },
-            trust_listing: false,
-            encryption: ExpectedEncryption::default(),
-            journal_dir: state.path().join("journal"),
-        };
-        choose(&mut options);
-        let read_only = options.read_only;
-        let volume = Volume::open(Arc::clone(&self.fault) as Arc<dyn Store>, "", options)
-            .await
-            .unwrap();
-        let config = FsConfig {
-            read_only,
-            memory_bytes: 128 << 20,
-            staging_bytes: 1 << 30,
-            staging_dir: state.path().join("staging"),
-            ttl,
-            timeout: Duration::from_mins(1),
-            host: "testhost".to_owned(),
-        };
-        Mount {
-            fs: FileSystem::new(volume, config).await.unwrap(),
-            _state: state,
-        }
-    }
-
-    /// The calls that `work` makes.
-    pub async fn calls<T>(&self, work: impl Future<Output = T>) -> (T, Calls) {
-        let before = self.fault.calls();
-        let done = work.await;
-        (done, self.fault.calls().since(&before))
-    }
-
-    /// What another S3 client reads.
-    pub async fn body(&self, key: &str) -> Option<Vec<u8>> {
-        let key = ObjectKey::new(key).unwrap();
-        let object = self.mem.get(&key, GetOptions::default()).await.ok()?;
-        Some(object.body.to_vec())
-    }
-
-    pub async fn metadata(&self, key: &str, name: &str) -> Option<String> {
-        let key = ObjectKey::new(key).unwrap();
-        let info = self.mem.head(&key, HeadOptions::default()).await.ok()?;
-        info.attributes.metadata.get(name).cloned()
-    }
-
-    /// What another S3 client writes.
-    pub async fn put(&self, key: &str, body: &[u8]) {
-        let key = ObjectKey::new(key).unwrap();
-        let body = Bytes::copy_from_slice(body);
-        self.mem
-            .put(&key, body, PutOptions::default())
-            .await
-            .unwrap();
-    }
-
-    /// What another S3 client writes with metadata.
-    pub async fn put_with(&self, key: &str, body: &[u8], metadata: &[(&str, &str)]) {
-        let key = ObjectKey::new(key).unwrap();
-        let metadata = metadata.iter();
-        let attributes = ObjectAttributes {
-            metadata: metadata
-                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-                .collect(),
-            content_type: None,
-        };
-        let options = PutOptions {
-            attributes,
-            ..PutOptions::default()
-        };
-        let body = Bytes::copy_from_slice(body);
-        self.mem.put(&key, body, options).await.unwrap();
-    }
-
-    /// The ETag of an object, without its quotes.
-    pub async fn etag(&self, key: &str) -> String {
-        let key = ObjectKey::new(key).unwrap();
-        let info = self.mem.head(&key, HeadOptions::default()).await.unwrap();
-        info.etag.as_str().trim_matches('"').to_owned()
-    }
-
-    pub async fn delete(&self, key: &str) {
-        let key = ObjectKey::new(key).unwrap();
-        self.mem
-            .delete(&key, cloakfs::store::DeleteOptions::default())
-            .await
-            .unwrap();
-    }
-
-    /// All keys but cloakfs's own.
-    pub fn keys(&self) -> Vec<String> {
-        self.mem
-            .keys()
-            .into_iter()
-            .filter(|key| !key.starts_with(RESERVED_PREFIX))
-            .collect()
-    }
-
-    /// Cloakfs's own keys.
-    pub fn private_keys(&self) -> Vec<String> {
-        self.mem
-            .keys()
-            .into_iter()
-            .filter(|key| key.starts_with(RESERVED_PREFIX))
-            .collect()
-    }
-}
-
 pub struct Mount {
     pub fs: Arc<FileSystem>,
-    _state: TempDir,
+    pub(crate) _state: TempDir,
 }
 
 impl Mount {

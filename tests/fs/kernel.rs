@@ -3,11 +3,17 @@
 use cloakfs::fs::SetAttr;
 use cloakfs::store::Operation;
 
-use crate::harness::{Bucket, errno, me};
+use crate::harness::{Bucket, Layout, errno, me};
+use crate::layouts::in_every_layout;
 
-#[tokio::test]
-async fn a_second_version_is_not_put_into_the_first_ones_pages() {
-    let bucket = Bucket::new();
+in_every_layout! {
+    a_second_version_is_not_put_into_the_first_ones_pages,
+    a_read_only_mount_writes_nothing,
+    the_kernel_gives_back_what_it_was_given,
+}
+
+async fn a_second_version_is_not_put_into_the_first_ones_pages(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     bucket.put("f", b"one").await;
     let entry = mount.walk("f").await.unwrap();
@@ -31,9 +37,8 @@ async fn a_second_version_is_not_put_into_the_first_ones_pages() {
     mount.close(third.handle).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_read_only_mount_writes_nothing() {
-    let bucket = Bucket::new();
+async fn a_read_only_mount_writes_nothing(layout: Layout) {
+    let bucket = Bucket::of(layout);
     bucket.put("f", b"x").await;
     let before = bucket.mem.keys();
     let mount = bucket.mount_read_only().await;
@@ -55,9 +60,8 @@ async fn a_read_only_mount_writes_nothing() {
     );
 }
 
-#[tokio::test]
-async fn the_kernel_gives_back_what_it_was_given() {
-    let bucket = Bucket::new();
+async fn the_kernel_gives_back_what_it_was_given(layout: Layout) {
+    let bucket = Bucket::of(layout);
     for index in 0..30 {
         bucket.put(&format!("d/{index}"), b"x").await;
     }

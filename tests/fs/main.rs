@@ -1,12 +1,15 @@
-//! The filesystem's semantics over the store in memory: what each operation does, what it costs
-//! in requests, and that random sequences agree with a model.
+//! The filesystem's semantics over the store in memory, in the plain layout and the client-side
+//! ones: what each operation does, what it costs in requests, and that random sequences agree
+//! with a model.
 
+mod bucket;
 mod conflicts;
 mod costs;
 mod ending;
 mod harness;
 mod kernel;
 mod key_outage;
+mod layouts;
 mod names;
 mod namespace;
 mod object_xattrs;

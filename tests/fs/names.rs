@@ -5,11 +5,18 @@ use std::os::unix::ffi::OsStrExt;
 
 use cloakfs::fs::{FileKind, ROOT};
 
-use crate::harness::{Bucket, errno, me};
+use crate::harness::{Bucket, Layout, errno, me};
+use crate::layouts::in_every_layout;
 
-#[tokio::test]
-async fn a_directory_hides_an_object_of_its_name_and_status_says_so() {
-    let bucket = Bucket::new();
+in_every_layout! {
+    a_directory_hides_an_object_of_its_name_and_status_says_so,
+    names_have_the_limits_that_statfs_tells,
+    the_reserved_prefix_is_neither_seen_nor_made,
+    names_of_all_kinds_come_back,
+}
+
+async fn a_directory_hides_an_object_of_its_name_and_status_says_so(layout: Layout) {
+    let bucket = Bucket::of(layout);
     bucket.put("a", b"plain").await;
     bucket.put("a/b", b"below").await;
     let mount = bucket.mount().await;
@@ -59,9 +66,8 @@ async fn keys_that_no_path_names_are_hidden_and_do_no_harm() {
     );
 }
 
-#[tokio::test]
-async fn names_have_the_limits_that_statfs_tells() {
-    let bucket = Bucket::new();
+async fn names_have_the_limits_that_statfs_tells(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let longest = "n".repeat(mount.fs.statfs().name_bytes_max as usize);
     mount.write_file(&longest, b"x").await.unwrap();
@@ -77,9 +83,8 @@ async fn names_have_the_limits_that_statfs_tells() {
     );
 }
 
-#[tokio::test]
-async fn the_reserved_prefix_is_neither_seen_nor_made() {
-    let bucket = Bucket::new();
+async fn the_reserved_prefix_is_neither_seen_nor_made(layout: Layout) {
+    let bucket = Bucket::of(layout);
     bucket.put(".cloakfs/something", b"x").await;
     let mount = bucket.mount().await;
     assert_eq!(mount.list("").await.unwrap(), []);
@@ -87,9 +92,8 @@ async fn the_reserved_prefix_is_neither_seen_nor_made() {
     assert_eq!(errno(mount.mkdir(".cloakfs").await), libc::EPERM);
 }
 
-#[tokio::test]
-async fn names_of_all_kinds_come_back() {
-    let bucket = Bucket::new();
+async fn names_of_all_kinds_come_back(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let names = [
         "with space",

@@ -2,11 +2,21 @@
 
 use cloakfs::fs::FileKind;
 
-use crate::harness::{Bucket, errno};
+use crate::harness::{Bucket, Layout, errno};
+use crate::layouts::in_every_layout;
 
-#[tokio::test]
-async fn a_file_replaced_by_a_rename_lives_until_it_is_closed() {
-    let bucket = Bucket::new();
+in_every_layout! {
+    a_file_replaced_by_a_rename_lives_until_it_is_closed,
+    a_file_can_be_renamed_while_it_is_written,
+    a_new_file_renamed_over_another_replaces_it_when_it_is_committed,
+    a_directory_moves_with_all_below_it_and_with_open_files,
+    renames_keep_posix_rules,
+    a_directory_is_removed_only_when_it_is_empty,
+    an_implicit_directory_outlives_its_last_entry,
+}
+
+async fn a_file_replaced_by_a_rename_lives_until_it_is_closed(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("old", b"old content").await.unwrap();
     mount.write_file("new", b"new content").await.unwrap();
@@ -19,9 +29,8 @@ async fn a_file_replaced_by_a_rename_lives_until_it_is_closed() {
     assert!(bucket.private_keys().is_empty());
 }
 
-#[tokio::test]
-async fn a_file_can_be_renamed_while_it_is_written() {
-    let bucket = Bucket::new();
+async fn a_file_can_be_renamed_while_it_is_written(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let (_, handle) = mount.open("a", libc::O_RDWR | libc::O_CREAT).await.unwrap();
     mount.write_at(handle, 0, b"first").await.unwrap();
@@ -40,9 +49,8 @@ async fn a_file_can_be_renamed_while_it_is_written() {
     assert_eq!(bucket.body("c").await.unwrap(), b"FIRST second");
 }
 
-#[tokio::test]
-async fn a_new_file_renamed_over_another_replaces_it_when_it_is_committed() {
-    let bucket = Bucket::new();
+async fn a_new_file_renamed_over_another_replaces_it_when_it_is_committed(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("target", b"old").await.unwrap();
     let (_, handle) = mount
@@ -56,9 +64,8 @@ async fn a_new_file_renamed_over_another_replaces_it_when_it_is_committed() {
     assert_eq!(bucket.keys(), ["target"]);
 }
 
-#[tokio::test]
-async fn a_directory_moves_with_all_below_it_and_with_open_files() {
-    let bucket = Bucket::new();
+async fn a_directory_moves_with_all_below_it_and_with_open_files(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("a").await.unwrap();
     mount.mkdir("a/b").await.unwrap();
@@ -83,9 +90,8 @@ async fn a_directory_moves_with_all_below_it_and_with_open_files() {
     assert_eq!(errno(mount.attr("a").await), libc::ENOENT);
 }
 
-#[tokio::test]
-async fn renames_keep_posix_rules() {
-    let bucket = Bucket::new();
+async fn renames_keep_posix_rules(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
     mount.mkdir("full").await.unwrap();
@@ -110,9 +116,8 @@ async fn renames_keep_posix_rules() {
     assert_eq!(bucket.keys(), ["d/", "empty/", "empty/x", "f", "g"]);
 }
 
-#[tokio::test]
-async fn a_directory_is_removed_only_when_it_is_empty() {
-    let bucket = Bucket::new();
+async fn a_directory_is_removed_only_when_it_is_empty(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
     let (_, handle) = mount
@@ -132,9 +137,8 @@ async fn a_directory_is_removed_only_when_it_is_empty() {
     assert!(bucket.keys().is_empty());
 }
 
-#[tokio::test]
-async fn an_implicit_directory_outlives_its_last_entry() {
-    let bucket = Bucket::new();
+async fn an_implicit_directory_outlives_its_last_entry(layout: Layout) {
+    let bucket = Bucket::of(layout);
     bucket.put("made/by/others", b"x").await;
     let mount = bucket.mount().await;
     assert_eq!(

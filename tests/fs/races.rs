@@ -6,7 +6,27 @@ use cloakfs::fs::SetAttr;
 use cloakfs::store::fault::{Effect, Rule};
 use cloakfs::store::{ErrorKind, Operation};
 
-use crate::harness::{Bucket, errno, me};
+use crate::harness::{Bucket, Layout, errno, me};
+use crate::layouts::in_every_layout;
+
+in_every_layout! {
+    a_directory_that_another_removed_is_there_while_a_new_file_in_it_is_not_saved,
+    a_directory_is_kept_for_its_unsaved_file_when_the_kernel_forgets_both,
+    writing_to_a_file_whose_name_another_removed_is_refused,
+    every_writer_of_a_file_that_was_lost_is_told,
+    what_a_handle_writes_to_a_version_that_was_replaced_is_not_saved_in_silence,
+    parallel_first_writes_to_a_small_file_are_all_kept,
+    a_new_file_that_replaced_another_takes_it_along,
+    a_new_file_replaces_one_that_a_reader_has_open,
+    an_object_that_another_replaced_during_a_directory_rename_is_not_adopted,
+    a_directory_rename_that_fails_leaves_the_old_tree_and_nothing_else,
+    an_unlink_that_fails_leaves_the_file_as_it_was,
+    our_own_write_whose_answer_was_lost_for_good_is_no_conflict,
+    a_change_of_attributes_is_made_to_the_newest_also_within_the_time_to_live,
+    entries_that_go_while_they_are_listed_do_not_end_the_listing,
+    a_rename_is_refused_before_it_overwrites_where_nothing_may_be_deleted,
+    without_conditional_delete_a_look_decides,
+}
 
 /// Where the conflict copies are.
 fn conflict_copies(bucket: &Bucket) -> Vec<String> {
@@ -14,9 +34,10 @@ fn conflict_copies(bucket: &Bucket) -> Vec<String> {
     bucket.keys().into_iter().filter(is_copy).collect()
 }
 
-#[tokio::test]
-async fn a_directory_that_another_removed_is_there_while_a_new_file_in_it_is_not_saved() {
-    let bucket = Bucket::new();
+async fn a_directory_that_another_removed_is_there_while_a_new_file_in_it_is_not_saved(
+    layout: Layout,
+) {
+    let bucket = Bucket::of(layout);
     let (one, two) = (bucket.mount().await, bucket.mount().await);
     one.mkdir("d").await.unwrap();
     let (_, handle) = one
@@ -32,9 +53,8 @@ async fn a_directory_that_another_removed_is_there_while_a_new_file_in_it_is_not
     assert_eq!(bucket.body("d/f").await.unwrap(), b"acknowledged");
 }
 
-#[tokio::test]
-async fn a_directory_is_kept_for_its_unsaved_file_when_the_kernel_forgets_both() {
-    let bucket = Bucket::new();
+async fn a_directory_is_kept_for_its_unsaved_file_when_the_kernel_forgets_both(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
     let rule = bucket
@@ -57,9 +77,8 @@ async fn a_directory_is_kept_for_its_unsaved_file_when_the_kernel_forgets_both()
     );
 }
 
-#[tokio::test]
-async fn writing_to_a_file_whose_name_another_removed_is_refused() {
-    let bucket = Bucket::new();
+async fn writing_to_a_file_whose_name_another_removed_is_refused(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("log", b"line").await.unwrap();
     let (_, handle) = mount.open("log", libc::O_WRONLY).await.unwrap();
@@ -71,9 +90,8 @@ async fn writing_to_a_file_whose_name_another_removed_is_refused() {
     );
 }
 
-#[tokio::test]
-async fn every_writer_of_a_file_that_was_lost_is_told() {
-    let bucket = Bucket::new();
+async fn every_writer_of_a_file_that_was_lost_is_told(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     bucket.put("f", &vec![b'o'; 20 << 20]).await;
     let (_, first) = mount.open("f", libc::O_WRONLY).await.unwrap();
@@ -85,9 +103,10 @@ async fn every_writer_of_a_file_that_was_lost_is_told() {
     assert_eq!(errno(mount.close(second).await), libc::ESTALE);
 }
 
-#[tokio::test]
-async fn what_a_handle_writes_to_a_version_that_was_replaced_is_not_saved_in_silence() {
-    let bucket = Bucket::new();
+async fn what_a_handle_writes_to_a_version_that_was_replaced_is_not_saved_in_silence(
+    layout: Layout,
+) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"mine").await.unwrap();
     let (_, old) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -100,10 +119,9 @@ async fn what_a_handle_writes_to_a_version_that_was_replaced_is_not_saved_in_sil
     mount.fs.release(old).await;
 }
 
-#[tokio::test]
-async fn parallel_first_writes_to_a_small_file_are_all_kept() {
+async fn parallel_first_writes_to_a_small_file_are_all_kept(layout: Layout) {
     for _ in 0..50 {
-        let bucket = Bucket::new();
+        let bucket = Bucket::of(layout);
         let mount = bucket.mount().await;
         bucket.put("f", &vec![b'-'; 64 << 10]).await;
         let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -124,9 +142,8 @@ async fn parallel_first_writes_to_a_small_file_are_all_kept() {
     }
 }
 
-#[tokio::test]
-async fn a_new_file_that_replaced_another_takes_it_along() {
-    let bucket = Bucket::new();
+async fn a_new_file_that_replaced_another_takes_it_along(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let flags = libc::O_WRONLY | libc::O_CREAT;
     // Unlinked: the object that it replaced does not come back.
@@ -149,9 +166,8 @@ async fn a_new_file_that_replaced_another_takes_it_along() {
     assert_eq!(bucket.body("g").await.unwrap(), b"new");
 }
 
-#[tokio::test]
-async fn a_new_file_replaces_one_that_a_reader_has_open() {
-    let bucket = Bucket::new();
+async fn a_new_file_replaces_one_that_a_reader_has_open(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"old").await.unwrap();
     let (_, reader) = mount.open("f", libc::O_RDONLY).await.unwrap();
@@ -169,9 +185,8 @@ async fn a_new_file_replaces_one_that_a_reader_has_open() {
     assert!(bucket.private_keys().is_empty());
 }
 
-#[tokio::test]
-async fn an_object_that_another_replaced_during_a_directory_rename_is_not_adopted() {
-    let bucket = Bucket::new();
+async fn an_object_that_another_replaced_during_a_directory_rename_is_not_adopted(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
     bucket.put("d/f", &vec![b'o'; 20 << 20]).await;
@@ -184,9 +199,8 @@ async fn an_object_that_another_replaced_during_a_directory_rename_is_not_adopte
     assert!(body.iter().all(|byte| *byte == b't'), "theirs is whole");
 }
 
-#[tokio::test]
-async fn a_directory_rename_that_fails_leaves_the_old_tree_and_nothing_else() {
-    let bucket = Bucket::new();
+async fn a_directory_rename_that_fails_leaves_the_old_tree_and_nothing_else(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
     for index in 0..20 {
@@ -206,16 +220,15 @@ async fn a_directory_rename_that_fails_leaves_the_old_tree_and_nothing_else() {
     assert_eq!(mount.list("e").await.unwrap().len(), 20);
 }
 
-#[tokio::test]
-async fn an_unlink_that_fails_leaves_the_file_as_it_was() {
-    let bucket = Bucket::new();
+async fn an_unlink_that_fails_leaves_the_file_as_it_was(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"content").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
     let rule = bucket.fault.inject(
         Rule::new(Effect::FailBefore(ErrorKind::Denied))
             .on(Operation::DeleteObject)
-            .under("f"),
+            .under(bucket.key("f").as_str()),
     );
     assert_eq!(errno(mount.unlink("f").await), libc::EACCES);
     bucket.fault.remove(rule);
@@ -230,9 +243,8 @@ async fn an_unlink_that_fails_leaves_the_file_as_it_was() {
     );
 }
 
-#[tokio::test]
-async fn our_own_write_whose_answer_was_lost_for_good_is_no_conflict() {
-    let bucket = Bucket::new();
+async fn our_own_write_whose_answer_was_lost_for_good_is_no_conflict(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"base").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -257,9 +269,8 @@ async fn our_own_write_whose_answer_was_lost_for_good_is_no_conflict() {
     assert!(conflict_copies(&bucket).is_empty());
 }
 
-#[tokio::test]
-async fn a_change_of_attributes_is_made_to_the_newest_also_within_the_time_to_live() {
-    let bucket = Bucket::new();
+async fn a_change_of_attributes_is_made_to_the_newest_also_within_the_time_to_live(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let ttl = Duration::from_hours(1);
     let (one, two) = (bucket.mount_with(ttl).await, bucket.mount_with(ttl).await);
     one.write_file("f", b"x").await.unwrap();
@@ -283,9 +294,8 @@ async fn a_change_of_attributes_is_made_to_the_newest_also_within_the_time_to_li
     assert_eq!(third.attr("f").await.unwrap().perm, 0o600);
 }
 
-#[tokio::test]
-async fn entries_that_go_while_they_are_listed_do_not_end_the_listing() {
-    let bucket = Bucket::new();
+async fn entries_that_go_while_they_are_listed_do_not_end_the_listing(layout: Layout) {
+    let bucket = Bucket::of(layout);
     for index in 0..40 {
         bucket.put(&format!("d/{index:02}"), b"x").await;
     }
@@ -294,8 +304,9 @@ async fn entries_that_go_while_they_are_listed_do_not_end_the_listing() {
     let handle = mount.fs.opendir(ino).await.unwrap();
     let first = mount.fs.readdir(handle, 0, false, 7).await.unwrap();
     let seen = first.len() - 2;
-    for index in seen..30 {
-        bucket.delete(&format!("d/{index:02}")).await;
+    // In the order in which they are stored, and so listed.
+    for key in &bucket.mem.keys()[seen..30] {
+        bucket.delete_key(key).await;
     }
     let mut names = Vec::new();
     let mut offset = first.last().unwrap().next_offset;
@@ -309,9 +320,8 @@ async fn entries_that_go_while_they_are_listed_do_not_end_the_listing() {
     assert_eq!(names.len(), 10, "{names:?}");
 }
 
-#[tokio::test]
-async fn a_rename_is_refused_before_it_overwrites_where_nothing_may_be_deleted() {
-    let bucket = Bucket::new();
+async fn a_rename_is_refused_before_it_overwrites_where_nothing_may_be_deleted(layout: Layout) {
+    let bucket = Bucket::of(layout);
     bucket.put("a", b"a").await;
     bucket.put("b", b"b").await;
     bucket
@@ -322,9 +332,8 @@ async fn a_rename_is_refused_before_it_overwrites_where_nothing_may_be_deleted()
     assert_eq!(bucket.body("b").await.unwrap(), b"b");
 }
 
-#[tokio::test]
-async fn without_conditional_delete_a_look_decides() {
-    let bucket = Bucket::new();
+async fn without_conditional_delete_a_look_decides(layout: Layout) {
+    let bucket = Bucket::of(layout);
     // The probe cannot find out whether the server has conditional delete.
     let rule = bucket
         .fault

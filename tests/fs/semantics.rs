@@ -5,11 +5,27 @@ use std::time::Duration;
 use cloakfs::base::time::Timestamp;
 use cloakfs::fs::{Caller, FileKind, SetAttr, SetTime};
 
-use crate::harness::{Bucket, errno, me};
+use crate::harness::{Bucket, Layout, errno, me};
+use crate::layouts::in_every_layout;
 
-#[tokio::test]
-async fn a_file_is_one_object_with_its_content_and_attributes() {
-    let bucket = Bucket::new();
+in_every_layout! {
+    a_file_is_one_object_with_its_content_and_attributes,
+    what_was_written_is_seen_before_it_is_committed,
+    a_created_file_is_committed_by_its_opener_even_if_never_written,
+    only_the_close_of_a_process_that_wrote_commits,
+    attributes_set_before_close_go_with_the_content,
+    truncating_up_and_down_leaves_zeros_between,
+    appending_goes_to_the_end_wherever_the_kernel_thinks_it_is,
+    an_unlinked_file_lives_until_it_is_closed,
+    symlinks_fifos_and_xattrs_come_back,
+    a_failed_upload_is_told_at_close_and_leaves_the_old_object,
+    sync_commits_what_a_failed_close_left,
+    set_group_id_directories_hand_on_their_group,
+    a_handle_keeps_its_time_to_live_promises,
+}
+
+async fn a_file_is_one_object_with_its_content_and_attributes(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("dir").await.unwrap();
     mount.write_file("dir/file", b"hello").await.unwrap();
@@ -29,9 +45,8 @@ async fn a_file_is_one_object_with_its_content_and_attributes() {
     );
 }
 
-#[tokio::test]
-async fn what_was_written_is_seen_before_it_is_committed() {
-    let bucket = Bucket::new();
+async fn what_was_written_is_seen_before_it_is_committed(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let (_, writer) = mount.open("f", libc::O_RDWR | libc::O_CREAT).await.unwrap();
     mount.write_at(writer, 3, b"abc").await.unwrap();
@@ -47,17 +62,15 @@ async fn what_was_written_is_seen_before_it_is_committed() {
     assert_eq!(bucket.keys(), ["f"]);
 }
 
-#[tokio::test]
-async fn a_created_file_is_committed_by_its_opener_even_if_never_written() {
-    let bucket = Bucket::new();
+async fn a_created_file_is_committed_by_its_opener_even_if_never_written(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("empty", b"").await.unwrap();
     assert_eq!(bucket.body("empty").await.unwrap(), b"");
 }
 
-#[tokio::test]
-async fn only_the_close_of_a_process_that_wrote_commits() {
-    let bucket = Bucket::new();
+async fn only_the_close_of_a_process_that_wrote_commits(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let (_, handle) = mount
         .open("f", libc::O_WRONLY | libc::O_CREAT)
@@ -82,9 +95,8 @@ async fn only_the_close_of_a_process_that_wrote_commits() {
     );
 }
 
-#[tokio::test]
-async fn attributes_set_before_close_go_with_the_content() {
-    let bucket = Bucket::new();
+async fn attributes_set_before_close_go_with_the_content(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let (ino, handle) = mount
         .open("f", libc::O_WRONLY | libc::O_CREAT)
@@ -112,9 +124,8 @@ async fn attributes_set_before_close_go_with_the_content() {
     assert_eq!((attr.perm, attr.mtime), (0o600, then));
 }
 
-#[tokio::test]
-async fn truncating_up_and_down_leaves_zeros_between() {
-    let bucket = Bucket::new();
+async fn truncating_up_and_down_leaves_zeros_between(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"0123456789").await.unwrap();
     let size = |size| SetAttr {
@@ -128,9 +139,8 @@ async fn truncating_up_and_down_leaves_zeros_between() {
     assert_eq!(mount.read_file("f").await.unwrap(), b"0123\0\0\0\0");
 }
 
-#[tokio::test]
-async fn appending_goes_to_the_end_wherever_the_kernel_thinks_it_is() {
-    let bucket = Bucket::new();
+async fn appending_goes_to_the_end_wherever_the_kernel_thinks_it_is(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"abc").await.unwrap();
     let flags = libc::O_WRONLY | libc::O_APPEND;
@@ -145,9 +155,8 @@ async fn appending_goes_to_the_end_wherever_the_kernel_thinks_it_is() {
     assert_eq!(bucket.body("f").await.unwrap(), b"abcdef");
 }
 
-#[tokio::test]
-async fn an_unlinked_file_lives_until_it_is_closed() {
-    let bucket = Bucket::new();
+async fn an_unlinked_file_lives_until_it_is_closed(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"still here").await.unwrap();
     let (ino, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -171,9 +180,8 @@ async fn an_unlinked_file_lives_until_it_is_closed() {
     );
 }
 
-#[tokio::test]
-async fn symlinks_fifos_and_xattrs_come_back() {
-    let bucket = Bucket::new();
+async fn symlinks_fifos_and_xattrs_come_back(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount
         .fs
@@ -218,9 +226,19 @@ async fn symlinks_fifos_and_xattrs_come_back() {
         .filter(|name| !name.starts_with("user.cloakfs."))
         .collect();
     assert_eq!(stored, ["user.colour"]);
-    let huge = vec![b'x'; 4000];
-    let full = again.fs.setxattr(ino, "user.huge".as_ref(), &huge, 0).await;
-    assert_eq!(errno(full), libc::ENOSPC);
+    let (huge, fit) = match layout {
+        Layout::Plain => (4000, 0),
+        Layout::Sealed | Layout::SealedNames => (64 << 10, 15),
+    };
+    for index in 0..=fit {
+        let name = format!("user.huge-{index}");
+        let value = vec![b'x'; huge];
+        let set = again.fs.setxattr(ino, name.as_ref(), &value, 0).await;
+        match index < fit {
+            true => set.unwrap(),
+            false => assert_eq!(errno(set), libc::ENOSPC),
+        }
+    }
     let none = again.fs.getxattr(ino, "user.none".as_ref()).await;
     assert_eq!(errno(none), libc::ENODATA);
     let acl = again
@@ -230,11 +248,10 @@ async fn symlinks_fifos_and_xattrs_come_back() {
     assert_eq!(errno(acl), libc::EOPNOTSUPP);
 }
 
-#[tokio::test]
-async fn a_failed_upload_is_told_at_close_and_leaves_the_old_object() {
+async fn a_failed_upload_is_told_at_close_and_leaves_the_old_object(layout: Layout) {
     use cloakfs::store::fault::{Effect, Rule};
     use cloakfs::store::{ErrorKind, Operation};
-    let bucket = Bucket::new();
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.write_file("f", b"old").await.unwrap();
     let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
@@ -257,11 +274,10 @@ async fn a_failed_upload_is_told_at_close_and_leaves_the_old_object() {
     assert!(mount.fs.status().failed.is_empty());
 }
 
-#[tokio::test]
-async fn sync_commits_what_a_failed_close_left() {
+async fn sync_commits_what_a_failed_close_left(layout: Layout) {
     use cloakfs::store::fault::{Effect, Rule};
     use cloakfs::store::{ErrorKind, Operation};
-    let bucket = Bucket::new();
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     let rule = bucket
         .fault
@@ -274,9 +290,8 @@ async fn sync_commits_what_a_failed_close_left() {
     assert_eq!(mount.fs.status().uncommitted_files, 0);
 }
 
-#[tokio::test]
-async fn set_group_id_directories_hand_on_their_group() {
-    let bucket = Bucket::new();
+async fn set_group_id_directories_hand_on_their_group(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount().await;
     mount.mkdir("d").await.unwrap();
     let set = SetAttr {
@@ -292,9 +307,8 @@ async fn set_group_id_directories_hand_on_their_group() {
     assert_eq!(mount.attr("d/f").await.unwrap().gid, 77);
 }
 
-#[tokio::test]
-async fn a_handle_keeps_its_time_to_live_promises() {
-    let bucket = Bucket::new();
+async fn a_handle_keeps_its_time_to_live_promises(layout: Layout) {
+    let bucket = Bucket::of(layout);
     let mount = bucket.mount_with(Duration::from_hours(1)).await;
     mount.write_file("f", b"mine").await.unwrap();
     bucket.put("f", b"theirs now").await;

@@ -1,6 +1,7 @@
 //! What may be typed. This is the one table of options: help comes from it, and so does what
 //! `-o` accepts.
 
+mod client_side;
 mod shared;
 
 use std::ffi::OsString;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
 use super::option_list::{self, OptionListError, Unknown};
@@ -21,6 +23,9 @@ Examples:
   cloakfs mount s3://bucket /mnt/b --encryption sse-kms --kms-key alias/mine --kms-context tenant=a
   cloakfs mount s3://bucket /mnt/b --encryption sse-c --key-file /etc/cloakfs/key
   cloakfs mount s3://bucket /mnt/b --endpoint-url https://minio.example:9000 --ca-bundle ca.pem
+  cloakfs init s3://bucket/private --encryption cse-c --generate-key ~/private.key
+  cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
+  cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
 
@@ -57,6 +62,15 @@ pub(super) enum Command {
     /// Returns when the mount is usable, or says why it is not.
     #[command(after_help = MOUNT_NOTES, args_override_self = true)]
     Mount(Box<MountArguments>),
+    /// Make a client-side volume: what is mounted with --encryption cse-kms or cse-c.
+    ///
+    /// The source must be empty. With cse-c and no key the volume has a passphrase, which is asked
+    /// for on the terminal.
+    Init(Box<InitArguments>),
+    /// Decrypt one object of a client-side volume, without mounting it.
+    ///
+    /// Everything of it is authenticated before the exit code says success.
+    Decrypt(Box<DecryptArguments>),
     /// Upload everything, then unmount.
     #[command(visible_alias = "unmount")]
     Umount(MountpointArguments),

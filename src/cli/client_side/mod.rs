@@ -6,5 +6,5 @@ mod options;
 mod volume;
 
 pub(super) use keys::{Kms, Material};
-pub(super) use options::{ClientSide, ClientSideError, Options, RootSource};
-pub(super) use volume::{Mounted, Place, for_mount};
+pub(super) use options::{ClientSide, ClientSideError, RootSource};
+pub(super) use volume::{Mounted, Place, Wanted, for_mount, open_record};

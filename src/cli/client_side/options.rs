@@ -59,9 +59,55 @@ pub(in crate::cli) enum ClientSideError {
     )]
     TwoKeys,
     #[error(
+        "--key-file and --generate-key exclude each other: the one is a key that you have, the other a file for a new one"
+    )]
+    TwoKeyFiles,
+    #[error(
+        "--encryption {0} needs no volume: mount the source with it; a volume is made for cse-kms and cse-c"
+    )]
+    NothingToMake(&'static str),
+    #[error("{option} is for {mode}, and {given}; leave {option} out")]
+    OtherRoot {
+        option: &'static str,
+        mode: &'static str,
+        given: &'static str,
+    },
+    #[error(
         "--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out"
     )]
     NamesWithoutCreate,
+}
+
+impl ClientSideError {
+    /// Refuses keys that a root of `mode` has no use for. `generates` a key file; `given` is
+    /// where the mode comes from, in a sentence.
+    pub(in crate::cli) fn refuse_other_keys(
+        mode: EncryptionArgument,
+        keys: &KeyArguments,
+        generates: bool,
+        given: &'static str,
+    ) -> Result<(), Self> {
+        let is_kms = mode == EncryptionArgument::CseKms;
+        let options = [
+            ("--kms-key", true, keys.kms_key.is_some()),
+            ("--kms-context", true, !keys.kms_context.is_empty()),
+            ("--kms-endpoint-url", true, keys.kms_endpoint_url.is_some()),
+            ("--key-file", false, keys.key_file.is_some()),
+            ("--passphrase-fd", false, keys.passphrase_fd.is_some()),
+            ("--generate-key", false, generates),
+        ];
+        let wrong = options
+            .iter()
+            .find(|(_, for_kms, is_given)| *is_given && *for_kms != is_kms);
+        match wrong {
+            None => Ok(()),
+            Some((option, for_kms, _)) => Err(Self::OtherRoot {
+                option,
+                mode: if *for_kms { "cse-kms" } else { "cse-c" },
+                given,
+            }),
+        }
+    }
 }
 
 impl ClientSide {

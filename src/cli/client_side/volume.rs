@@ -139,6 +139,7 @@ async fn for_client_side(
     let mut notes = Vec::new();
     let wanted = Wanted {
         material,
+        passphrase: None,
         encrypt_names: options.names != Some(NamesArgument::Plain),
     };
     let Created { volume, .. } = wanted.make(place, kms, &mut notes).await?;
@@ -149,6 +150,9 @@ async fn for_client_side(
 /// A volume that is to be made.
 pub(in crate::cli) struct Wanted {
     pub material: Material,
+    /// That opens it as well as the master key; a volume of a passphrase alone has that as its
+    /// material.
+    pub passphrase: Option<Input>,
     pub encrypt_names: bool,
 }
 
@@ -160,19 +164,12 @@ impl Wanted {
         notes: &mut Vec<String>,
     ) -> anyhow::Result<Created> {
         let id = VolumeId::random();
-        let (root, lock) = match self.material {
-            Material::Kms { key, context } => (kms.root(&key, context, notes).await?, None),
-            Material::Master(key) => (Root::Master(key), None),
-            Material::Passphrase(input) => {
-                let prompt = format!("New passphrase of {}", place.described);
-                let passphrase = keys::ask(input, prompt, Asked::Twice, kms.timeout).await?;
-                let locking = tokio::task::spawn_blocking(move || {
-                    let master = MasterKey::random();
-                    let cost = Cost::RECOMMENDED;
-                    Lock::new(passphrase.expose(), cost, id.as_bytes(), &master)
-                        .map(|lock| (Root::Master(master), Some(lock)))
-                });
-                locking.await??
+        let (root, lock) = match (self.material, self.passphrase) {
+            (Material::Kms { key, context }, _) => (kms.root(&key, context, notes).await?, None),
+            (Material::Master(key), None) => (Root::Master(key), None),
+            (Material::Master(key), Some(input)) => lock(place, input, key, id, kms).await?,
+            (Material::Passphrase(input), _) => {
+                lock(place, input, MasterKey::random(), id, kms).await?
             }
         };
         let new = NewVolume {
@@ -183,6 +180,28 @@ impl Wanted {
         };
         Ok(create::create(place.store, place.prefix, new).await?)
     }
+}
+
+/// The master key under a new passphrase.
+async fn lock(
+    place: &Place<'_>,
+    input: Input,
+    master: MasterKey,
+    id: VolumeId,
+    kms: &Kms<'_>,
+) -> anyhow::Result<(Root, Option<Lock>)> {
+    let prompt = format!("New passphrase of {}", place.described);
+    let passphrase = keys::ask(input, prompt, Asked::Twice, kms.timeout).await?;
+    let locking = tokio::task::spawn_blocking(move || {
+        Lock::new(
+            passphrase.expose(),
+            Cost::RECOMMENDED,
+            id.as_bytes(),
+            &master,
+        )
+        .map(|lock| (Root::Master(master), Some(lock)))
+    });
+    Ok(locking.await??)
 }
 
 async fn open(

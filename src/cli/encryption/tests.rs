@@ -15,7 +15,7 @@ fn encryption(options: &str) -> Result<Encryption, String> {
     match MountConfig::from_arguments(&arguments) {
         Ok(config) => match config.store {
             StoreConfig::S3(settings) => Ok(settings.encryption),
-            StoreConfig::Dir(path) => panic!("{}", path.display()),
+            StoreConfig::Dir(settings) => panic!("{}", settings.path.display()),
         },
         Err(error) => Err(error.to_string()),
     }

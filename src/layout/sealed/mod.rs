@@ -44,6 +44,9 @@ pub use pin::{Pin, SegmentIndex};
 pub use record::{Content, Record};
 pub use writer::BodyWriter;
 
+/// The version of the format.
+pub const FORMAT_VERSION: u32 = 1;
+
 /// Plaintext bytes between the beginnings of two neighbouring segments.
 pub const SEGMENT_BYTES: u64 = 8 << 20;
 

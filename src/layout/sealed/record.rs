@@ -73,6 +73,18 @@ impl Content {
 }
 
 impl Record {
+    /// The same once more.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            file: self.file,
+            content: self.content.duplicate(),
+            body: self.body,
+            generation: self.generation,
+            attributes: self.attributes.clone(),
+        }
+    }
+
     /// # Panics
     /// When the attributes are not in the place that they are said to be, do not fit
     /// ([`holds`]), or the key is not that of such an object: programmer errors.

@@ -12,6 +12,8 @@ pub enum RecordError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Kms(#[from] KmsError),
+    #[error("the passphrase does not open {volume}: it is another one")]
+    WrongPassphrase { volume: String },
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
     #[error("the volume record of {volume} {error}")]

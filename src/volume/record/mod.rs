@@ -126,7 +126,6 @@ impl VolumeRecord {
     /// When the passphrase is another one, or there is none.
     pub fn unlock(&self, passphrase: &[u8]) -> Result<MasterKey, RecordError> {
         let mut tried = Vec::new();
-        let mut last = None;
         // They differ where somebody was interrupted who changed the passphrase.
         for header in self.sealed().map(SealedVolume::header) {
             let Some(lock) = header.lock.as_ref().filter(|lock| !tried.contains(lock)) else {
@@ -134,16 +133,15 @@ impl VolumeRecord {
             };
             match lock.open(passphrase, header.id.as_bytes()) {
                 Ok(master) => return Ok(master),
-                Err(error @ PassphraseError::Memory(_)) => return Err(error.into()),
-                Err(error) => last = Some(error),
+                Err(PassphraseError::Wrong) => tried.push(lock),
+                Err(error) => return Err(error.into()),
             }
-            tried.push(lock);
         }
-        Err(match last {
-            Some(error) => error.into(),
-            None => RecordError::NoPassphrase {
-                volume: self.volume.clone(),
-            },
+        let volume = self.volume.clone();
+        Err(if tried.is_empty() {
+            RecordError::NoPassphrase { volume }
+        } else {
+            RecordError::WrongPassphrase { volume }
         })
     }
 

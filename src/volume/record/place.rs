@@ -7,7 +7,7 @@ use crate::base::limits::RESERVED_PREFIX;
 use crate::layout::sealed::volume::OBJECTS;
 use crate::store::{ErrorKind, HeadOptions, ListOptions, Store};
 
-/// The prefix of the volume that `prefix` lies in, itself excluded.
+/// The prefix of the innermost volume that `prefix` lies in, itself excluded.
 ///
 /// # Errors
 /// When the store does not answer. What these credentials may not look at is taken for no
@@ -17,7 +17,7 @@ pub async fn above(store: &dyn Store, prefix: &str) -> Result<Option<String>, Re
         Ok::<_, RecordError>(is_volume(store, ancestor).await?.then_some(ancestor))
     });
     let found = try_join_all(ancestors).await?;
-    Ok(found.into_iter().flatten().next().map(str::to_owned))
+    Ok(found.into_iter().flatten().next_back().map(str::to_owned))
 }
 
 /// Refuses a prefix that lies in a volume.

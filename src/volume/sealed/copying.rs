@@ -11,7 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Opened;
-use super::sealing::{attribute_version, body_xattrs, next_sequence};
+use super::sealing::{attribute_version, body_xattrs, next_sequence, xattr_place};
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
 use crate::layout::attributes::Xattrs;
@@ -19,7 +19,7 @@ use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::{BodyId, BodyWriter, FOOTER_STORED_BYTES, Record, XattrPlace, xattrs};
 use crate::store::commit;
-use crate::store::{CopySource, ETag, GetOptions, GetRange, ObjectKey};
+use crate::store::{CopySource, ETag, ObjectKey, Operation, StoreError};
 use crate::volume::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
 };
@@ -36,7 +36,7 @@ impl Volume {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
-        let place = self.xattr_place(target, meta)?;
+        let place = xattr_place(target, meta)?;
         let opened = self.opened(source, version).await?;
         let (kind, stored) = (meta.attributes.kind, &opened.footer.attributes.attributes);
         if kind != stored.kind {
@@ -96,12 +96,13 @@ impl Volume {
         }
         let source = self.copy_source(source, version, None)?;
         let (size, tail) = (segments.0.len(), Bytes::from(tail));
-        let end = (size, tail.clone());
+        let sent = Some(tail.clone());
         let done = self
-            .copy_in_parts(source, size, Some(tail), key.clone(), attributes, condition)
+            .copy_in_parts(source, size, sent, key.clone(), attributes, condition)
             .await?;
-        let bytes = size + end.1.len() as u64;
-        self.keep(&key, &done.version.etag, || Opened::new(record, bytes, end));
+        self.keep(&key, &done.version.etag, || {
+            Opened::written(record, tail, pins.to_vec())
+        });
         Ok(done)
     }
 
@@ -133,13 +134,9 @@ impl Volume {
     ) -> Result<Version> {
         let sealed = self.sealed.as_ref().expect("a client-side volume");
         let met = sealed.opened.get(key, &etag);
-        let options = GetOptions {
-            range: Some(GetRange::Suffix(FOOTER_STORED_BYTES)),
-            if_match: Some(etag.clone()),
-            version: None,
-        };
-        let end = self.store.get(key, options).await;
-        let end = end.map_err(|error| VolumeError::store(key, error))?;
+        let end = self.end_of(key, FOOTER_STORED_BYTES, Some(&etag)).await?;
+        let gone = || VolumeError::store(key, StoreError::not_found(Operation::GetObject, key));
+        let end = end.ok_or_else(gone)?;
         let opened = self.open_end(key, end).await;
         let opened = opened.map_err(|error| error.named(name))?;
         let record = self.record_for(name, target, &opened).await?;
@@ -204,7 +201,7 @@ impl Volume {
                 commit: id.to_string(),
             }
         };
-        self.keep(key, &done.version.etag, || Ok(opened.with_record(record)));
+        self.keep(key, &done.version.etag, || Ok(opened.copied(record)));
         Ok(done)
     }
 

@@ -30,16 +30,17 @@ use std::sync::Arc;
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
 pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use sealing::xattr_place;
 pub use segments::StoredSegments;
 pub(super) use stat::LINK_STORED_BYTES_MAX;
 pub use upload::SealedPart;
 pub(super) use upload::{Sealing, UploadRecord};
 pub(super) use wrap::new_data_key;
 
-use super::Volume;
+use super::{SealedAs, Volume};
 use crate::base::limits::RESERVED_PREFIX;
 use crate::keys::root::Root;
-use crate::layout::sealed::{Names, StoredKey, VolumeId};
+use crate::layout::sealed::{FORMAT_VERSION, Names, StoredKey, VolumeId};
 use crate::store::{ETag, ObjectKey};
 
 /// What makes a volume a client-side one: what its record told, and the root that opened it.
@@ -97,6 +98,19 @@ impl Volume {
     /// In the plain layout.
     pub(super) fn sealed(&self) -> &Sealed {
         self.sealed.as_ref().expect("a client-side volume")
+    }
+
+    /// What the objects are sealed with; `None` in the plain layout.
+    #[must_use]
+    pub fn sealed_as(&self) -> Option<SealedAs> {
+        let sealed = self.sealed.as_ref()?;
+        let root = sealed.keys.root();
+        Some(SealedAs {
+            mode: root.mode(),
+            kms_key: root.kms_key().map(str::to_owned),
+            volume: sealed.id,
+            format: FORMAT_VERSION,
+        })
     }
 
     /// What a record at this key is sealed for.

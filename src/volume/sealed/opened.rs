@@ -88,6 +88,19 @@ impl Opened {
         })
     }
 
+    /// A copy of the body at another place, under a record of its own.
+    pub fn copied(&self, record: Record) -> Self {
+        let rest = Rest {
+            map: self.rest.map.clone(),
+            xattrs: self.rest.xattrs.clone(),
+            successor: Mutex::default(),
+        };
+        Self {
+            rest: Arc::new(rest),
+            ..self.with_record(record)
+        }
+    }
+
     /// The same body under another record of it.
     pub fn with_record(&self, record: Record) -> Self {
         Self {
@@ -100,34 +113,33 @@ impl Opened {
         }
     }
 
-    /// An object that was written here: `segments_bytes` of messages with these pins, and the
-    /// tail.
+    /// An object that was written here, segments with these pins and then `tail`: nothing of it
+    /// has to be asked for but content.
+    ///
+    /// # Errors
+    /// When the tail is not that of this record and these segments.
     pub fn written(
         record: Record,
-        segments_bytes: u64,
-        tail_bytes: Bytes,
+        tail: Bytes,
         pins: Vec<Option<Pin>>,
     ) -> std::result::Result<Self, ObjectError> {
-        let object_bytes = segments_bytes + tail_bytes.len() as u64;
-        let StoredRange(place) = map::footer_range(object_bytes)?;
-        let at = usize::try_from(place.start() - segments_bytes).expect("it is in memory");
-        let footer = Footer::open(&record.content, record.body, &tail_bytes[at..])?;
-        let tail = Tail::new(&footer, object_bytes)?;
-        let map = BodyMap::new(&footer, &tail, pins)?;
-        let end = match tail_bytes.len() as u64 {
-            0..=SUFFIX_BYTES => (segments_bytes, tail_bytes),
-            _ => (object_bytes, Bytes::new()),
+        let stored = pins.iter().flatten().map(|pin| pin.length().stored());
+        let segments: u64 = stored.sum();
+        let bytes = segments + tail.len() as u64;
+        // The manifest is not kept: it is in the map.
+        let kept = tail
+            .len()
+            .saturating_sub(usize::try_from(SUFFIX_BYTES).expect("32 KiB"));
+        let end = Bytes::copy_from_slice(&tail[kept..]);
+        let opened = Self::new(record, bytes, (segments + kept as u64, end))?;
+        let map = BodyMap::new(&opened.footer, &opened.tail, pins)?;
+        let rest = Rest {
+            map: OnceCell::new_with(Some(map)),
+            ..Rest::default()
         };
         Ok(Self {
-            record,
-            footer,
-            tail,
-            object_bytes,
-            end,
-            rest: Arc::new(Rest {
-                map: OnceCell::new_with(Some(map)),
-                ..Rest::default()
-            }),
+            rest: Arc::new(rest),
+            ..opened
         })
     }
 

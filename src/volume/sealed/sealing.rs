@@ -11,7 +11,6 @@ use super::opened::SUFFIX_BYTES;
 use crate::base::id::CommitId;
 use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::layout::attributes::{FileKind, Xattrs};
-use crate::layout::path::VolumePath;
 use crate::layout::sealed::writer::seal_segment;
 use crate::layout::sealed::xattrs::{self, XattrsError};
 use crate::layout::sealed::{
@@ -19,9 +18,7 @@ use crate::layout::sealed::{
     SEGMENT_BYTES, SealedMetadata, SegmentIndex, XattrPlace, record,
 };
 use crate::store::commit;
-use crate::store::{
-    ETag, GetOptions, GetRange, ObjectAttributes, ObjectKey, PutOptions, WriteCondition,
-};
+use crate::store::{ETag, ObjectAttributes, ObjectKey, PutOptions, WriteCondition};
 use crate::volume::{Committed, Condition, ObjectMeta, Result, Volume, VolumeError};
 
 /// The content type of every object: what it is nobody is told.
@@ -63,6 +60,29 @@ pub(in crate::volume) fn attribute_version(
     }
 }
 
+/// Where the extended attributes of such an object go.
+///
+/// # Errors
+/// When it holds fewer.
+pub(in crate::volume) fn xattr_place(path: impl Display, meta: &ObjectMeta) -> Result<XattrPlace> {
+    let attributes = &meta.attributes;
+    let refused = |error: XattrsDoNotFit| VolumeError::metadata(&path, &error);
+    xattrs::check(&attributes.xattrs).map_err(|error| refused(error.into()))?;
+    if attributes.xattrs.is_empty() {
+        return Ok(XattrPlace::None);
+    }
+    if record::holds(&attributes.xattrs) {
+        return Ok(XattrPlace::Record);
+    }
+    match attributes.kind {
+        FileKind::File | FileKind::Directory => Ok(XattrPlace::Body),
+        _ => {
+            let bytes = xattrs::encoded_bytes(&attributes.xattrs);
+            Err(refused(XattrsDoNotFit::NotInRecord(bytes)))
+        }
+    }
+}
+
 /// The body of what is whole at once.
 fn seal_body(record: &Record, plain: &[u8], body_xattrs: &Xattrs) -> Bytes {
     let mut writer = BodyWriter::new(record.body);
@@ -84,33 +104,6 @@ fn seal_body(record: &Record, plain: &[u8], body_xattrs: &Xattrs) -> Bytes {
 }
 
 impl Volume {
-    /// Where the extended attributes of such an object go.
-    ///
-    /// # Errors
-    /// When it holds fewer.
-    pub(in crate::volume) fn xattr_place(
-        &self,
-        path: impl Display,
-        meta: &ObjectMeta,
-    ) -> Result<XattrPlace> {
-        let attributes = &meta.attributes;
-        let refused = |error: XattrsDoNotFit| VolumeError::metadata(&path, &error);
-        xattrs::check(&attributes.xattrs).map_err(|error| refused(error.into()))?;
-        if attributes.xattrs.is_empty() {
-            return Ok(XattrPlace::None);
-        }
-        if record::holds(&attributes.xattrs) {
-            return Ok(XattrPlace::Record);
-        }
-        match attributes.kind {
-            FileKind::File | FileKind::Directory => Ok(XattrPlace::Body),
-            _ => {
-                let bytes = xattrs::encoded_bytes(&attributes.xattrs);
-                Err(refused(XattrsDoNotFit::NotInRecord(bytes)))
-            }
-        }
-    }
-
     /// The generation of what is written at `key` next. `known` is that of the version which the
     /// caller replaces, as far as it was told.
     pub(in crate::volume) async fn next_generation(
@@ -126,13 +119,11 @@ impl Volume {
             (_, Some(highest)) => known.max(highest),
             (Condition::None, None) => known,
             (Condition::IfVersion(version), None) => {
-                let options = GetOptions {
-                    range: Some(GetRange::Suffix(FOOTER_STORED_BYTES)),
-                    if_match: Some(version.etag.clone()),
-                    version: None,
+                let etag = Some(&version.etag);
+                let Some(end) = self.end_of(key, FOOTER_STORED_BYTES, etag).await? else {
+                    // The write finds that out, too.
+                    return Ok(known.saturating_add(1));
                 };
-                let end = self.store.get(key, options).await;
-                let end = end.map_err(|error| VolumeError::store(key, error))?;
                 match self.open_end(key, end).await {
                     Ok(opened) => known.max(opened.record.generation),
                     // What does not open has no generation to be above.
@@ -167,19 +158,19 @@ impl Volume {
     /// [`Volume::put`] of a client-side volume.
     pub(in crate::volume) async fn put_sealed(
         &self,
-        path: &VolumePath,
+        name: &(dyn Display + Sync),
         key: ObjectKey,
         meta: &ObjectMeta,
         plain: &[u8],
         condition: &Condition,
     ) -> Result<Committed> {
-        check_content(path, meta.attributes.kind, plain)?;
-        let place = self.xattr_place(path, meta)?;
+        check_content(name, meta.attributes.kind, plain)?;
+        let place = xattr_place(name, meta)?;
         let lineage = &meta.lineage;
         let generation = self
             .next_generation(&key, lineage.generation, condition)
             .await?;
-        let sequence = self.next_sequence(&key, lineage.sequence, condition);
+        let sequence = self.sequence_after(&key, lineage.sequence, condition);
         let record = Record {
             file: lineage.file,
             content: Content::random(),
@@ -187,18 +178,18 @@ impl Volume {
             generation,
             attributes: attribute_version(meta, sequence, place),
         };
-        let attributes = self.seal_record(path, &key, &record).await?;
+        let attributes = self.seal_record(name, &key, &record).await?;
         let body_xattrs = body_xattrs(meta, place);
         let body = seal_body(&record, plain, &body_xattrs);
         let condition = condition.to_store();
-        self.put_body(path, &key, body, attributes, condition, record)
+        self.put_body(name, &key, body, attributes, condition, record)
             .await
     }
 
     /// Puts a sealed body with its sealed record.
     pub(super) async fn put_body(
         &self,
-        path: &VolumePath,
+        name: &(dyn Display + Sync),
         key: &ObjectKey,
         body: Bytes,
         attributes: ObjectAttributes,
@@ -213,7 +204,7 @@ impl Volume {
         let written = commit::put(self.store.as_ref(), key, body.clone(), options, id).await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, error))
-            .map_err(|error| VolumeError::store(path, error))?;
+            .map_err(|error| VolumeError::store(name, error))?;
         self.modes.settled(key);
         let bytes = body.len() as u64;
         let start = bytes.saturating_sub(SUFFIX_BYTES);
@@ -242,7 +233,12 @@ impl Volume {
     }
 
     /// Above the attributes of what is replaced, as far as they are known.
-    fn next_sequence(&self, key: &ObjectKey, known: u64, condition: &Condition) -> u64 {
+    pub(in crate::volume) fn sequence_after(
+        &self,
+        key: &ObjectKey,
+        known: u64,
+        condition: &Condition,
+    ) -> u64 {
         let replaced = match (&self.sealed, condition) {
             (Some(sealed), Condition::IfVersion(version)) => sealed.opened.get(key, &version.etag),
             _ => None,
@@ -269,7 +265,7 @@ pub(in crate::volume) fn body_xattrs(meta: &ObjectMeta, place: XattrPlace) -> Xa
 }
 
 /// What the format has no object for.
-fn check_content(path: &VolumePath, kind: FileKind, content: &[u8]) -> Result<()> {
+fn check_content(name: &dyn Display, kind: FileKind, content: &[u8]) -> Result<()> {
     let fits = match kind {
         FileKind::File => true,
         FileKind::Symlink => (1..=SYMLINK_TARGET_BYTES_MAX).contains(&content.len()),
@@ -279,6 +275,6 @@ fn check_content(path: &VolumePath, kind: FileKind, content: &[u8]) -> Result<()
         Ok(())
     } else {
         let message = format!("{} bytes are no content of its type", content.len());
-        Err(VolumeError::invalid(path, &message))
+        Err(VolumeError::invalid(name, &message))
     }
 }

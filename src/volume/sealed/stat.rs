@@ -14,7 +14,7 @@ use crate::crypto::MessageLength;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::{FOOTER_STORED_BYTES, ObjectError};
 use crate::store::{
-    ErrorKind, GetOptions, GetRange, ListedObject, Metadata, Object, ObjectInfo, ObjectKey,
+    ETag, ErrorKind, GetOptions, GetRange, ListedObject, Metadata, Object, ObjectInfo, ObjectKey,
     Operation, StoreError,
 };
 use crate::volume::stat::is_absent;
@@ -120,7 +120,7 @@ impl Volume {
             Some(listed) if listed.size <= LISTED_WHOLE_BYTES => LISTED_WHOLE_BYTES,
             Some(_) => FOOTER_STORED_BYTES,
         };
-        let Some(end) = self.end_of(key, suffix).await? else {
+        let Some(end) = self.end_of(key, suffix, None).await? else {
             return Ok(None);
         };
         let info = end.info.clone();
@@ -128,11 +128,18 @@ impl Volume {
         Ok(Some((opened, info)))
     }
 
-    /// The last bytes of the object at a key; `None` when nothing is there.
-    async fn end_of(&self, key: &ObjectKey, suffix: u64) -> Result<Option<Object>> {
+    /// The last bytes of the object at a key, of this version if one is given; `None` when
+    /// nothing is there.
+    pub(super) async fn end_of(
+        &self,
+        key: &ObjectKey,
+        suffix: u64,
+        version: Option<&ETag>,
+    ) -> Result<Option<Object>> {
         let options = GetOptions {
             range: Some(GetRange::Suffix(suffix)),
-            ..GetOptions::default()
+            if_match: version.cloned(),
+            version: None,
         };
         match self.store.get(key, options).await {
             Ok(object) => {

@@ -10,26 +10,27 @@
 //!    a part that S3 would find too short to be followed by others waits for the tail. Whatever
 //!    breaks this is an error before anything is completed, never a broken object.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
 use super::Opened;
+use super::sealing::{attribute_version, body_xattrs, xattr_place};
 use crate::base::range::ByteRange;
-use crate::base::secret::Secret;
-use crate::crypto::ContentKey;
 use crate::layout::attributes::{Attributes, Xattrs};
 use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::writer::seal_segment_into;
 use crate::layout::sealed::{
-    AttributeVersion, BodyId, BodyWriter, Content, FileId, Pin, Record, SEGMENT_BYTES,
-    SealedMetadata, SegmentIndex, XattrPlace, record, xattrs,
+    AttributeVersion, BodyId, BodyWriter, Content, Pin, Record, SEGMENT_BYTES, SegmentIndex,
+    XattrPlace,
 };
-use crate::store::{ObjectAttributes, ObjectKey, PartNumber, PartReceipt};
+use crate::store::{ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt};
 use crate::volume::upload::Sent;
 use crate::volume::{
-    ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume, VolumeError,
+    Condition, ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume,
+    VolumeError,
 };
 
 /// Shorter segments are sealed where they are; others would keep a thread of the runtime busy.
@@ -37,12 +38,7 @@ const SEAL_INLINE_BYTES: usize = 64 << 10;
 
 /// What an upload's segments and tail are sealed with.
 pub struct Sealing {
-    content: Arc<Content>,
-    body: BodyId,
-    /// As its record has them.
-    attributes: AttributeVersion,
-    generation: u64,
-    file: FileId,
+    record: Arc<Record>,
     ending: Mutex<Option<Ending>>,
 }
 
@@ -98,57 +94,47 @@ impl std::fmt::Debug for SealedPart {
 
 impl std::fmt::Debug for Sealing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Sealing({:?})", self.body)
+        write!(f, "Sealing({:?})", self.record.body)
     }
 }
 
 impl Volume {
-    /// The record that an upload to this key begins with.
+    /// The record that an upload to this key begins with; `path` is for errors.
     pub(in crate::volume) async fn record_of_upload(
         &self,
+        path: impl Display,
         key: &ObjectKey,
         meta: &ObjectMeta,
         base: Option<(&ObjectRef, &Version)>,
+        condition: &Condition,
     ) -> Result<UploadRecord> {
-        let sealed = self.sealed.as_ref().expect("a client-side volume");
-        xattrs::check(&meta.attributes.xattrs)
-            .map_err(|error| VolumeError::metadata(key, &error))?;
+        let place = xattr_place(&path, meta)?;
         let content = match base {
             Some((object, version)) => {
                 let opened = self.opened(object, version).await?;
-                same_content(&opened.record.content)
+                opened.record.content.duplicate()
             }
             None => Content::random(),
         };
-        let body = BodyId::random();
-        let generation = meta.lineage.generation + 1;
-        let attributes = in_record(meta, meta.lineage.sequence + 1);
+        let lineage = &meta.lineage;
+        let generation = self
+            .next_generation(key, lineage.generation, condition)
+            .await?;
+        let sequence = self.sequence_after(key, lineage.sequence, condition);
         let record = Record {
-            file: meta.lineage.file,
-            content: same_content(&content),
-            body,
+            file: lineage.file,
+            content,
+            body: BodyId::random(),
             generation,
-            attributes: attributes.clone(),
+            attributes: attribute_version(meta, sequence, place),
         };
-        let sealing_key = sealed.keys.to_seal().await;
-        let sealing_key = sealing_key.map_err(|error| VolumeError::data_key(key, error))?;
-        let metadata = SealedMetadata {
-            key: sealing_key.wrapped.clone(),
-            record: record.seal(&sealing_key.key, sealed.id, &self.stored_key(key)),
-        };
+        let attributes = self.seal_record(path, key, &record).await?;
         Ok(UploadRecord {
             sealing: Sealing {
-                content: Arc::new(content),
-                body,
-                attributes,
-                generation,
-                file: meta.lineage.file,
+                record: Arc::new(record),
                 ending: Mutex::default(),
             },
-            attributes: ObjectAttributes {
-                metadata: metadata.encode(),
-                content_type: None,
-            },
+            attributes,
         })
     }
 
@@ -162,7 +148,7 @@ impl Volume {
     ) -> Result<(ByteRange, Arc<[(SegmentIndex, Pin)]>)> {
         let opened = self.opened(source, version).await?;
         let invalid = |message| VolumeError::invalid(format!("{source:?}"), message);
-        if opened.record.content.id != sealing.content.id {
+        if opened.record.content.id != sealing.record.content.id {
             return Err(invalid(
                 "its segments cannot be copied into an upload of another content",
             ));
@@ -206,13 +192,13 @@ impl Upload {
             return part;
         }
         let sealing = self.sealing().expect("a client-side volume");
-        let content = Arc::clone(&sealing.content);
+        let record = Arc::clone(&sealing.record);
         let number = SegmentIndex(u32::try_from(start / SEGMENT_BYTES).expect("below 2^23"));
         let is_short = plain.len() <= SEAL_INLINE_BYTES;
         let add = move || {
             let end = part.filled + index(StoredSegments::stored_bytes(plain.len() as u64));
             let message = &mut part.stored[part.filled..end];
-            let pin = seal_segment_into(&content, number, &plain, message);
+            let pin = seal_segment_into(&record.content, number, &plain, message);
             part.filled = end;
             part.pins.push((number, pin));
             part
@@ -263,7 +249,10 @@ impl Upload {
                                upload is completed in one way only";
                 return Err(VolumeError::invalid(self.key(), message));
             }
-            none => none.insert(sealing.end(self.key(), parts, size, meta)?),
+            none => {
+                let place = xattr_place(self.key(), meta)?;
+                none.insert(sealing.end(self.key(), parts, size, meta, place)?)
+            }
         };
         let last = match &ending.sent {
             Some(receipt) => receipt.clone(),
@@ -281,10 +270,15 @@ impl Upload {
 }
 
 impl Sealing {
-    fn end(&self, key: &ObjectKey, parts: &[Part], size: u64, meta: &ObjectMeta) -> Result<Ending> {
+    fn end(
+        &self,
+        key: &ObjectKey,
+        parts: &[Part],
+        size: u64,
+        meta: &ObjectMeta,
+        place: XattrPlace,
+    ) -> Result<Ending> {
         let invalid = |message| VolumeError::invalid(key, message);
-        let xattrs = &meta.attributes.xattrs;
-        xattrs::check(xattrs).map_err(|error| VolumeError::metadata(key, &error))?;
         let mut pins: Vec<Option<Pin>> = Vec::new();
         let mut held: Option<&Bytes> = None;
         let mut last = 0;
@@ -309,9 +303,9 @@ impl Sealing {
                 held = Some(body);
             }
         }
-        let (attributes, body_xattrs) = self.at_completion(meta);
-        let writer = BodyWriter::with_pins(self.body, pins);
-        let tail = writer.finish(&self.content, size, &attributes, &body_xattrs);
+        let (attributes, body_xattrs) = self.at_completion(meta, place);
+        let writer = BodyWriter::with_pins(self.record.body, pins);
+        let tail = writer.finish(&self.record.content, size, &attributes, &body_xattrs);
         let tail = Bytes::from(tail);
         let last = match held {
             Some(held) => {
@@ -337,57 +331,35 @@ impl Sealing {
     /// The footer's attributes and the extended ones that go into the body. Where they are not
     /// the record's they have a higher number, and extended ones that the record does not have
     /// are in the body.
-    fn at_completion(&self, meta: &ObjectMeta) -> (AttributeVersion, Xattrs) {
-        let xattrs = &meta.attributes.xattrs;
-        let mut now = in_record(meta, self.attributes.sequence);
-        if now.xattrs == XattrPlace::Record
-            && now.attributes.xattrs != self.attributes.attributes.xattrs
-        {
-            now.xattrs = XattrPlace::Body;
-            now.attributes.xattrs.clear();
+    fn at_completion(&self, meta: &ObjectMeta, place: XattrPlace) -> (AttributeVersion, Xattrs) {
+        let before = &self.record.attributes;
+        let in_record = place == XattrPlace::Record;
+        let place = match meta.attributes.xattrs != before.attributes.xattrs {
+            true if in_record => XattrPlace::Body,
+            _ => place,
+        };
+        let mut now = attribute_version(meta, before.sequence, place);
+        if now != *before {
+            now.sequence = before.sequence.saturating_add(1);
         }
-        if now != self.attributes {
-            now.sequence += 1;
-        }
-        match now.xattrs {
-            XattrPlace::Body => (now, xattrs.clone()),
-            XattrPlace::None | XattrPlace::Record => (now, Xattrs::new()),
-        }
+        (now, body_xattrs(meta, place))
     }
 
-    /// Keeps what is known of the object that was written: its first read asks for content only.
-    pub(in crate::volume) async fn keep(
-        &self,
-        volume: &Volume,
-        key: &ObjectKey,
-        version: &Version,
-    ) {
+    /// What is known of the object that was written.
+    pub(in crate::volume) async fn keep(&self, volume: &Volume, key: &ObjectKey, etag: &ETag) {
         let ending = self.ending.lock().await;
-        let (Some(ending), Some(sealed)) = (&*ending, &volume.sealed) else {
+        let Some(ending) = &*ending else {
             return;
         };
-        let pins = ending.pins.iter().flat_map(|pins| pins.iter());
-        let mut by_index: Vec<Option<Pin>> = Vec::new();
-        for (SegmentIndex(index), pin) in pins {
-            by_index.resize(*index as usize, None);
-            by_index.push(Some(*pin));
+        let mut pins: Vec<Option<Pin>> = Vec::new();
+        for (SegmentIndex(index), pin) in ending.pins.iter().flat_map(|pins| pins.iter()) {
+            pins.resize(*index as usize, None);
+            pins.push(Some(*pin));
         }
-        let stored: u64 = by_index
-            .iter()
-            .flatten()
-            .map(|pin| pin.length().stored())
-            .sum();
-        let record = Record {
-            file: self.file,
-            content: same_content(&self.content),
-            body: self.body,
-            generation: self.generation,
-            attributes: self.attributes.clone(),
-        };
-        match Opened::written(record, stored, ending.tail.clone(), by_index) {
-            Ok(opened) => sealed.opened.put(key, &version.etag, &Arc::new(opened)),
-            Err(error) => unreachable!("what was sealed here opens here: {error}"),
-        }
+        let record = self.record.duplicate();
+        volume.keep(key, etag, || {
+            Opened::written(record, ending.tail.clone(), pins)
+        });
     }
 }
 
@@ -395,33 +367,6 @@ impl Ending {
     fn is_of(&self, parts: &[Part], size: u64, meta: &ObjectMeta) -> bool {
         let same_pins = parts.iter().map(|part| &part.pins).eq(&self.pins);
         same_pins && self.size == size && self.attributes == meta.attributes
-    }
-}
-
-/// Attributes as a record has them.
-fn in_record(meta: &ObjectMeta, sequence: u64) -> AttributeVersion {
-    let mut attributes = meta.attributes.clone();
-    let xattrs = match attributes.xattrs.is_empty() {
-        true => XattrPlace::None,
-        false if record::holds(&attributes.xattrs) => XattrPlace::Record,
-        false => {
-            attributes.xattrs.clear();
-            XattrPlace::Body
-        }
-    };
-    AttributeVersion {
-        sequence,
-        attributes,
-        xattrs,
-    }
-}
-
-/// The same content for another record.
-fn same_content(content: &Content) -> Content {
-    let mut key = *content.key.expose();
-    Content {
-        id: content.id,
-        key: ContentKey::from_secret(Secret::take(&mut key)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! A mount's writing side over a store in memory that can fail and counts.
 
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,29 +11,113 @@ use tempfile::TempDir;
 use crate::base::limits::SEGMENT_BYTES;
 use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
+use crate::crypto::MasterKey;
+use crate::keys::root::Root;
 use crate::layout::attributes::{Attributes, FileKind, Xattrs};
 use crate::layout::path::{PlainName, VolumePath};
 use crate::layout::plain::Defaults;
+use crate::layout::sealed::{Names, VolumeId};
 use crate::store::Limits;
 use crate::store::fault::Fault;
 use crate::store::mem::MemStore;
 use crate::store::s3::encryption::ExpectedEncryption;
-use crate::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions};
+use crate::volume::{
+    ClientSide, Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions,
+};
 use crate::write::grid::Grid;
 use crate::write::planner::PlanLimits;
 use crate::write::{Base, BaseReader, DirtyFile, WriteConfig, WriteEngine};
 
-/// Length of a cell and of the first parts.
+/// Length of a cell and of the first parts in the plain layout.
 pub const CELL: u64 = 64;
 
-/// Parts of one cell, then of two, of four: three of each.
-pub const TINY: PlanLimits = PlanLimits {
-    put_bytes_max: CELL,
-    copy_bytes_max: 5 * CELL,
-    part_bytes_min: 0,
-    object_bytes_max: 40 * CELL,
-    grid: Grid::tiny(CELL, 3),
-};
+/// What a volume's objects are. Everything that holds of one holds of the other; a cell of a
+/// client-side file is a segment, so there a test is the same test with longer bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    Plain,
+    Sealed,
+}
+
+impl Layout {
+    pub const BOTH: [Self; 2] = [Self::Plain, Self::Sealed];
+
+    /// How many bytes stand for one of a plain cell's.
+    pub const fn unit(self) -> u64 {
+        match self {
+            Self::Plain => 1,
+            Self::Sealed => SEGMENT_BYTES / CELL,
+        }
+    }
+
+    pub const fn cell(self) -> u64 {
+        CELL * self.unit()
+    }
+
+    /// Parts of one cell, then of two, of four: three of each.
+    pub fn limits(self) -> PlanLimits {
+        let cell = self.cell();
+        PlanLimits {
+            put_bytes_max: cell,
+            copy_bytes_max: 5 * cell,
+            object_bytes_max: 40 * cell,
+            grid: Grid::tiny(cell, 3),
+            ..PlanLimits::S3
+        }
+    }
+
+    fn store(self) -> MemStore {
+        MemStore::new().with_limits(match self {
+            Self::Plain => Limits {
+                part_bytes_min: CELL,
+                ..Limits::S3
+            },
+            Self::Sealed => Limits::S3,
+        })
+    }
+
+    /// Staging for as many cells; each takes whole pages of the disk.
+    fn staging(self, plain_bytes: u64) -> u64 {
+        const PAGE: u64 = 4096;
+        match self {
+            Self::Plain => plain_bytes,
+            Self::Sealed => plain_bytes / PAGE * (SEGMENT_BYTES + 8 * PAGE),
+        }
+    }
+
+    /// Parts that an upload has besides those of its content.
+    pub const fn tails(self) -> u64 {
+        match self {
+            Self::Plain => 0,
+            Self::Sealed => 1,
+        }
+    }
+
+    /// Bytes of so many cells, at most, as they are sent with their tails.
+    pub const fn sent(self, cells: u64) -> u64 {
+        match self {
+            Self::Plain => cells * CELL,
+            Self::Sealed => (cells * CELL + 1) * self.unit(),
+        }
+    }
+
+    /// The `len` bytes from `start` on of a plain test, as this layout has them: each is a run
+    /// that begins with a stamp of its place.
+    pub fn pattern(self, seed: u64, start: u64, len: usize) -> Vec<u8> {
+        let bytes = pattern(seed, start, len);
+        if self == Self::Plain {
+            return bytes;
+        }
+        let unit = index(self.unit());
+        let mut long = Vec::with_capacity(len * unit);
+        for (at, byte) in (start..).zip(bytes) {
+            long.extend_from_slice(&seed.to_le_bytes());
+            long.extend_from_slice(&at.to_le_bytes());
+            long.resize(long.len() + unit - 16, byte);
+        }
+        long
+    }
+}
 
 pub struct Fixture {
     pub mem: Arc<MemStore>,
@@ -46,40 +131,56 @@ pub struct Fixture {
 impl Fixture {
     /// Memory for four cells, which a file streams into when it has more than two, and staging
     /// for some thirty.
-    pub async fn tiny() -> Self {
-        Self::tiny_with(0, 128 << 10).await
+    pub async fn tiny(layout: Layout) -> Self {
+        Self::tiny_with(layout, 0, 128 << 10).await
     }
 
     /// Memory for every file of a test: nothing spills, nothing streams.
-    pub async fn roomy() -> Self {
-        Self::tiny_with(256 * CELL, 0).await
+    pub async fn roomy(layout: Layout) -> Self {
+        Self::tiny_with(layout, 256 * layout.cell(), 0).await
     }
 
-    pub async fn tiny_with(memory_bytes: u64, staging_bytes: u64) -> Self {
-        Self::tiny_streaming(memory_bytes, staging_bytes, u64::MAX).await
+    /// `staging_bytes` as the plain layout needs them.
+    pub async fn tiny_with(layout: Layout, memory_bytes: u64, staging_bytes: u64) -> Self {
+        Self::tiny_streaming(layout, memory_bytes, staging_bytes, u64::MAX).await
     }
 
-    pub async fn tiny_streaming(memory_bytes: u64, staging_bytes: u64, after_bytes: u64) -> Self {
-        let limits = Limits {
-            part_bytes_min: CELL,
-            ..Limits::S3
-        };
+    pub async fn tiny_streaming(
+        layout: Layout,
+        memory_bytes: u64,
+        staging_bytes: u64,
+        after_bytes: u64,
+    ) -> Self {
         let config = WriteConfig {
             memory_bytes,
-            staging_bytes,
+            staging_bytes: layout.staging(staging_bytes),
             stream_after_bytes: after_bytes,
             parallel_uploads: 3,
             ..WriteConfig::default()
         };
-        Self::new(MemStore::new().with_limits(limits), config, TINY, CELL).await
+        Self::new(
+            layout,
+            layout.store(),
+            config,
+            layout.limits(),
+            layout.cell(),
+        )
+        .await
     }
 
     /// As a mount has it.
-    pub async fn real(config: WriteConfig) -> Self {
-        Self::new(MemStore::new(), config, PlanLimits::S3, SEGMENT_BYTES).await
+    pub async fn real(layout: Layout, config: WriteConfig) -> Self {
+        let limits = PlanLimits::S3;
+        Self::new(layout, MemStore::new(), config, limits, SEGMENT_BYTES).await
     }
 
-    async fn new(mem: MemStore, config: WriteConfig, limits: PlanLimits, cell: u64) -> Self {
+    async fn new(
+        layout: Layout,
+        mem: MemStore,
+        config: WriteConfig,
+        limits: PlanLimits,
+        cell: u64,
+    ) -> Self {
         let dir = TempDir::new().unwrap();
         let mem = Arc::new(mem);
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as _));
@@ -95,9 +196,20 @@ impl Fixture {
             encryption: ExpectedEncryption::default(),
             journal_dir: dir.path().join("journal"),
         };
-        let volume = Volume::open(Arc::clone(&fault) as _, "", options)
-            .await
-            .unwrap();
+        let store = Arc::clone(&fault) as _;
+        let volume = match layout {
+            Layout::Plain => Volume::open(store, "", options).await,
+            Layout::Sealed => {
+                let client_side = ClientSide {
+                    id: VolumeId::random(),
+                    names: Names::Plain,
+                    root: Root::Master(MasterKey::random()),
+                    records_per_data_key: NonZeroU64::new(1 << 20).unwrap(),
+                };
+                Volume::open_client_side(store, "", options, client_side).await
+            }
+        };
+        let volume = volume.unwrap();
         let config = WriteConfig {
             staging_dir: dir.path().join("staging"),
             ..config
@@ -199,6 +311,20 @@ pub fn meta() -> ObjectMeta {
 pub fn pattern(seed: u64, start: u64, len: usize) -> Vec<u8> {
     let byte = |at: u64| (at.wrapping_mul(0x9e37_79b9).wrapping_add(seed) >> 5).to_le_bytes()[0];
     (start..).take(len).map(byte).collect()
+}
+
+/// Says where they differ: they are too long to be printed.
+pub fn assert_same(found: impl AsRef<[u8]>, expected: impl AsRef<[u8]>) {
+    let (found, expected) = (found.as_ref(), expected.as_ref());
+    if found != expected {
+        let differs = found.iter().zip(expected).position(|(a, b)| a != b);
+        let (found, expected) = (found.len(), expected.len());
+        panic!("{found} bytes, {expected} expected, the first other one at {differs:?}");
+    }
+}
+
+pub fn index(offset: u64) -> usize {
+    usize::try_from(offset).unwrap()
 }
 
 /// Waits until `done`, which other tasks bring about.

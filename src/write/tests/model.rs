@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::fixture::{Fixture, meta, path, pattern};
+use super::fixture::{Fixture, Layout, assert_same, index, meta, path};
 use crate::store::fault::{Effect, Rule};
 use crate::store::{ErrorKind, Operation};
 use crate::volume::{Condition, Version};
@@ -80,18 +80,19 @@ struct Opened {
 }
 
 struct Run {
+    layout: Layout,
     fixture: Fixture,
     files: Vec<Opened>,
     stamp: u64,
 }
 
 impl Run {
-    async fn new(staging_bytes: u64) -> Self {
-        let fixture = Fixture::tiny_with(0, staging_bytes).await;
+    async fn new(layout: Layout, staging_bytes: u64) -> Self {
+        let fixture = Fixture::tiny_with(layout, 0, staging_bytes).await;
         let mut files = Vec::new();
         for index in 0..FILES {
             let name = format!("file{index}");
-            let content = pattern(99, 0, index * 500);
+            let content = layout.pattern(99, 0, index * 500);
             let existing = index > 0;
             let file = if existing {
                 fixture.existing(&name, &content).await
@@ -110,6 +111,7 @@ impl Run {
         }
         heal(&fixture);
         Self {
+            layout,
             fixture,
             files,
             stamp: 0,
@@ -117,33 +119,33 @@ impl Run {
     }
 
     async fn step(&mut self, step: &Step) {
+        let unit = self.layout.unit();
         match *step {
-            Step::Write { file, at, len } => self.write(file, at, len).await,
+            Step::Write { file, at, len } => self.write(file, at * unit, len).await,
             Step::Append { file, len } => {
                 let at = self.files[file].model.len() as u64;
-                if at + (len as u64) < SIZE_MAX {
+                if at + len as u64 * unit < SIZE_MAX * unit {
                     self.write(file, at, len).await;
                 }
             }
-            Step::Truncate { file, size } => self.truncate(file, size).await,
+            Step::Truncate { file, size } => self.truncate(file, size * unit).await,
             Step::ThereAndBack { file, len } => {
                 let base = self.files[file].file.base().map_or(0, |base| base.size);
                 let start = self.files[file].model.len() as u64;
-                let end = SIZE_MAX.min(start + len as u64);
-                for at in (start..end).step_by(48) {
-                    let len = usize::try_from(48.min(end - at)).unwrap();
-                    self.write(file, at, len).await;
+                let end = (SIZE_MAX * unit).min(start + len as u64 * unit);
+                for at in (start..end).step_by(index(48 * unit)) {
+                    let len = 48.min((end - at) / unit);
+                    self.write(file, at, index(len)).await;
                 }
                 self.truncate(file, base).await;
             }
             Step::Read { file, at, len } => {
                 heal(&self.fixture);
                 let opened = &self.files[file];
-                let end = (at + len).min(opened.model.len() as u64);
-                let at = at.min(end);
-                let read = self.fixture.read(&opened.file, at, at + len).await;
-                let index = |offset| usize::try_from(offset).unwrap();
-                assert_eq!(read, opened.model[index(at)..index(end)], "{step:?}");
+                let end = ((at + len) * unit).min(opened.model.len() as u64);
+                let at = (at * unit).min(end);
+                let read = self.fixture.read(&opened.file, at, end).await;
+                assert_same(read, &opened.model[index(at)..index(end)]);
             }
             Step::Commit { file } => {
                 heal(&self.fixture);
@@ -174,7 +176,8 @@ impl Run {
 
     async fn write(&mut self, file: usize, at: u64, len: usize) {
         self.stamp += 1;
-        let data = Bytes::from(pattern(self.stamp, at, len));
+        let unit = self.layout.unit();
+        let data = Bytes::from(self.layout.pattern(self.stamp, at / unit, len));
         let opened = &mut self.files[file];
         let written = match opened.file.try_write(at, &data) {
             Some(written) => written,
@@ -185,9 +188,9 @@ impl Run {
             heal(&self.fixture);
             opened.file.write(at, data.clone()).await.unwrap();
         }
-        let at = usize::try_from(at).unwrap();
-        opened.model.resize(opened.model.len().max(at + len), 0);
-        opened.model[at..at + len].copy_from_slice(&data);
+        let (at, end) = (index(at), index(at) + data.len());
+        opened.model.resize(opened.model.len().max(end), 0);
+        opened.model[at..end].copy_from_slice(&data);
     }
 
     async fn truncate(&mut self, file: usize, size: u64) {
@@ -196,7 +199,7 @@ impl Run {
             heal(&self.fixture);
             opened.file.truncate(size).await.unwrap();
         }
-        opened.model.resize(usize::try_from(size).unwrap(), 0);
+        opened.model.resize(index(size), 0);
     }
 
     async fn commit(&mut self, file: usize) -> crate::write::Result<()> {
@@ -225,7 +228,7 @@ impl Run {
         let opened = &self.files[file];
         if opened.version.is_some() {
             let stored = self.fixture.stored(&opened.name).await;
-            assert_eq!(stored, opened.committed, "{}", opened.name);
+            assert_same(stored, &opened.committed);
         }
     }
 
@@ -233,7 +236,7 @@ impl Run {
         heal(&self.fixture);
         for file in 0..FILES {
             let opened = &self.files[file];
-            assert_eq!(self.fixture.read_all(&opened.file).await, opened.model);
+            assert_same(self.fixture.read_all(&opened.file).await, &opened.model);
             self.commit(file).await.unwrap();
             self.assert_stored(file).await;
         }
@@ -253,25 +256,48 @@ fn heal(fixture: &Fixture) {
     }
 }
 
+fn run(layout: Layout, staging: u64, steps: &[Step]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut run = Run::new(layout, staging).await;
+        for step in steps {
+            run.step(step).await;
+        }
+        run.finish().await;
+    });
+}
+
+fn staging() -> impl Strategy<Value = u64> {
+    prop::sample::select(vec![0, 16 << 10, 1 << 20])
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
     fn files_hold_what_was_written(
-        staging in prop::sample::select(vec![0, 16 << 10, 1 << 20]),
-        steps in prop::collection::vec(step(), 1..60),
+        staging in staging(), steps in prop::collection::vec(step(), 1..60),
     ) {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let mut run = Run::new(staging).await;
-            for step in &steps {
-                run.step(step).await;
-            }
-            run.finish().await;
-        });
+        run(Layout::Plain, staging, &steps);
+    }
+}
+
+proptest! {
+    // Real segments: each case moves some hundred MiB.
+    #![proptest_config(ProptestConfig {
+        cases: 10,
+        max_shrink_iters: 20,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn client_side_files_hold_what_was_written(
+        staging in staging(), steps in prop::collection::vec(step(), 1..30),
+    ) {
+        run(Layout::Sealed, staging, &steps);
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::fixture::{CELL, Fixture, eventually, pattern};
+use super::fixture::{CELL, Fixture, Layout, eventually, pattern};
 use crate::store::Operation::CreateMultipartUpload;
 use crate::store::fault::{Effect, Rule};
 use crate::write::content::Evicted;
@@ -17,7 +17,7 @@ fn cell(seed: u64, cells: u64) -> Bytes {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_discarded_while_its_upload_begins_leaves_none() {
-    let fixture = Fixture::tiny_with(0, 128 << 10).await;
+    let fixture = Fixture::tiny_with(Layout::Plain, 0, 128 << 10).await;
     // The server has made the upload long before it answers.
     let late = Rule::new(Effect::Delay(Duration::from_secs(5))).on(CreateMultipartUpload);
     fixture.fault.inject(late);
@@ -37,7 +37,7 @@ async fn a_file_discarded_while_its_upload_begins_leaves_none() {
 
 #[tokio::test(start_paused = true)]
 async fn a_file_discarded_before_its_upload_begins_begins_none() {
-    let fixture = Fixture::tiny_with(0, 128 << 10).await;
+    let fixture = Fixture::tiny_with(Layout::Plain, 0, 128 << 10).await;
     let file = fixture.file();
     file.write(0, cell(1, 8)).await.unwrap();
     // Its parts wait for their first turn: no task has run since.
@@ -50,7 +50,7 @@ async fn a_file_discarded_before_its_upload_begins_begins_none() {
 #[tokio::test]
 async fn a_cell_in_memory_is_always_in_the_order_of_eviction() {
     const ROUNDS: u64 = 2000;
-    let fixture = Fixture::tiny_with(256 * CELL, 128 << 10).await;
+    let fixture = Fixture::tiny_with(Layout::Plain, 256 * CELL, 128 << 10).await;
     let file = fixture.file();
     for round in 0..ROUNDS {
         let evicted = Arc::clone(&file);

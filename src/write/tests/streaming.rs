@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::fixture::{CELL, Fixture, eventually, meta, path, pattern};
+use super::fixture::{CELL, Fixture, Layout, assert_same, eventually, index, meta, path, pattern};
 use crate::base::range::ByteRange;
 use crate::store::fault::{Effect, Rule};
 use crate::store::{ErrorKind, ObjectKey, Operation, Store};
@@ -13,365 +13,435 @@ use crate::write::WriteConfig;
 
 const MIB: u64 = 1 << 20;
 
-fn content(seed: u64, cells: u64) -> Bytes {
-    pattern(seed, 0, usize::try_from(cells * CELL).unwrap()).into()
+fn content(layout: Layout, seed: u64, cells: u64) -> Bytes {
+    layout.pattern(seed, 0, index(cells * CELL)).into()
 }
 
 #[tokio::test]
 async fn a_small_file_is_one_put_and_a_medium_one_uploads_at_its_key() {
-    let fixture = Fixture::roomy().await;
-    let file = fixture.file();
-    file.write(0, content(1, 1)).await.unwrap();
-    let before = fixture.fault.calls();
-    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    let small = fixture.fault.calls().since(&before);
-    assert_eq!(
-        (small.total(), small.of(Operation::PutObject)),
-        (1, 1),
-        "{small}"
-    );
-    file.write(CELL, content(2, 1)).await.unwrap();
-    let before = fixture.fault.calls();
-    file.commit(&path("a"), &meta(), &Condition::None)
-        .await
-        .unwrap();
-    let medium = fixture.fault.calls().since(&before);
-    assert_eq!(
-        medium.of(Operation::UploadPartCopy),
-        1,
-        "the first part is clean: {medium}"
-    );
-    assert_eq!(medium.of(Operation::UploadPart), 1, "{medium}");
-    assert_eq!(medium.of(Operation::CompleteMultipartUpload), 1, "{medium}");
-    assert_eq!(medium.bytes_up, CELL, "{medium}");
-    assert_eq!(
-        fixture.stored("a").await,
-        [content(1, 1), content(2, 1)].concat()
-    );
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let fixture = Fixture::roomy(layout).await;
+        let file = fixture.file();
+        file.write(0, content(layout, 1, 1)).await.unwrap();
+        let before = fixture.fault.calls();
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+            .await
+            .unwrap();
+        let small = fixture.fault.calls().since(&before);
+        assert_eq!(
+            (small.total(), small.of(Operation::PutObject)),
+            (1, 1),
+            "{small}"
+        );
+        file.write(cell, content(layout, 2, 1)).await.unwrap();
+        let before = fixture.fault.calls();
+        file.commit(&path("a"), &meta(), &Condition::None)
+            .await
+            .unwrap();
+        let medium = fixture.fault.calls().since(&before);
+        assert_eq!(
+            medium.of(Operation::UploadPartCopy),
+            1,
+            "the first part is clean: {medium}"
+        );
+        assert_eq!(
+            medium.of(Operation::UploadPart),
+            1 + layout.tails(),
+            "{medium}"
+        );
+        assert_eq!(medium.of(Operation::CompleteMultipartUpload), 1, "{medium}");
+        assert!(medium.bytes_up <= layout.sent(1), "{medium}");
+        let expected = [content(layout, 1, 1), content(layout, 2, 1)].concat();
+        assert_same(fixture.stored("a").await, &expected);
+    }
 }
 
 #[tokio::test]
 async fn clean_gaps_of_a_changed_part_are_read_in_one_request() {
-    let fixture = Fixture::roomy().await;
-    let old = content(1, 3);
-    let file = fixture.existing("a", &old).await;
-    let mut model = old.to_vec();
-    for at in (0..CELL).step_by(4) {
-        file.write(at, Bytes::from_static(b"!!")).await.unwrap();
-        let at = usize::try_from(at).unwrap();
-        model[at..at + 2].copy_from_slice(b"!!");
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let unit = layout.unit();
+        let fixture = Fixture::roomy(layout).await;
+        let old = content(layout, 1, 3);
+        let file = fixture.existing("a", &old).await;
+        let mut model = old.to_vec();
+        for at in (0..cell).step_by(index(4 * unit)) {
+            file.write(at, Bytes::from_static(b"!!")).await.unwrap();
+            let at = index(at);
+            model[at..at + 2].copy_from_slice(b"!!");
+        }
+        let before = fixture.fault.calls();
+        file.commit(&path("a"), &meta(), &Condition::None)
+            .await
+            .unwrap();
+        let calls = fixture.fault.calls().since(&before);
+        assert_eq!(calls.of(Operation::GetObject), 1, "{calls}");
+        assert!(calls.bytes_up <= layout.sent(1), "{calls}");
+        assert_same(fixture.stored("a").await, &model);
     }
-    let before = fixture.fault.calls();
-    file.commit(&path("a"), &meta(), &Condition::None)
-        .await
-        .unwrap();
-    let calls = fixture.fault.calls().since(&before);
-    assert_eq!(calls.of(Operation::GetObject), 1, "{calls}");
-    assert_eq!(calls.bytes_up, CELL, "{calls}");
-    assert_eq!(fixture.stored("a").await, model);
 }
 
 #[tokio::test]
 async fn a_large_file_goes_up_while_it_is_written() {
-    let fixture = Fixture::tiny().await;
-    let file = fixture.file();
-    let data = content(1, 20);
-    let uploads = || fixture.fault.calls().of(Operation::UploadPart);
-    for (at, piece) in (0..).step_by(16).zip(data.chunks(16)) {
-        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    for layout in Layout::BOTH {
+        let unit = layout.unit();
+        let fixture = Fixture::tiny(layout).await;
+        let file = fixture.file();
+        let data = content(layout, 1, 20);
+        let uploads = || fixture.fault.calls().of(Operation::UploadPart);
+        for (at, piece) in (0..)
+            .step_by(index(16 * unit))
+            .zip(data.chunks(index(16 * unit)))
+        {
+            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        // Parts of the grid: 3 of one cell, 3 of two, and two of four with the last still open.
+        eventually("uploads before the commit", || uploads() >= 8).await;
+        assert_eq!(
+            fixture.mem.keys(),
+            Vec::<String>::new(),
+            "nothing is visible"
+        );
+        let before = fixture.fault.calls();
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+            .await
+            .unwrap();
+        let calls = fixture.fault.calls().since(&before);
+        assert!(
+            calls.bytes_up <= layout.sent(4),
+            "what was up stays up: {calls}"
+        );
+        assert_same(fixture.stored("a").await, &data);
+        let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
+        assert_eq!(
+            stat.meta.attributes.uid, 7,
+            "with the attributes of the commit"
+        );
+        fixture.assert_clean().await;
     }
-    // Parts of the grid: 3 of one cell, 3 of two, and two of four with the last still open.
-    eventually("uploads before the commit", || uploads() >= 8).await;
-    assert_eq!(
-        fixture.mem.keys(),
-        Vec::<String>::new(),
-        "nothing is visible"
-    );
-    let before = fixture.fault.calls();
-    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    let calls = fixture.fault.calls().since(&before);
-    assert!(calls.bytes_up <= 4 * CELL, "what was up stays up: {calls}");
-    assert_eq!(fixture.stored("a").await, data);
-    let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
-    assert_eq!(
-        stat.meta.attributes.uid, 7,
-        "with the attributes of the commit"
-    );
-    fixture.assert_clean().await;
 }
 
 #[tokio::test]
 async fn memory_and_staging_stay_bounded_whatever_the_length() {
-    let fixture = Fixture::tiny_with(0, 0).await;
-    let file = fixture.file();
-    let data = content(1, 40);
-    for (at, piece) in (0..).step_by(48).zip(data.chunks(48)) {
-        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
-        assert!(fixture.engine.memory_used_bytes() <= 4 * CELL);
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let unit = layout.unit();
+        let fixture = Fixture::tiny_with(layout, 0, 0).await;
+        let file = fixture.file();
+        let data = content(layout, 1, 40);
+        for (at, piece) in (0..)
+            .step_by(index(48 * unit))
+            .zip(data.chunks(index(48 * unit)))
+        {
+            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+            assert!(fixture.engine.memory_used_bytes() <= 4 * cell);
+        }
+        // Uploaded bytes are not here any more: reading or changing them checkpoints.
+        assert_same(fixture.read(&file, 0, cell).await, &data[..index(cell)]);
+        file.write(5, Bytes::from_static(b"changed")).await.unwrap();
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+            .await
+            .unwrap();
+        let mut expected = data.to_vec();
+        expected[5..12].copy_from_slice(b"changed");
+        assert_same(fixture.stored("a").await, &expected);
+        drop(file);
+        fixture.assert_clean().await;
     }
-    // Uploaded bytes are not here any more: reading or changing them checkpoints.
-    assert_eq!(fixture.read(&file, 0, CELL).await, data[..64]);
-    file.write(5, Bytes::from_static(b"changed")).await.unwrap();
-    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    let mut expected = data.to_vec();
-    expected[5..12].copy_from_slice(b"changed");
-    assert_eq!(fixture.stored("a").await, expected);
-    drop(file);
-    fixture.assert_clean().await;
 }
 
 #[tokio::test]
 async fn a_part_that_is_rewritten_after_its_upload_goes_up_again() {
-    let fixture = Fixture::tiny().await;
-    let file = fixture.file();
-    file.write(0, content(1, 4)).await.unwrap();
-    file.write(4 * CELL, Bytes::from_static(b"tail"))
-        .await
-        .unwrap();
-    eventually("streaming", || {
-        fixture.fault.calls().of(Operation::UploadPart) >= 3
-    })
-    .await;
-    file.write(10, Bytes::from_static(b"patched"))
-        .await
-        .unwrap();
-    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    let mut expected = [content(1, 4), Bytes::from_static(b"tail")].concat();
-    expected[10..17].copy_from_slice(b"patched");
-    assert_eq!(fixture.stored("a").await, expected);
-    fixture.assert_clean().await;
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let fixture = Fixture::tiny(layout).await;
+        let file = fixture.file();
+        file.write(0, content(layout, 1, 4)).await.unwrap();
+        file.write(4 * cell, Bytes::from_static(b"tail"))
+            .await
+            .unwrap();
+        eventually("streaming", || {
+            fixture.fault.calls().of(Operation::UploadPart) >= 3
+        })
+        .await;
+        file.write(10, Bytes::from_static(b"patched"))
+            .await
+            .unwrap();
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+            .await
+            .unwrap();
+        let mut expected = [content(layout, 1, 4), Bytes::from_static(b"tail")].concat();
+        expected[10..17].copy_from_slice(b"patched");
+        assert_same(fixture.stored("a").await, &expected);
+        fixture.assert_clean().await;
+    }
 }
 
 #[tokio::test]
 async fn a_file_that_is_cut_back_to_its_base_commits_its_attributes() {
-    let fixture = Fixture::tiny().await;
-    let old = content(1, 6);
-    let file = fixture.existing("a", &old).await;
-    let more = content(2, 12);
-    for (at, piece) in (6 * CELL..).step_by(16).zip(more.chunks(16)) {
-        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let unit = layout.unit();
+        let fixture = Fixture::tiny(layout).await;
+        let old = content(layout, 1, 6);
+        let file = fixture.existing("a", &old).await;
+        let more = content(layout, 2, 12);
+        for (at, piece) in (6 * cell..)
+            .step_by(index(16 * unit))
+            .zip(more.chunks(index(16 * unit)))
+        {
+            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        eventually("streaming", || {
+            fixture.fault.calls().of(Operation::UploadPart) > 0
+        })
+        .await;
+        file.truncate(6 * cell).await.unwrap();
+        assert!(file.is_dirty());
+        assert_eq!(file.dirty_bytes(), 0);
+        let mut changed = meta();
+        changed.attributes.uid = 9;
+        file.commit(&path("a"), &changed, &Condition::None)
+            .await
+            .unwrap();
+        assert_same(fixture.stored("a").await, &old);
+        let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
+        assert_eq!(stat.meta.attributes.uid, 9);
+        fixture.assert_clean().await;
     }
-    eventually("streaming", || {
-        fixture.fault.calls().of(Operation::UploadPart) > 0
-    })
-    .await;
-    file.truncate(6 * CELL).await.unwrap();
-    assert!(file.is_dirty());
-    assert_eq!(file.dirty_bytes(), 0);
-    let mut changed = meta();
-    changed.attributes.uid = 9;
-    file.commit(&path("a"), &changed, &Condition::None)
-        .await
-        .unwrap();
-    assert_eq!(fixture.stored("a").await, old);
-    let stat = fixture.volume.stat(&path("a")).await.unwrap().unwrap();
-    assert_eq!(stat.meta.attributes.uid, 9);
-    fixture.assert_clean().await;
 }
 
 #[tokio::test]
 async fn a_failed_stream_is_finished_by_the_commit() {
-    let fixture = Fixture::tiny().await;
-    let file = fixture.file();
-    let fails = Rule::new(Effect::FailBefore(ErrorKind::Throttled)).on(Operation::UploadPart);
-    fixture.fault.inject(fails.after(1).times(1));
-    let data = content(1, 12);
-    for (at, piece) in (0..).step_by(16).zip(data.chunks(16)) {
-        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    for layout in Layout::BOTH {
+        let unit = layout.unit();
+        let fixture = Fixture::tiny(layout).await;
+        let file = fixture.file();
+        let fails = Rule::new(Effect::FailBefore(ErrorKind::Throttled)).on(Operation::UploadPart);
+        fixture.fault.inject(fails.after(1).times(1));
+        let data = content(layout, 1, 12);
+        for (at, piece) in (0..)
+            .step_by(index(16 * unit))
+            .zip(data.chunks(index(16 * unit)))
+        {
+            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+            .await
+            .unwrap();
+        assert_same(fixture.stored("a").await, &data);
+        fixture.assert_clean().await;
     }
-    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    assert_eq!(fixture.stored("a").await, data);
-    fixture.assert_clean().await;
 }
 
 #[tokio::test]
 async fn an_upload_that_the_bucket_dropped_is_made_again() {
-    let fixture = Fixture::tiny_streaming(256 * CELL, 0, 2 * CELL).await;
-    let file = fixture.file();
-    let data = content(1, 30);
-    for (at, piece) in (0..).step_by(16).zip(data.chunks(16)) {
-        file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
-    }
-    eventually("streaming", || {
-        fixture.fault.calls().of(Operation::UploadPart) > 0 && file.state().in_flight == 0
-    })
-    .await;
-    for pending in fixture.mem.list_multipart("").await.unwrap() {
-        let key = ObjectKey::new(pending.key).unwrap();
-        fixture
-            .mem
-            .abort_multipart(&key, &pending.upload)
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let unit = layout.unit();
+        let fixture = Fixture::tiny_streaming(layout, 256 * cell, 0, 2 * cell).await;
+        let file = fixture.file();
+        let data = content(layout, 1, 30);
+        for (at, piece) in (0..)
+            .step_by(index(16 * unit))
+            .zip(data.chunks(index(16 * unit)))
+        {
+            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+        }
+        eventually("streaming", || {
+            fixture.fault.calls().of(Operation::UploadPart) > 0 && file.state().in_flight == 0
+        })
+        .await;
+        for pending in fixture.mem.list_multipart("").await.unwrap() {
+            let key = ObjectKey::new(pending.key).unwrap();
+            fixture
+                .mem
+                .abort_multipart(&key, &pending.upload)
+                .await
+                .unwrap();
+        }
+        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
             .await
             .unwrap();
+        assert_same(fixture.stored("a").await, &data);
+        fixture.assert_clean().await;
     }
-    file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    assert_eq!(fixture.stored("a").await, data);
-    fixture.assert_clean().await;
 }
 
 #[tokio::test]
 async fn a_checkpoint_whose_answer_was_lost_is_found_by_the_next_commit() {
-    // Once with its bytes nowhere but in the upload, once with memory for all of them.
-    for memory in [0, 256 * CELL] {
-        let fixture = Fixture::tiny_streaming(memory, 0, 2 * CELL).await;
-        let file = fixture.file();
-        let mut model = content(1, 20).to_vec();
-        for (at, piece) in (0..).step_by(16).zip(model.chunks(16)) {
-            file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let unit = layout.unit();
+        // Once with its bytes nowhere but in the upload, once with memory for all of them.
+        for memory in [0, 256 * cell] {
+            let fixture = Fixture::tiny_streaming(layout, memory, 0, 2 * cell).await;
+            let file = fixture.file();
+            let mut model = content(layout, 1, 20).to_vec();
+            for (at, piece) in (0..)
+                .step_by(index(16 * unit))
+                .zip(model.chunks(index(16 * unit)))
+            {
+                file.write(at, Bytes::copy_from_slice(piece)).await.unwrap();
+            }
+            let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut));
+            let lost = lost.on(Operation::CompleteMultipartUpload).times(1);
+            let down = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+            fixture.fault.inject(lost);
+            fixture.fault.inject(down.on(Operation::HeadObject));
+            let failed = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+            assert_eq!(failed.unwrap_err().kind(), Some(ErrorKind::TimedOut));
+            let unanswered = || file.state().table.unanswered().is_some();
+            assert!(unanswered());
+            if memory == 0 {
+                let again = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+                assert!(again.is_err(), "nobody can tell yet");
+            }
+            // Bytes that are here only, and an end that is neither's.
+            let patch = content(layout, 2, 1);
+            file.write(19 * cell, patch.clone()).await.unwrap();
+            model.splice(index(19 * cell).., patch);
+            file.write(20 * cell, Bytes::from_static(b"tail"))
+                .await
+                .unwrap();
+            model.extend(b"tail");
+            file.truncate(20 * cell + 2).await.unwrap();
+            model.truncate(index(20 * cell) + 2);
+            assert!(unanswered(), "these need no answer");
+            fixture.fault.clear();
+            file.commit(&path("a"), &meta(), &Condition::IfAbsent)
+                .await
+                .unwrap();
+            assert_same(fixture.stored("a").await, &model);
+            fixture.assert_clean().await;
         }
-        let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut));
-        let lost = lost.on(Operation::CompleteMultipartUpload).times(1);
-        let down = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
-        fixture.fault.inject(lost);
-        fixture.fault.inject(down.on(Operation::HeadObject));
-        let failed = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
-        assert_eq!(failed.unwrap_err().kind(), Some(ErrorKind::TimedOut));
-        let unanswered = || file.state().table.unanswered().is_some();
-        assert!(unanswered());
-        if memory == 0 {
-            let again = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
-            assert!(again.is_err(), "nobody can tell yet");
-        }
-        // Bytes that are here only, and an end that is neither's.
-        let patch = pattern(2, 0, 64);
-        file.write(19 * CELL, patch.clone().into()).await.unwrap();
-        model.splice(19 * 64.., patch);
-        file.write(20 * CELL, Bytes::from_static(b"tail"))
-            .await
-            .unwrap();
-        model.extend(b"tail");
-        file.truncate(20 * CELL + 2).await.unwrap();
-        model.truncate(20 * 64 + 2);
-        assert!(unanswered(), "these need no answer");
-        fixture.fault.clear();
-        file.commit(&path("a"), &meta(), &Condition::IfAbsent)
-            .await
-            .unwrap();
-        assert_eq!(fixture.stored("a").await, model);
-        fixture.assert_clean().await;
     }
 }
 
 #[tokio::test]
 async fn what_an_unanswered_checkpoint_left_is_discarded_too() {
-    let fixture = Fixture::tiny().await;
-    let file = fixture.file();
-    file.write(0, content(1, 20)).await.unwrap();
-    let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut));
-    let down = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
-    fixture
-        .fault
-        .inject(lost.on(Operation::CompleteMultipartUpload).times(1));
-    fixture.fault.inject(down.on(Operation::HeadObject));
-    let failed = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
-    assert!(failed.is_err());
-    assert!(!fixture.mem.keys().is_empty(), "it was carried out");
-    file.discard();
-    fixture.assert_clean().await;
-}
-
-#[tokio::test]
-async fn a_change_of_a_small_share_does_not_stream() {
-    let fixture = Fixture::tiny().await;
-    let old = content(1, 30);
-    let file = fixture.existing("a", &old).await;
-    let new = content(2, 4);
-    file.write(20 * CELL, new.clone()).await.unwrap();
-    let before = fixture.fault.calls();
-    file.commit(&path("a"), &meta(), &Condition::None)
-        .await
-        .unwrap();
-    let calls = fixture.fault.calls().since(&before);
-    assert_eq!(calls.of(Operation::CreateMultipartUpload), 1, "{calls}");
-    assert!(
-        calls.bytes_up <= 12 * CELL,
-        "the parts that changed: {calls}"
-    );
-    let expected = [&old[..20 * 64], &new[..], &old[24 * 64..]].concat();
-    assert_eq!(fixture.stored("a").await, expected);
-}
-
-#[tokio::test]
-async fn what_is_discarded_leaves_nothing_behind() {
-    for checkpointed in [false, true] {
-        let fixture = Fixture::tiny_with(0, 0).await;
+    for layout in Layout::BOTH {
+        let fixture = Fixture::tiny(layout).await;
         let file = fixture.file();
-        file.write(0, content(1, 20)).await.unwrap();
-        if checkpointed {
-            fixture.read(&file, 0, CELL).await;
-        }
-        eventually("the stream pauses", || file.state().in_flight == 0).await;
+        file.write(0, content(layout, 1, 20)).await.unwrap();
+        let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut));
+        let down = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+        fixture
+            .fault
+            .inject(lost.on(Operation::CompleteMultipartUpload).times(1));
+        fixture.fault.inject(down.on(Operation::HeadObject));
+        let failed = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+        assert!(failed.is_err());
+        assert!(!fixture.mem.keys().is_empty(), "it was carried out");
         file.discard();
-        assert_eq!(fixture.engine.memory_used_bytes(), 0);
         fixture.assert_clean().await;
     }
 }
 
 #[tokio::test]
+async fn a_change_of_a_small_share_does_not_stream() {
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        let fixture = Fixture::tiny(layout).await;
+        let old = content(layout, 1, 30);
+        let file = fixture.existing("a", &old).await;
+        let new = content(layout, 2, 4);
+        file.write(20 * cell, new.clone()).await.unwrap();
+        let before = fixture.fault.calls();
+        file.commit(&path("a"), &meta(), &Condition::None)
+            .await
+            .unwrap();
+        let calls = fixture.fault.calls().since(&before);
+        assert_eq!(calls.of(Operation::CreateMultipartUpload), 1, "{calls}");
+        assert!(
+            calls.bytes_up <= layout.sent(12),
+            "the parts that changed: {calls}"
+        );
+        let expected = [&old[..index(20 * cell)], &new[..], &old[index(24 * cell)..]].concat();
+        assert_same(fixture.stored("a").await, &expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_discarded_leaves_nothing_behind() {
+    for layout in Layout::BOTH {
+        let cell = layout.cell();
+        for checkpointed in [false, true] {
+            let fixture = Fixture::tiny_with(layout, 0, 0).await;
+            let file = fixture.file();
+            file.write(0, content(layout, 1, 20)).await.unwrap();
+            if checkpointed {
+                fixture.read(&file, 0, cell).await;
+            }
+            eventually("the stream pauses", || file.state().in_flight == 0).await;
+            file.discard();
+            assert_eq!(fixture.engine.memory_used_bytes(), 0);
+            fixture.assert_clean().await;
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_base_that_moved_is_read_where_it_is_now() {
-    let fixture = Fixture::tiny().await;
-    let old = content(1, 6);
-    let file = fixture.existing("a", &old).await;
-    file.write(0, Bytes::from_static(b"new")).await.unwrap();
-    let moved = fixture.existing("b", &old).await.base().unwrap();
-    fixture.volume.delete(&path("a")).await.unwrap();
-    file.set_base(moved);
-    let mut expected = old.to_vec();
-    expected[..3].copy_from_slice(b"new");
-    assert_eq!(fixture.read_all(&file).await, expected);
-    file.commit(&path("b"), &meta(), &Condition::None)
-        .await
-        .unwrap();
-    assert_eq!(fixture.stored("b").await, expected);
+    for layout in Layout::BOTH {
+        let fixture = Fixture::tiny(layout).await;
+        let old = content(layout, 1, 6);
+        let file = fixture.existing("a", &old).await;
+        file.write(0, Bytes::from_static(b"new")).await.unwrap();
+        let moved = fixture.existing("b", &old).await.base().unwrap();
+        fixture.volume.delete(&path("a")).await.unwrap();
+        file.set_base(moved);
+        let mut expected = old.to_vec();
+        expected[..3].copy_from_slice(b"new");
+        assert_same(fixture.read_all(&file).await, &expected);
+        file.commit(&path("b"), &meta(), &Condition::None)
+            .await
+            .unwrap();
+        assert_same(fixture.stored("b").await, &expected);
+    }
 }
 
 #[tokio::test]
 async fn two_writers_and_a_committer_share_a_file() {
-    let fixture = Fixture::tiny().await;
-    let file = fixture.file();
-    let halves: Vec<_> = [0, 16 * CELL]
-        .map(|start| {
-            let file = Arc::clone(&file);
-            tokio::spawn(async move {
-                for at in (start..start + 16 * CELL).step_by(24) {
-                    let len = 24.min(start + 16 * CELL - at);
-                    let data = pattern(3, at, usize::try_from(len).unwrap());
-                    file.write(at, data.into()).await.unwrap();
-                }
+    for layout in Layout::BOTH {
+        let unit = layout.unit();
+        let fixture = Fixture::tiny(layout).await;
+        let file = fixture.file();
+        let halves: Vec<_> = [0, 16 * CELL]
+            .map(|start| {
+                let file = Arc::clone(&file);
+                tokio::spawn(async move {
+                    for at in (start..start + 16 * CELL).step_by(24) {
+                        let len = 24.min(start + 16 * CELL - at);
+                        let data = layout.pattern(3, at, index(len));
+                        file.write(at * unit, data.into()).await.unwrap();
+                    }
+                })
             })
-        })
-        .into();
-    for _ in 0..5 {
+            .into();
+        for _ in 0..5 {
+            file.commit(&path("a"), &meta(), &Condition::None)
+                .await
+                .unwrap();
+        }
+        for half in halves {
+            half.await.unwrap();
+        }
         file.commit(&path("a"), &meta(), &Condition::None)
             .await
             .unwrap();
+        let expected = layout.pattern(3, 0, 32 * 64);
+        assert_same(fixture.stored("a").await, &expected);
+        drop(file);
+        fixture.assert_clean().await;
     }
-    for half in halves {
-        half.await.unwrap();
-    }
-    file.commit(&path("a"), &meta(), &Condition::None)
-        .await
-        .unwrap();
-    assert_eq!(fixture.stored("a").await, pattern(3, 0, 32 * 64));
-    drop(file);
-    fixture.assert_clean().await;
 }
 
 #[tokio::test]
 async fn appends_never_overlap() {
-    let fixture = Fixture::tiny().await;
+    let layout = Layout::Plain;
+    let fixture = Fixture::tiny(layout).await;
     let file = fixture.file();
     let writers = (b'a'..=b'h').map(|letter| {
         let file = Arc::clone(&file);
@@ -401,35 +471,37 @@ async fn a_file_larger_than_memory_and_staging_goes_through() {
         staging_bytes: 0,
         ..WriteConfig::default()
     };
-    let fixture = Fixture::real(config).await;
-    let file = fixture.file();
-    let block = Bytes::from(pattern(1, 0, 1 << 20));
-    let blocks = 256;
-    for at in 0..blocks {
-        let offset = at * MIB;
-        let at_once = file.try_write(offset, &block);
-        if at_once.is_none() {
-            file.write(offset, block.clone()).await.unwrap();
+    for layout in Layout::BOTH {
+        let fixture = Fixture::real(layout, config.clone()).await;
+        let file = fixture.file();
+        let block = Bytes::from(pattern(1, 0, 1 << 20));
+        let blocks = 256;
+        for at in 0..blocks {
+            let offset = at * MIB;
+            let at_once = file.try_write(offset, &block);
+            if at_once.is_none() {
+                file.write(offset, block.clone()).await.unwrap();
+            }
+            assert!(fixture.engine.memory_used_bytes() <= 48 * MIB);
         }
-        assert!(fixture.engine.memory_used_bytes() <= 48 * MIB);
-    }
-    file.commit(&path("large"), &meta(), &Condition::IfAbsent)
-        .await
-        .unwrap();
-    let base = file.base().unwrap();
-    for at in (0..blocks).step_by(17) {
-        let range = ByteRange::new(at * MIB, (at + 1) * MIB);
-        let stored = fixture
-            .volume
-            .read(&base.object, &base.version, range)
+        file.commit(&path("large"), &meta(), &Condition::IfAbsent)
             .await
             .unwrap();
-        assert_eq!(stored, block);
+        let base = file.base().unwrap();
+        for at in (0..blocks).step_by(17) {
+            let range = ByteRange::new(at * MIB, (at + 1) * MIB);
+            let stored = fixture
+                .volume
+                .read(&base.object, &base.version, range)
+                .await
+                .unwrap();
+            assert_eq!(stored, block);
+        }
+        let calls = fixture.fault.calls();
+        assert!(
+            calls.of(Operation::UploadPart) == 32 + 2 * layout.tails(),
+            "each part went up once: {calls}"
+        );
+        fixture.assert_clean().await;
     }
-    let calls = fixture.fault.calls();
-    assert!(
-        calls.of(Operation::UploadPart) == 32,
-        "each part went up once: {calls}"
-    );
-    fixture.assert_clean().await;
 }

@@ -175,6 +175,35 @@ async fn an_object_that_does_not_open_is_named_and_not_copied() {
     assert_eq!(rig.mem.keys(), ["d/x", "d/y"]);
 }
 
+/// Other programs make objects for folders. They count as none where they are, and a renamed
+/// directory keeps what they stand for.
+#[tokio::test]
+async fn a_foreign_marker_becomes_a_directory_of_ours() {
+    let rig = Rig::new().await;
+    for (name, body) in [("empty", &b""[..]), ("page", &[b'<'; 300])] {
+        let key = format!("d/{name}/");
+        let body = bytes::Bytes::from_static(body);
+        let options = PutOptions::default();
+        let at = ObjectKey::new(&*key).unwrap();
+        let put = rig.mem.put(&at, body.clone(), options);
+        let listed = ListedObject {
+            size: body.len() as u64,
+            etag: put.await.unwrap().etag,
+            key,
+            last_modified: crate::base::time::Timestamp::now(),
+        };
+        let moved = copy_below(&rig.volume, "d", "e", &listed).await.unwrap();
+        assert_eq!(moved.source, listed.etag);
+        let found = rig.find(&format!("e/{name}/")).await;
+        assert_eq!(found.etag, moved.copy.etag);
+        let attributes = &found.object.attributes.attributes;
+        assert_eq!(
+            (attributes.kind, attributes.perm),
+            (FileKind::Directory, 0o755)
+        );
+    }
+}
+
 #[tokio::test]
 async fn what_handles_keep_is_an_object_of_its_own_key() {
     for bytes in [0, 300, 5000] {

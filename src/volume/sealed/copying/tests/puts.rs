@@ -140,7 +140,9 @@ async fn what_no_object_holds_is_refused_and_nothing_is_sent() {
     ] {
         let no_room = !xattrs.is_empty();
         let meta = meta(kind, xattrs);
-        assert_eq!(rig.volume.fits(&meta), !no_room);
+        let fits = rig.volume.check_fits("a", &meta);
+        let expected = no_room.then(|| sentence.clone());
+        assert_eq!(fits.err().map(|error| error.to_string()), expected);
         let put = put(&rig.volume, "a", &meta, content, &Condition::None);
         let (refused, cost) = rig.cost(put).await;
         let refused = refused.unwrap_err();

@@ -170,6 +170,8 @@ impl Model {
     async fn rename(&mut self, rig: &Rig, from: usize, to: usize) {
         if let Some(entry) = self.entries.get(&from).filter(|_| from != to) {
             let mut file = entry.file.clone();
+            // Whoever renames has looked at the new name.
+            rig.volume.stat_file(&path(NAMES[to])).await.unwrap();
             let rename = rename(&rig.volume, (NAMES[from], &entry.file), (NAMES[to], &file));
             file.done = rename.await.unwrap();
             self.entries.remove(&from);

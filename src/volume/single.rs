@@ -1,0 +1,265 @@
+//! One object of a client-side volume without a mount: read from its beginning to its end, and
+//! every byte of it authenticated (docs/FORMAT.md, section 10).
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
+
+use super::record::OpenVolume;
+use super::sealed::DataKeys;
+use super::{Result, VolumeError};
+use crate::base::range::ByteRange;
+use crate::layout::attributes::FileKind;
+use crate::layout::path::VolumePath;
+use crate::layout::sealed::map::{self, PlainRange, StoredRange};
+use crate::layout::sealed::{
+    AttributeVersion, BodyMap, Footer, ObjectError, Piece, Record, SealedMetadata, Segments,
+    StoredKey, Tail, manifest, xattrs,
+};
+use crate::store::{ETag, ErrorKind, GetOptions, GetRange, Object, ObjectKey, Store};
+
+/// Of the object's end that is asked for first: a small file arrives whole.
+const END_BYTES: u64 = 32 << 10;
+/// Segments that are fetched ahead.
+const AHEAD: usize = 3;
+
+/// Where the content goes, in order.
+pub trait Sink: Send {
+    /// # Errors
+    /// When it cannot be taken: the reading ends.
+    fn data(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// So many zeros, of which nothing is stored.
+    ///
+    /// # Errors
+    /// As [`Self::data`].
+    fn zeros(&mut self, count: u64) -> io::Result<()>;
+}
+
+/// Why an object did not arrive whole.
+#[derive(Debug, thiserror::Error)]
+pub enum SingleError {
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
+    #[error("{0:?} is {1}, which has no content")]
+    NoContent(String, &'static str),
+    #[error("the content cannot be written: {0}")]
+    Sink(#[from] io::Error),
+}
+
+/// The way to the objects of a volume.
+#[expect(missing_debug_implementations, reason = "it holds keys")]
+pub struct Reader {
+    store: Arc<dyn Store>,
+    prefix: String,
+    volume: OpenVolume,
+}
+
+/// An object whose metadata and tail are authentic.
+struct Opened {
+    key: ObjectKey,
+    etag: ETag,
+    record: Record,
+    map: BodyMap,
+    length: u64,
+    end: (u64, Bytes),
+}
+
+impl Reader {
+    /// `prefix` is the volume's.
+    #[must_use]
+    pub const fn new(store: Arc<dyn Store>, prefix: String, volume: OpenVolume) -> Self {
+        Self {
+            store,
+            prefix,
+            volume,
+        }
+    }
+
+    /// Reads the file or symbolic link that a path in the volume names, or else the object that
+    /// is stored under this key in it. Gives its length.
+    ///
+    /// # Errors
+    /// When there is none, anything of it is not authentic, or the sink takes no more. What the
+    /// sink got before is authentic.
+    pub async fn read(
+        self,
+        name: &str,
+        sink: &mut dyn Sink,
+    ) -> std::result::Result<u64, SingleError> {
+        let Self {
+            store,
+            prefix,
+            volume,
+        } = self;
+        let (key, end) = find(store.as_ref(), &prefix, &volume, name).await?;
+        let keys = DataKeys::new(volume.root, volume.id, std::num::NonZeroU64::MIN);
+        let at = StoredKey::below(&prefix, key.as_str()).expect("the key has the prefix");
+        let metadata = SealedMetadata::decode(&end.info.attributes.metadata)
+            .map_err(|error| VolumeError::object(name, error))?;
+        let data_key = keys.to_open(&metadata.key).await;
+        let data_key = data_key.map_err(|error| VolumeError::data_key(name, error))?;
+        let record = Record::open(&data_key, volume.id, &at, &metadata.record)
+            .map_err(|error| VolumeError::object(name, error))?;
+        let opened = open(store.as_ref(), name, key, record, end).await?;
+        opened.content(store.as_ref(), name, sink).await?;
+        Ok(opened.length)
+    }
+}
+
+/// The object and its end.
+async fn find(
+    store: &dyn Store,
+    prefix: &str,
+    volume: &OpenVolume,
+    name: &str,
+) -> Result<(ObjectKey, Object)> {
+    let path: Option<VolumePath> = name.parse().ok();
+    let by_path = path.and_then(|path| volume.names.stored_path(&path).ok());
+    let by_path = by_path.map(|path| path.file_key().as_str().to_owned());
+    for stored in by_path.into_iter().chain([name.to_owned()]) {
+        let key = ObjectKey::new(format!("{prefix}{stored}"))
+            .map_err(|error| VolumeError::invalid(name, &error.to_string()))?;
+        let options = GetOptions {
+            range: Some(GetRange::Suffix(END_BYTES)),
+            ..GetOptions::default()
+        };
+        match store.get(&key, options).await {
+            Ok(end) => return Ok((key, end)),
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            Err(error) => return Err(VolumeError::store(name, error)),
+        }
+    }
+    Err(VolumeError::other(
+        name,
+        ErrorKind::NotFound,
+        "there is no such file in the volume, neither by its path nor by its stored key",
+    ))
+}
+
+async fn open(
+    store: &dyn Store,
+    name: &str,
+    key: ObjectKey,
+    record: Record,
+    end: Object,
+) -> std::result::Result<Opened, SingleError> {
+    let refused = |error: ObjectError| VolumeError::object(name, error);
+    let size = end.info.size;
+    let start = end.range.start();
+    let etag = end.info.etag.clone();
+    let StoredRange(place) = map::footer_range(size).map_err(refused)?;
+    let end = (start, end.body);
+    let sealed = kept(&end, place).ok_or_else(|| short(name))?;
+    let footer = Footer::open(&record.content, record.body, &sealed).map_err(refused)?;
+    let tail = Tail::new(&footer, size).map_err(refused)?;
+    let fetch = async |StoredRange(range): StoredRange| match kept(&end, range) {
+        Some(bytes) => Ok(bytes),
+        None => get(store, name, &key, &etag, range).await,
+    };
+    let map = match (footer.segments, tail.manifest) {
+        (Segments::Many { .. }, Some((pin, range))) => {
+            let message = fetch(range).await?;
+            let pins = manifest::open_pins(&record.content, record.body, &pin, &message);
+            BodyMap::new(&footer, &tail, pins.map_err(refused)?).map_err(refused)?
+        }
+        _ => BodyMap::small(&footer, &tail).map_err(refused)?,
+    };
+    if let Some((pin, range)) = tail.xattrs {
+        let message = fetch(range).await?;
+        xattrs::open(&record.content, record.body, &pin, &message).map_err(refused)?;
+    }
+    let current = AttributeVersion::current(&record.attributes, &footer.attributes);
+    let what = match current.map_err(refused)?.attributes.kind {
+        FileKind::File | FileKind::Symlink => None,
+        FileKind::Directory => Some("a directory"),
+        FileKind::Fifo => Some("a FIFO"),
+        FileKind::CharDevice | FileKind::BlockDevice => Some("a device"),
+        FileKind::Socket => Some("a socket"),
+    };
+    if let Some(what) = what {
+        return Err(SingleError::NoContent(name.to_owned(), what));
+    }
+    Ok(Opened {
+        key,
+        etag,
+        length: footer.length,
+        record,
+        map,
+        end,
+    })
+}
+
+impl Opened {
+    async fn content(
+        &self,
+        store: &dyn Store,
+        name: &str,
+        sink: &mut dyn Sink,
+    ) -> std::result::Result<(), SingleError> {
+        let pieces = self.map.pieces(PlainRange(ByteRange::new(0, self.length)));
+        let mut fetched = stream::iter(pieces)
+            .map(async |piece| {
+                let Piece::Sealed(sealed) = piece else {
+                    return Ok((piece, Bytes::new()));
+                };
+                let StoredRange(range) = sealed.stored;
+                match kept(&self.end, range) {
+                    Some(bytes) => Ok((piece, bytes)),
+                    None => {
+                        let got = get(store, name, &self.key, &self.etag, range).await;
+                        got.map(|bytes| (piece, bytes))
+                    }
+                }
+            })
+            .buffered(AHEAD);
+        while let Some(next) = fetched.next().await {
+            match next? {
+                (Piece::Zeros(PlainRange(zeros)), _) => sink.zeros(zeros.len())?,
+                (Piece::Sealed(piece), bytes) => {
+                    let plain = piece
+                        .open(&self.record.content, &bytes)
+                        .map_err(|error| VolumeError::object(name, error.into()))?;
+                    sink.data(&plain)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kept((start, bytes): &(u64, Bytes), range: ByteRange) -> Option<Bytes> {
+    let at = |offset: u64| usize::try_from(offset.checked_sub(*start)?).ok();
+    let (from, to) = (at(range.start())?, at(range.end())?);
+    (to <= bytes.len()).then(|| bytes.slice(from..to))
+}
+
+async fn get(
+    store: &dyn Store,
+    name: &str,
+    key: &ObjectKey,
+    etag: &ETag,
+    range: ByteRange,
+) -> Result<Bytes> {
+    let options = GetOptions {
+        range: Some(GetRange::Bytes(range)),
+        if_match: Some(etag.clone()),
+        version: None,
+    };
+    let answer = store.get(key, options).await;
+    let answer = answer.map_err(|error| VolumeError::store(name, error))?;
+    if answer.range != range || answer.body.len() as u64 != range.len() {
+        return Err(short(name));
+    }
+    Ok(answer.body)
+}
+
+fn short(name: &str) -> VolumeError {
+    VolumeError::other(
+        name,
+        ErrorKind::Corrupt,
+        "the store answered other bytes than those that were asked for",
+    )
+}

@@ -1,0 +1,244 @@
+//! A bucket in memory, with faults and counters before it, to be mounted in one of the layouts;
+//! and what another client does to it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cloakfs::base::limits::RESERVED_PREFIX;
+use cloakfs::base::time::Timestamp;
+use cloakfs::fs::{FileKind, FileSystem, FsConfig};
+use cloakfs::layout::attributes::Attributes;
+use cloakfs::layout::path::VolumePath;
+use cloakfs::layout::plain::{self, Defaults};
+use cloakfs::store::fault::{Calls, Fault};
+use cloakfs::store::mem::MemStore;
+use cloakfs::store::s3::encryption::ExpectedEncryption;
+use cloakfs::store::{
+    DeleteOptions, GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions,
+    ServerEncryption, Store,
+};
+use cloakfs::volume::{Condition, ObjectMeta, Volume, VolumeOptions};
+use tempfile::TempDir;
+
+use crate::harness::Mount;
+use crate::layouts::{Keys, Layout};
+
+/// One bucket, to be mounted as often as a test likes.
+pub struct Bucket {
+    pub mem: Arc<MemStore>,
+    pub fault: Arc<Fault>,
+    keys: Keys,
+    state: TempDir,
+}
+
+impl Bucket {
+    pub fn new() -> Self {
+        Self::of(Layout::Plain)
+    }
+
+    pub fn of(layout: Layout) -> Self {
+        Self::over(MemStore::new(), layout)
+    }
+
+    /// A server that may override the encryption it is asked for.
+    pub fn asking_for(encryption: ServerEncryption) -> Self {
+        Self::over(MemStore::new().asks_for(encryption), Layout::Plain)
+    }
+
+    fn over(mem: MemStore, layout: Layout) -> Self {
+        let mem = Arc::new(mem);
+        let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
+        Self {
+            mem,
+            fault,
+            keys: Keys::of(layout),
+            state: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A mount that asks the bucket anew at every operation.
+    pub async fn mount(&self) -> Mount {
+        self.mount_with(Duration::ZERO).await
+    }
+
+    pub async fn mount_with(&self, ttl: Duration) -> Mount {
+        self.mount_as(ttl, |_| {}).await
+    }
+
+    pub async fn mount_read_only(&self) -> Mount {
+        self.mount_as(Duration::ZERO, |options| options.read_only = true)
+            .await
+    }
+
+    pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
+        let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        let mut options = options(&state);
+        choose(&mut options);
+        let read_only = options.read_only;
+        let store = Arc::clone(&self.fault) as Arc<dyn Store>;
+        let volume = self.keys.open(store, options).await;
+        let config = FsConfig {
+            read_only,
+            memory_bytes: 128 << 20,
+            staging_bytes: 1 << 30,
+            staging_dir: state.path().join("staging"),
+            ttl,
+            timeout: Duration::from_mins(1),
+            host: "testhost".to_owned(),
+        };
+        Mount {
+            fs: FileSystem::new(volume, config).await.unwrap(),
+            _state: state,
+        }
+    }
+
+    /// The calls that `work` makes.
+    pub async fn calls<T>(&self, work: impl Future<Output = T>) -> (T, Calls) {
+        let before = self.fault.calls();
+        let done = work.await;
+        (done, self.fault.calls().since(&before))
+    }
+
+    /// What another client reads.
+    pub async fn body(&self, path: &str) -> Option<Vec<u8>> {
+        if self.keys.layout == Layout::Plain || path.starts_with(RESERVED_PREFIX) {
+            let key = ObjectKey::new(path).unwrap();
+            let object = self.mem.get(&key, GetOptions::default()).await.ok()?;
+            return Some(object.body.to_vec());
+        }
+        let (peer, _state) = self.peer().await;
+        let body = peer.read_whole(&path.parse().unwrap()).await.ok()?;
+        Some(body.to_vec())
+    }
+
+    /// An attribute as the plain layout has it.
+    pub async fn metadata(&self, path: &str, name: &str) -> Option<String> {
+        if self.keys.layout == Layout::Plain {
+            let key = ObjectKey::new(path).unwrap();
+            let info = self.mem.head(&key, HeadOptions::default()).await.ok()?;
+            return info.attributes.metadata.get(name).cloned();
+        }
+        let (peer, _state) = self.peer().await;
+        let stat = peer.stat_file(&path.parse().unwrap()).await.unwrap()?;
+        let meta = plain::encode(&stat.meta.attributes, &stat.meta.foreign).unwrap();
+        meta.get(name).cloned()
+    }
+
+    /// What another client writes: in the plain layout any S3 client, else another mount.
+    pub async fn put(&self, path: &str, body: &[u8]) {
+        if self.keys.layout == Layout::Plain || path.starts_with(RESERVED_PREFIX) {
+            return self.put_with(path, body, &[]).await;
+        }
+        let (peer, _state) = self.peer().await;
+        let (kind, perm) = match path.ends_with('/') {
+            true => (FileKind::Directory, 0o755),
+            false => (FileKind::File, 0o644),
+        };
+        let now = Timestamp::now();
+        let meta = ObjectMeta::new(Attributes {
+            kind,
+            perm,
+            uid: 1000,
+            gid: 1000,
+            rdev: 0,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            xattrs: std::collections::BTreeMap::new(),
+        });
+        let path: VolumePath = path.trim_end_matches('/').parse().unwrap();
+        let body = Bytes::copy_from_slice(body);
+        peer.put(&path, &meta, body, &Condition::None)
+            .await
+            .unwrap();
+    }
+
+    /// What another S3 client writes with metadata, as it is.
+    pub async fn put_with(&self, key: &str, body: &[u8], metadata: &[(&str, &str)]) {
+        let key = ObjectKey::new(key).unwrap();
+        let metadata = metadata.iter();
+        let attributes = ObjectAttributes {
+            metadata: metadata
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            content_type: None,
+        };
+        let options = PutOptions {
+            attributes,
+            ..PutOptions::default()
+        };
+        let body = Bytes::copy_from_slice(body);
+        self.mem.put(&key, body, options).await.unwrap();
+    }
+
+    /// The ETag of an object, without its quotes.
+    pub async fn etag(&self, path: &str) -> String {
+        let key = self.key(path);
+        let info = self.mem.head(&key, HeadOptions::default()).await.unwrap();
+        info.etag.as_str().trim_matches('"').to_owned()
+    }
+
+    pub async fn delete(&self, path: &str) {
+        self.delete_key(self.key(path).as_str()).await;
+    }
+
+    pub async fn delete_key(&self, key: &str) {
+        let key = ObjectKey::new(key).unwrap();
+        let options = DeleteOptions::default();
+        self.mem.delete(&key, options).await.unwrap();
+    }
+
+    /// Where what is at a path is stored.
+    pub fn key(&self, path: &str) -> ObjectKey {
+        let key = self.keys.mapper().key_below(&VolumePath::root(), path);
+        ObjectKey::new(key.unwrap()).unwrap()
+    }
+
+    /// The paths of all objects but cloakfs's own; those of directories with a `/` at the end.
+    pub fn keys(&self) -> Vec<String> {
+        let mapper = self.keys.mapper();
+        let root = mapper.directory(&VolumePath::root()).unwrap();
+        let mut paths: Vec<_> = self
+            .mem
+            .keys()
+            .into_iter()
+            .filter(|key| !key.starts_with(RESERVED_PREFIX))
+            .map(|key| root.below(&key).unwrap().unwrap())
+            .collect();
+        paths.sort();
+        paths
+    }
+
+    /// Cloakfs's own keys.
+    pub fn private_keys(&self) -> Vec<String> {
+        self.mem
+            .keys()
+            .into_iter()
+            .filter(|key| key.starts_with(RESERVED_PREFIX))
+            .collect()
+    }
+
+    /// Another mount, whose calls do not count.
+    async fn peer(&self) -> (Arc<Volume>, TempDir) {
+        let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        let store = Arc::clone(&self.mem) as Arc<dyn Store>;
+        let volume = self.keys.open(store, options(&state)).await;
+        (volume, state)
+    }
+}
+
+fn options(state: &TempDir) -> VolumeOptions {
+    VolumeOptions {
+        server: String::new(),
+        read_only: false,
+        defaults: Defaults {
+            uid: 1000,
+            gid: 1000,
+            umask: 0o022,
+        },
+        trust_listing: false,
+        encryption: ExpectedEncryption::default(),
+        journal_dir: state.path().join("journal"),
+    }
+}
