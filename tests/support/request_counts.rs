@@ -26,7 +26,7 @@ impl RequestCounts {
         let endpoint = minio.reach().endpoint;
         let address = endpoint.strip_prefix("http://").expect("plain http");
         let mut stream = TcpStream::connect(address).expect("a connection");
-        let request = "GET /minio/metrics/v3/api/requests HTTP/1.0\r\n\r\n";
+        let request = "GET /minio/metrics/v3/api/requests HTTP/1.0\r\nHost: localhost\r\n\r\n";
         stream.write_all(request.as_bytes()).expect("asking");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
