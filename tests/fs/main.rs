@@ -16,6 +16,7 @@ mod object_xattrs;
 mod other_keys;
 mod races;
 mod sealed_costs;
+mod sealed_reads;
 mod semantics;
 mod unopened;
 mod wrong_mode;

@@ -150,7 +150,9 @@ async fn files_too_large_to_be_links_are_files_without_a_look(layout: Layout) {
 
 async fn a_range_of_a_large_file_is_one_get_of_its_chunks(layout: Layout) {
     let bucket = Bucket::of(layout);
-    let content: Vec<u8> = (0..20_u32 << 20).map(|at| (at >> 8) as u8).collect();
+    let content: Vec<u8> = (0..20_u32 << 12)
+        .flat_map(|at| [at.to_le_bytes()[0]; 256])
+        .collect();
     bucket.put("f", &content).await;
     let mount = bucket.mount_with(LONG).await;
     let (_, handle) = mount.open("f", libc::O_RDONLY).await.unwrap();

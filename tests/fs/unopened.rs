@@ -23,26 +23,13 @@ const LONG: Duration = Duration::from_hours(1);
 const NOT_AUTHENTIC: &str = "is not authentic: it was changed, moved here without its key, or \
                              mixed from two versions; restore an older version of the object";
 
-/// Changes one byte of an object.
-async fn tamper(bucket: &Bucket, path: &str, at: usize) {
-    let key = bucket.key(path);
-    let object = bucket.mem.get(&key, GetOptions::default()).await.unwrap();
-    let mut body = object.body.to_vec();
-    body[at] ^= 1;
-    let options = PutOptions {
-        attributes: object.info.attributes,
-        ..PutOptions::default()
-    };
-    bucket.mem.put(&key, body.into(), options).await.unwrap();
-}
-
 async fn what_was_changed_is_listed_and_refused_with_the_reason(layout: Layout) {
     let bucket = Bucket::of(layout);
     for name in ["d/a", "d/bad", "d/z"] {
         bucket.put(name, name.as_bytes()).await;
     }
     let footer = 100;
-    tamper(&bucket, "d/bad", footer).await;
+    bucket.tamper("d/bad", footer).await;
     let mount = bucket.mount_with(LONG).await;
     let dir = mount.walk("d").await.unwrap().attr.ino;
     let listed = mount.list("d").await.unwrap();
@@ -100,8 +87,8 @@ async fn what_does_not_open_can_be_deleted_and_replaced(layout: Layout) {
     for name in ["one", "two", "new"] {
         bucket.put(name, name.as_bytes()).await;
     }
-    tamper(&bucket, "one", 0).await;
-    tamper(&bucket, "two", 100).await;
+    bucket.tamper("one", 0).await;
+    bucket.tamper("two", 100).await;
     assert_eq!(errno(mount.read_file("one").await), libc::EIO);
     mount.unlink("one").await.unwrap();
     mount.rename("new", "two").await.unwrap();
@@ -152,10 +139,10 @@ async fn a_file_that_opens_again_is_as_before(layout: Layout) {
     let bucket = Bucket::of(layout);
     bucket.put("f", b"content").await;
     let mount = bucket.mount().await;
-    tamper(&bucket, "f", 100).await;
+    bucket.tamper("f", 100).await;
     let closed = mount.attr("f").await.unwrap();
     assert_eq!(closed.perm, 0o400);
-    tamper(&bucket, "f", 100).await;
+    bucket.tamper("f", 100).await;
     let attr = mount.fs.getattr(closed.ino, None).await.unwrap().0;
     assert_eq!((attr.perm, attr.size), (0o644, 7));
     assert_eq!(mount.read_file("f").await.unwrap(), b"content");
@@ -166,7 +153,7 @@ async fn a_directory_with_what_does_not_open_is_not_renamed(layout: Layout) {
     for name in ["d/a", "d/b", "d/c"] {
         bucket.put(name, name.as_bytes()).await;
     }
-    tamper(&bucket, "d/b", 100).await;
+    bucket.tamper("d/b", 100).await;
     let mount = bucket.mount().await;
     assert_eq!(errno(mount.rename("d", "e").await), libc::EIO);
     assert_eq!(bucket.keys(), ["d/a", "d/b", "d/c"]);
