@@ -188,7 +188,9 @@ impl DirtyFile {
     fn gives_up(&self, error: &WriteError) -> bool {
         match error.kind() {
             Some(ErrorKind::NotFound) => true,
-            Some(ErrorKind::Invalid | ErrorKind::Corrupt) => self.engine.volume.is_sealed(),
+            Some(ErrorKind::Invalid | ErrorKind::Corrupt) => {
+                self.engine.volume.is_sealed() && self.state().table.unanswered().is_some()
+            }
             _ => false,
         }
     }
@@ -316,7 +318,19 @@ impl DirtyFile {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
-        let body = self.body(ByteRange::new(0, size)).await?;
+        let whole = ByteRange::new(0, size);
+        let (body, _sealed) = if self.engine.volume.is_sealed() {
+            // What is sealed is in memory twice for a moment; reserved at once, because who
+            // waits for a second reservation must not sit on a first.
+            let permit = self.engine.reserve_body(2 * size).await;
+            let body = match self.whole(whole) {
+                Some(body) => body,
+                None => self.assemble(whole).await?.into(),
+            };
+            (body, Some(permit))
+        } else {
+            (self.body(whole).await?, None)
+        };
         Ok(self
             .engine
             .volume

@@ -128,9 +128,10 @@ impl PlanLimits {
     /// Those of a volume's files.
     #[must_use]
     pub fn of(volume: &Volume) -> Self {
-        let object_bytes_max = match volume.is_sealed() {
-            true => sealed::file_bytes_max(),
-            false => limits::OBJECT_BYTES_MAX,
+        let object_bytes_max = if volume.is_sealed() {
+            sealed::file_bytes_max()
+        } else {
+            limits::OBJECT_BYTES_MAX
         };
         Self {
             object_bytes_max,
