@@ -371,25 +371,41 @@ mod tests {
                     .starts_with(&format!("--encryption {mode} is done by an S3 server"))
             );
         }
-        for option in [
-            "--kms-key k",
-            "--kms-context a=b",
-            "--bucket-key",
-            "--dsse",
-            "--key-file k",
-            "--read-key-file k",
-            "--kms-endpoint-url https://h",
+        for (option, mode) in [
+            ("--kms-key k", "cse-kms"),
+            ("--kms-context a=b", "cse-kms"),
+            ("--kms-endpoint-url https://h", "cse-kms"),
+            ("--key-file k", "cse-c"),
         ] {
             let name = option.split(' ').next().unwrap();
             assert_eq!(
                 config(&format!("dir:/s /m {option}")).unwrap_err(),
                 format!(
-                    "{name} is for s3:// sources, and dir:/s is a local directory; leave it out"
+                    "{name} is for --encryption {mode}, and no mode was given; give --encryption {mode}, or leave {name} out"
                 )
             );
         }
+        for option in ["--bucket-key", "--dsse"] {
+            assert_eq!(
+                config(&format!("dir:/s /m {option}")).unwrap_err(),
+                format!(
+                    "{option} is for --encryption sse-kms, and no mode was given; leave {option} out"
+                )
+            );
+        }
+        assert_eq!(
+            config("dir:/s /m --read-key-file k").unwrap_err(),
+            "--read-key-file is for s3:// sources, and dir:/s is a local directory; leave it out"
+        );
         assert!(config("dir:/s /m --encryption none").is_ok());
         assert!(config("s3://bucket /m --encryption sse-s3 --path-style").is_ok());
+        // KMS is a server, wherever the store is.
+        let kms = "dir:/s /m --encryption cse-kms --kms-key k --region r --profile p --ca-bundle c";
+        assert!(config(kms).is_ok());
+        assert_eq!(
+            config("dir:/s /m --encryption cse-c --key-file k --region r").unwrap_err(),
+            "--region is for s3:// sources, and dir:/s is a local directory; leave it out"
+        );
     }
 
     #[test]

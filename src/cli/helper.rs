@@ -319,7 +319,7 @@ mod tests {
         };
         assert_eq!(
             first_paragraph(&error.to_string()),
-            "invalid value 'x' for '--encryption <MODE>' [possible values: none, sse-s3, sse-kms, sse-c]"
+            "invalid value 'x' for '--encryption <MODE>' [possible values: none, sse-s3, sse-kms, sse-c, cse-kms, cse-c]"
         );
     }
 }

@@ -27,11 +27,11 @@ fn options_that_do_not_go_together_are_a_wrong_command_line() {
     for (options, sentence) in [
         (
             &["--kms-key", "k"][..],
-            "--kms-key is for --encryption sse-kms, and no mode was given; give --encryption sse-kms, or leave --kms-key out",
+            "--kms-key is for --encryption sse-kms and cse-kms, and no mode was given; give one of them, or leave --kms-key out",
         ),
         (
             &["--encryption", "sse-s3", "--kms-context", "a=b"],
-            "--kms-context is for --encryption sse-kms, and the mode is sse-s3; give --encryption sse-kms, or leave --kms-context out",
+            "--kms-context is for --encryption sse-kms and cse-kms, and the mode is sse-s3; give one of them, or leave --kms-context out",
         ),
         (
             &["--encryption", "sse-c", "--bucket-key"],
@@ -43,11 +43,11 @@ fn options_that_do_not_go_together_are_a_wrong_command_line() {
         ),
         (
             &["--kms-endpoint-url", "https://h"],
-            "--kms-endpoint-url is for --encryption sse-kms, and no mode was given; give --encryption sse-kms, or leave --kms-endpoint-url out",
+            "--kms-endpoint-url is for --encryption sse-kms and cse-kms, and no mode was given; give one of them, or leave --kms-endpoint-url out",
         ),
         (
             &["--encryption", "sse-kms", "--key-file", "k"],
-            "--key-file is for --encryption sse-c, and the mode is sse-kms; give --encryption sse-c, or leave --key-file out",
+            "--key-file is for --encryption sse-c and cse-c, and the mode is sse-kms; give one of them, or leave --key-file out",
         ),
         (
             &["--encryption", "sse-c"],
@@ -77,13 +77,13 @@ fn options_that_do_not_go_together_are_a_wrong_command_line() {
 
 #[test]
 fn modes_that_are_not_there_are_refused_with_those_that_are() {
-    for mode in ["cse-kms", "cse-c"] {
+    for mode in ["cse", "aes", "SSE-C"] {
         let answer = Place::new().run(&["mount", "s3://bucket", "mnt", "--encryption", mode]);
         assert_eq!(answer.code, Some(2), "{answer:?}");
         assert!(
             answer
                 .stderr
-                .contains("[possible values: none, sse-s3, sse-kms, sse-c]"),
+                .contains("[possible values: none, sse-s3, sse-kms, sse-c, cse-kms, cse-c]"),
             "{answer:?}"
         );
     }

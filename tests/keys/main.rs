@@ -2,6 +2,8 @@
 //! fake one for what none does on demand.
 
 mod answers;
+mod changes;
+mod data_keys;
 mod fake;
 #[path = "../support/fake_http.rs"]
 mod fake_http;

@@ -84,33 +84,46 @@ fn paths_are_absolute_and_older_keys_go_with_every_mode() {
 
 #[test]
 fn an_option_of_another_mode_is_refused() {
-    for (option, mode) in [
-        ("--kms-key k", "sse-kms"),
-        ("--kms-context a=b", "sse-kms"),
-        ("--bucket-key", "sse-kms"),
-        ("--dsse", "sse-kms"),
-        ("--kms-endpoint-url https://h", "sse-kms"),
-        ("--key-file k", "sse-c"),
+    let kms = ["sse-kms", "cse-kms"];
+    let sealed = ["cse-kms", "cse-c"];
+    for (option, modes) in [
+        ("--kms-key k", &kms[..]),
+        ("--kms-context a=b", &kms),
+        ("--bucket-key", &["sse-kms"]),
+        ("--dsse", &["sse-kms"]),
+        ("--kms-endpoint-url https://h", &kms),
+        ("--key-file k", &["sse-c", "cse-c"]),
+        ("--create", &sealed),
+        ("--names plain", &sealed),
+        ("--data-key-reuse 1", &sealed),
     ] {
         let name = option.split(' ').next().unwrap();
+        let (all, advice) = match modes {
+            [mode] => ((*mode).to_owned(), format!("--encryption {mode}")),
+            several => (several.join(" and "), "one of them".to_owned()),
+        };
         assert_eq!(
             encryption(option).unwrap_err(),
             format!(
-                "{name} is for --encryption {mode}, and no mode was given; give --encryption {mode}, or leave {name} out"
+                "{name} is for --encryption {all}, and no mode was given; give {advice}, or leave {name} out"
             )
         );
-        for other in ["none", "sse-s3", "sse-kms", "sse-c"] {
-            if other == mode {
+        for other in ["none", "sse-s3", "sse-kms", "sse-c", "cse-kms", "cse-c"] {
+            if modes.contains(&other) {
                 continue;
             }
             assert_eq!(
                 encryption(&format!("--encryption {other} {option}")).unwrap_err(),
                 format!(
-                    "{name} is for --encryption {mode}, and the mode is {other}; give --encryption {mode}, or leave {name} out"
+                    "{name} is for --encryption {all}, and the mode is {other}; give {advice}, or leave {name} out"
                 )
             );
         }
     }
+    assert_eq!(
+        encryption("--encryption cse-c --read-key-file k").unwrap_err(),
+        "--read-key-file has keys that the server reads older objects with (SSE-C), and the mode is cse-c; leave it out"
+    );
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub mod create;
 mod error;
 mod open;
 pub mod place;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

@@ -22,6 +22,7 @@ mod read;
 mod sealing;
 mod segments;
 mod stat;
+mod tail;
 mod upload;
 mod wrap;
 

@@ -8,7 +8,7 @@ use tokio::sync::OnceCell;
 use crate::layout::attributes::Xattrs;
 use crate::layout::sealed::map::{self, StoredRange};
 use crate::layout::sealed::{
-    AttributeVersion, BodyMap, Footer, ObjectError, Pin, Record, SealedMetadata, Segments, Tail,
+    AttributeVersion, BodyMap, Footer, ObjectError, Record, SealedMetadata, Segments, Tail,
     XattrPlace, manifest,
 };
 use crate::store::{ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation};
@@ -94,34 +94,17 @@ impl Opened {
         }
     }
 
-    /// An object that was written here, segments with these pins and then `tail`: nothing of it
-    /// has to be asked for but content.
-    ///
-    /// # Errors
-    /// When the tail is not that of this record and these segments.
-    pub fn written(
-        record: Record,
-        tail: Bytes,
-        pins: Vec<Option<Pin>>,
-    ) -> std::result::Result<Self, ObjectError> {
-        let stored = pins.iter().flatten().map(|pin| pin.length().stored());
-        let segments: u64 = stored.sum();
-        let bytes = segments + tail.len() as u64;
-        // The manifest is not kept: it is in the map.
-        let kept = tail
-            .len()
-            .saturating_sub(usize::try_from(SUFFIX_BYTES).expect("32 KiB"));
-        let end = Bytes::copy_from_slice(&tail[kept..]);
-        let opened = Self::new(record, bytes, (segments + kept as u64, end))?;
-        let map = BodyMap::new(&opened.footer, &opened.tail, pins)?;
+    /// With the places of its segments, so that its manifest is not asked for.
+    #[must_use]
+    pub fn with_map(self, map: BodyMap) -> Self {
         let rest = Rest {
             map: OnceCell::new_with(Some(map)),
             ..Rest::default()
         };
-        Ok(Self {
+        Self {
             rest: Arc::new(rest),
-            ..opened
-        })
+            ..self
+        }
     }
 
     /// The attributes that hold, as this answer told them. Extended ones in the body are not
