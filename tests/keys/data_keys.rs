@@ -16,13 +16,13 @@ use cloakfs::keys::root::Root;
 use cloakfs::layout::attributes::{Attributes, FileKind, Xattrs};
 use cloakfs::layout::path::VolumePath;
 use cloakfs::layout::plain::Defaults;
+use cloakfs::layout::sealed::VolumeId;
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{ErrorKind, Store};
 use cloakfs::volume::record::create::{NewVolume, create};
 use cloakfs::volume::record::{RecordError, find};
 use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions};
-use cloakfs::layout::sealed::VolumeId;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -105,9 +105,10 @@ fn answer_as_kms(wrapped: &Wrapped, operation: &str, asked: &Value) -> String {
             )
         }
         "Decrypt" => match wrapped.get(asked["CiphertextBlob"].as_str().unwrap()) {
-            Some((_, key, _)) if asked["KeyId"] != **key => {
-                error("IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
-            }
+            Some((_, key, _)) if asked["KeyId"] != **key => error(
+                "IncorrectKeyException",
+                "The key ID in the request does not identify a CMK that can perform this operation.",
+            ),
             Some((plain, _, context)) if asked["EncryptionContext"] == *context => answer(
                 "200 OK",
                 &json!({"KeyId": ARN, "Plaintext": plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
@@ -225,7 +226,10 @@ async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
 }
 
 async fn read(volume: &Volume, index: usize) -> Result<(), VolumeError> {
-    let stat = volume.stat_file(&path(index)).await?.expect("it was written");
+    let stat = volume
+        .stat_file(&path(index))
+        .await?
+        .expect("it was written");
     let version = stat.version.expect("a file has one");
     let object = ObjectRef::Path(path(index));
     let expected = format!("content {index}");
@@ -391,7 +395,10 @@ async fn kms_is_told_the_mounts_own_key_and_context_and_the_volume() {
         match &*operation(&request) {
             "DescribeKey" => {}
             // Whatever way it was named by.
-            _ => assert_eq!((&asked["KeyId"], &asked["EncryptionContext"]), (&json!(ARN), &context)),
+            _ => assert_eq!(
+                (&asked["KeyId"], &asked["EncryptionContext"]),
+                (&json!(ARN), &context)
+            ),
         }
     }
 }
@@ -497,7 +504,11 @@ async fn what_passes_is_asked_again_and_what_does_not_is_told_at_once() {
         let failed = failed.err().unwrap();
         assert_eq!((failed.kind(), failed.to_string()), (kind, sentence));
         let asked = made["GenerateDataKey"];
-        assert_eq!(asked > 1, kind == KmsErrorKind::Throttled, "{code}: {asked}");
+        assert_eq!(
+            asked > 1,
+            kind == KmsErrorKind::Throttled,
+            "{code}: {asked}"
+        );
     }
     world.meddle(|_, _| Some(String::new()));
     let failed = root.unwrap(&[1; 16], b"blob").await.err().unwrap();
