@@ -174,7 +174,7 @@ fn take_key(subject: &Subject<'_>, plaintext: Option<Blob>) -> Result<DataKey, K
         );
         return Err(KmsError::bad_answer(subject, &reason));
     };
-    Ok(DataKey::from_secret(Secret::take(&mut *Zeroizing::new(
+    Ok(DataKey::from_secret(Secret::take(&mut Zeroizing::new(
         *bytes,
     ))))
 }
