@@ -21,6 +21,10 @@ fmt:
 bench *ARGS:
     scripts/bench {{ARGS}}
 
+# Throughput of cse-c on a local directory, beside no encryption and gocryptfs.
+bench-local *ARGS:
+    scripts/bench-local {{ARGS}}
+
 # Fuzzes every decoder of the client-side format, by default ten minutes each.
 fuzz *ARGS:
     scripts/fuzz {{ARGS}}

@@ -26,6 +26,8 @@ mod pjdfstest;
 mod process;
 #[path = "../support/raw_objects.rs"]
 mod raw_objects;
+#[path = "../support/request_counts.rs"]
+mod request_counts;
 #[path = "../support/s3_server.rs"]
 mod s3_server;
 #[path = "../support/s3fs.rs"]
@@ -52,7 +54,9 @@ mod proofs;
 mod rewrites;
 mod s3fs_interop;
 mod sealed;
+mod sealed_costs;
 mod sealed_matrix;
+mod sealed_secrets;
 mod secrets;
 mod sharing;
 mod shown;

@@ -4,6 +4,8 @@
 mod cases;
 mod decryptor;
 mod fixtures;
+mod flips;
 #[path = "../support/decryptor.rs"]
 mod independent;
+mod operations;
 mod seeds;

@@ -32,11 +32,11 @@ use crate::fake_http::Request;
 use crate::{config, kms};
 
 const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
-const ARN: &str = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+pub const ARN: &str = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const OTHER_ARN: &str =
     "arn:aws:kms:us-east-1:111122223333:key/99999999-12ab-34cd-56ef-1234567890ab";
 /// Long enough for an answer of this machine.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// For what is not answered.
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -44,10 +44,10 @@ const SHORT: Duration = Duration::from_millis(300);
 type Meddle = dyn Fn(&str, &Value) -> Option<String> + Send + Sync;
 
 /// A KMS that wraps and unwraps, with one bucket beside it.
-struct World {
+pub struct World {
     kms: FakeKms,
     meddle: Arc<Mutex<Box<Meddle>>>,
-    store: Arc<dyn Store>,
+    pub store: Arc<dyn Store>,
     volume: VolumeId,
     state: TempDir,
 }
@@ -63,7 +63,7 @@ fn answer(status: &str, body: &Value) -> String {
     )
 }
 
-fn error(code: &str, message: &str) -> String {
+pub fn error(code: &str, message: &str) -> String {
     answer(
         "400 Bad Request",
         &json!({"__type": code, "message": message}),
@@ -120,7 +120,7 @@ fn answer_as_kms(wrapped: &Wrapped, operation: &str, asked: &Value) -> String {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let wrapped = Arc::new(Wrapped::default());
         let meddle: Arc<Mutex<Box<Meddle>>> = Arc::new(Mutex::new(Box::new(|_, _| None)));
         let meddling = Arc::clone(&meddle);
@@ -148,7 +148,7 @@ impl World {
         world
     }
 
-    fn meddle(&self, how: impl Fn(&str, &Value) -> Option<String> + Send + Sync + 'static) {
+    pub fn meddle(&self, how: impl Fn(&str, &Value) -> Option<String> + Send + Sync + 'static) {
         *self.meddle.lock().unwrap() = Box::new(how);
     }
 
@@ -160,7 +160,7 @@ impl World {
         Root::Kms(Box::new(root))
     }
 
-    async fn mount(&self, reuse: u64, timeout: Duration) -> Arc<Volume> {
+    pub async fn mount(&self, reuse: u64, timeout: Duration) -> Arc<Volume> {
         let record = find(&self.store, "").await.unwrap().unwrap();
         let root = self.root(ID, timeout).await;
         let volume = record.open(root, true).await.ok().unwrap();
@@ -206,10 +206,11 @@ fn path(index: usize) -> VolumePath {
     format!("file{index}").parse().unwrap()
 }
 
-async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
+/// Of a new object.
+pub fn meta(kind: FileKind) -> ObjectMeta {
     let now = Timestamp::EPOCH;
-    let meta = ObjectMeta::new(Attributes {
-        kind: FileKind::File,
+    ObjectMeta::new(Attributes {
+        kind,
         perm: 0o644,
         uid: 1000,
         gid: 1000,
@@ -218,7 +219,11 @@ async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
         mtime: now,
         ctime: now,
         xattrs: Xattrs::new(),
-    });
+    })
+}
+
+async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
+    let meta = meta(FileKind::File);
     let body = Bytes::from(format!("content {index}"));
     let condition = Condition::IfAbsent;
     volume.put(&path(index), &meta, body, &condition).await?;

@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use crate::customer_key::CustomerKey;
 use crate::mount::{Mount, Source};
 use crate::process::finish;
 use crate::s3_server::announced;
+use crate::sealed::cse_c;
 
 const DEADLINE: Duration = Duration::from_mins(10);
 
@@ -60,8 +62,22 @@ mod as_root {
     use super::*;
 
     #[test]
-    #[expect(clippy::print_stdout, reason = "the ratio is a figure to read")]
     fn what_passes_on_the_local_disk_passes_on_a_mount() {
+        compare("none", |_| Vec::new());
+    }
+
+    #[test]
+    fn what_passes_on_the_local_disk_passes_on_a_client_side_mount() {
+        compare("cse-c", |place| {
+            let mut options = cse_c(&CustomerKey::new(70).file(place));
+            options.push("--create".into());
+            options
+        });
+    }
+
+    /// Mounts with the options that `choose` makes of a directory for what they need.
+    #[expect(clippy::print_stdout, reason = "the ratio is a figure to read")]
+    fn compare(mode: &str, choose: impl FnOnce(&Path) -> Vec<String>) {
         let place = tempfile::tempdir().expect("a directory");
         let store = place.path().join("store");
         let disk = place.path().join("disk");
@@ -75,13 +91,15 @@ mod as_root {
         fs::write(&configuration, configuration_text()).expect("writing the configuration");
 
         let (baseline, _) = run_suite(&configuration, &disk);
-        let mount = Mount::new(&Source::dir(&store), &["--allow-other"]);
+        let mut source = Source::dir(&store);
+        source.options = choose(place.path());
+        let mount = Mount::new(&source, &["--allow-other"]);
         let (mounted, output) = run_suite(&configuration, &mount.path());
         drop(mount);
 
         let judged = judge(&baseline, &mounted, &expected_failures());
         println!(
-            "pjdfstest: {} of {} cases that pass on the local disk pass on the mount ({} are known not to; those that call link(2) are not counted)",
+            "pjdfstest, {mode}: {} of {} cases that pass on the local disk pass on the mount ({} are known not to; those that call link(2) are not counted)",
             judged.passed,
             judged.cases,
             expected_failures().len()

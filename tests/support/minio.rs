@@ -131,6 +131,7 @@ impl PrivateMinio {
             .env("MINIO_ROOT_PASSWORD", ACCOUNT)
             .env("MINIO_BROWSER", "off")
             .env("MINIO_UPDATE", "off")
+            .env("MINIO_PROMETHEUS_AUTH_TYPE", "public")
             .env(
                 "MINIO_KMS_SECRET_KEY",
                 format!("{KMS_KEY}:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="),

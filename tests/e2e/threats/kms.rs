@@ -1,6 +1,7 @@
 //! Keys of a KMS: the mount asks for its own key in its own context, whatever the bucket says.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::time::Duration;
 
 use base64::Engine;
@@ -147,8 +148,11 @@ fn what_cannot_be_sealed_is_an_error_and_leaves_the_old_file() {
         CONTENT
     );
     kms.disable(volume.kms_key());
-    let refused = fs::write(mount.path().join("file"), "new content");
-    let refused = refused.expect_err("there is no key to write with");
+    let file = File::create(mount.path().join("file")).and_then(|mut file| {
+        file.write_all(b"new content")?;
+        file.sync_all()
+    });
+    let refused = file.expect_err("there is no key to write with");
     assert_eq!(refused.raw_os_error(), Some(libc::EACCES), "{refused}");
     assert!(mount.log().contains("disabled"), "{}", mount.log());
     kms.enable(volume.kms_key());
