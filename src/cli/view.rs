@@ -35,6 +35,7 @@ struct Filesystem {
     hidden: BTreeMap<String, String>,
     hidden_total: u64,
     modes: ModesSeen,
+    kms: Option<encryption::KmsCalls>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +107,9 @@ pub(super) fn status(status: &Status) -> String {
     }
     if modes.without_key > 0 {
         text.line("did not open", &without_key(modes));
+    }
+    if let Some(calls) = &filesystem.kms {
+        text.line("asked of KMS", &calls.words());
     }
     text.line("block cache", &block_cache(&filesystem));
     text.line("operations", &operations(status));
