@@ -1,6 +1,7 @@
 //! The filesystem's semantics over the store in memory: what each operation does, what it costs
 //! in requests, and that random sequences agree with a model.
 
+mod closed_conflicts;
 mod conflicts;
 mod costs;
 mod ending;
