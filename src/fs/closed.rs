@@ -2,8 +2,9 @@
 //!
 //! Such a name is shown with what a listing tells, its size and time, and with no permissions,
 //! because its own are not known; nothing of it is remembered, here or by the kernel. What needs
-//! no look works: it is deleted, and replaced by a rename, as the directory's permissions allow,
-//! and only while it is the version that was listed. Everything else is EACCES with the reason.
+//! no look works, as the directory's permissions allow: it is deleted, only while it is the
+//! version that was listed; and replaced by a rename, as any other file without a condition, by
+//! what is stored under the old name before. Everything else is EACCES with the reason.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

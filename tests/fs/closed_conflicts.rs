@@ -173,3 +173,54 @@ async fn a_lost_answer_is_not_taken_for_a_conflict_while_kms_refuses() {
     assert_eq!(bucket.keys(), ["f"]);
     assert_eq!(bucket.body("f").await.unwrap(), b"ours");
 }
+
+/// `exec 3>new; echo x >&3; mv new locked; exec 3>&-`, on a server that compares nothing for who
+/// has no key.
+#[tokio::test]
+async fn a_file_that_is_not_stored_yet_replaces_one_that_cannot_be_opened() {
+    for then in ["locked", "elsewhere"] {
+        let bucket = Bucket::new();
+        bucket.put("locked", b"theirs").await;
+        let mount = bucket.mount().await;
+        let locked: Vec<_> = [HeadObject, GetObject, PutObject]
+            .map(|operation| Rule::new(Effect::AskForKey).on(operation).exactly("locked"))
+            .map(|rule| bucket.fault.inject(rule))
+            .into();
+        let flags = libc::O_WRONLY | libc::O_CREAT;
+        let (_, handle) = mount.open("new", flags).await.unwrap();
+        mount.write_at(handle, 0, b"new").await.unwrap();
+        mount.rename("new", "locked").await.unwrap();
+        assert_eq!(bucket.body("locked").await.unwrap(), b"new", "at once");
+        // What is there now is the mount's own.
+        for rule in locked {
+            bucket.fault.remove(rule);
+        }
+        if then != "locked" {
+            mount.rename("locked", then).await.unwrap();
+        }
+        mount.write_at(handle, 3, b"er").await.unwrap();
+        mount.close(handle).await.unwrap();
+        assert_eq!(bucket.keys(), [then]);
+        assert_eq!(mount.read_file(then).await.unwrap(), b"newer");
+        assert_eq!(mount.fs.status().conflicts_total, 0);
+    }
+}
+
+/// What cannot be stored does not take the name, and both stay as they were.
+#[tokio::test]
+async fn what_cannot_be_stored_does_not_replace_one_that_cannot_be_opened() {
+    let bucket = Bucket::new();
+    bucket.put("locked", b"theirs").await;
+    lock(&bucket, "locked");
+    let mount = bucket.mount().await;
+    let flags = libc::O_WRONLY | libc::O_CREAT;
+    let (_, handle) = mount.open("new", flags).await.unwrap();
+    mount.write_at(handle, 0, b"new").await.unwrap();
+    refuse(&bucket, Effect::RefuseKey, &[PutObject], "new");
+    assert_eq!(errno(mount.rename("new", "locked").await), libc::EACCES);
+    assert_eq!(bucket.body("locked").await.unwrap(), b"theirs");
+    bucket.fault.clear();
+    mount.close(handle).await.unwrap();
+    assert_eq!(bucket.body("new").await.unwrap(), b"new");
+    assert_eq!(bucket.body("locked").await.unwrap(), b"theirs");
+}
