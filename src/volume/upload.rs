@@ -68,6 +68,15 @@ impl Volume {
         })
     }
 
+    /// Longest part that an object of `size` bytes is to be copied in: what the store is sure to
+    /// take, as far as the number of parts allows.
+    #[must_use]
+    pub fn copied_part_bytes_max(&self, size: u64) -> u64 {
+        let limits = self.store.limits();
+        let shortest = size.div_ceil(u64::from(limits.parts_max));
+        limits.copied_part_bytes_max.max(shortest)
+    }
+
     /// A copy of an object that is too large for one request.
     pub(super) async fn copy_in_parts(
         self: &Arc<Self>,
@@ -80,9 +89,10 @@ impl Volume {
         let upload = self.begin_upload_at(target, attributes).await?;
         let upload_ref = &upload;
         let source = &source;
-        let parts = stream::iter((0..size.div_ceil(COPY_PART_BYTES)).map(|index| async move {
-            let start = index * COPY_PART_BYTES;
-            let range = ByteRange::new(start, size.min(start + COPY_PART_BYTES));
+        let piece = COPY_PART_BYTES.min(self.copied_part_bytes_max(size));
+        let parts = stream::iter((0..size.div_ceil(piece)).map(|index| async move {
+            let start = index * piece;
+            let range = ByteRange::new(start, size.min(start + piece));
             let number = u32::try_from(index + 1).ok().and_then(PartNumber::new);
             let number = number.ok_or_else(|| {
                 VolumeError::invalid(&upload_ref.key, "the object is larger than S3 allows")

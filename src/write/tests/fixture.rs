@@ -54,6 +54,21 @@ impl Fixture {
         Self::tiny_with(256 * CELL, 0).await
     }
 
+    /// The same over a store with other limits.
+    pub async fn roomy_with(limits: Limits) -> Self {
+        let config = WriteConfig {
+            memory_bytes: 256 * CELL,
+            staging_bytes: 0,
+            parallel_uploads: 3,
+            ..WriteConfig::default()
+        };
+        let limits = Limits {
+            part_bytes_min: CELL,
+            ..limits
+        };
+        Self::new(MemStore::new().with_limits(limits), config, TINY, CELL).await
+    }
+
     pub async fn tiny_with(memory_bytes: u64, staging_bytes: u64) -> Self {
         Self::tiny_streaming(memory_bytes, staging_bytes, u64::MAX).await
     }
