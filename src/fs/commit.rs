@@ -235,6 +235,19 @@ impl FileSystem {
         self: &Arc<Self>,
         progress: impl Fn(SyncProgress) + Send + Sync,
     ) -> Result<()> {
+        self.sync_all_noting(progress, |_| {}).await
+    }
+
+    /// The same. `lost` hears of each file that failed and that no other sync will save, as after
+    /// a conflict: another sync may go well, and would not tell.
+    ///
+    /// # Errors
+    /// The first error, of those and of others.
+    pub async fn sync_all_noting(
+        self: &Arc<Self>,
+        progress: impl Fn(SyncProgress) + Send + Sync,
+        lost: impl Fn(&FsError) + Send + Sync,
+    ) -> Result<()> {
         let files: Vec<_> = self
             .table
             .all()
@@ -255,11 +268,14 @@ impl FileSystem {
             bytes: files.iter().map(|(_, bytes)| bytes).sum(),
         };
         progress(done);
+        let lost = &lost;
         let mut commits = stream::iter(files.into_iter().map(|(inode, bytes)| async move {
             // A task of its own: a defect in one file's commit must not end the others'.
             let fs = Arc::clone(self);
             let ino = inode.ino;
-            let done = tokio::spawn(async move { fs.commit(&inode).await }).await;
+            let task = Arc::clone(&inode);
+            let done = tokio::spawn(async move { fs.commit(&task).await }).await;
+            let waits = inode.is_uncommitted();
             self.table.drop_unused(ino);
             let done = done.unwrap_or_else(|failed| {
                 Err(FsError::refused(
@@ -267,6 +283,11 @@ impl FileSystem {
                     format!("inode {ino} was not saved: {failed}"),
                 ))
             });
+            if let Err(error) = &done
+                && !waits
+            {
+                lost(error);
+            }
             (done, bytes)
         }))
         .buffer_unordered(PARALLEL_COMMITS);
