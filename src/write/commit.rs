@@ -209,8 +209,11 @@ impl DirtyFile {
         let completed = match upload.complete(receipts, &Condition::None).await {
             Ok(completed) => completed,
             Err(error) => {
-                if !may_be_done(error.kind()) {
-                    self.state().table.not_completed();
+                let mut state = self.state();
+                // Where every byte is here still, another upload can become what was asked for.
+                let corrupt = error.kind() == ErrorKind::Corrupt && !state.table.has_remote();
+                if corrupt || !may_be_done(error.kind()) {
+                    state.table.not_completed();
                 }
                 return Err(error.into());
             }
@@ -288,8 +291,9 @@ const fn may_be_done(kind: ErrorKind) -> bool {
         | ErrorKind::Unavailable
         | ErrorKind::NotFound
         | ErrorKind::Precondition
-        | ErrorKind::Conflict => true,
-        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Corrupt | ErrorKind::Invalid => false,
+        | ErrorKind::Conflict
+        | ErrorKind::Corrupt => true,
+        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Invalid => false,
     }
 }
 
