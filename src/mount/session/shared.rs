@@ -116,6 +116,7 @@ impl From<SyncProgress> for Progress {
             files: done.files,
             bytes_done: done.bytes_done,
             bytes: done.bytes,
+            moves: 0,
         }
     }
 }
