@@ -1,9 +1,13 @@
 //! Two writers, one name, and one of them cannot open what the other wrote: nobody's bytes
 //! disappear there either.
 
-use cloakfs::fs::HandleId;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakfs::fs::{HandleId, ROOT};
 use cloakfs::store::Operation::{
-    CompleteMultipartUpload, CopyObject, GetObject, HeadObject, PutObject, UploadPartCopy,
+    CompleteMultipartUpload, CopyObject, GetObject, HeadObject, ListObjects, PutObject,
+    UploadPartCopy,
 };
 use cloakfs::store::fault::{Effect, Rule};
 use cloakfs::store::{ErrorKind, Operation};
@@ -223,4 +227,28 @@ async fn what_cannot_be_stored_does_not_replace_one_that_cannot_be_opened() {
     mount.close(handle).await.unwrap();
     assert_eq!(bucket.body("new").await.unwrap(), b"new");
     assert_eq!(bucket.body("locked").await.unwrap(), b"theirs");
+}
+
+/// What a listing tells was so when it was asked for, however late the look is refused.
+#[tokio::test(start_paused = true)]
+async fn a_listing_does_not_undo_what_was_stored_since_it_was_asked_for() {
+    let bucket = Bucket::new();
+    let mount = bucket.mount().await;
+    mount.write_file("f", b"old").await.unwrap();
+    let late = Rule::new(Effect::DelayAfter(Duration::from_mins(1))).on(ListObjects);
+    bucket.fault.inject(late.exactly("").times(1));
+    let before = bucket.fault.calls().of(ListObjects);
+    let fs = Arc::clone(&mount.fs);
+    let listing = tokio::spawn(async move {
+        let handle = fs.opendir(ROOT).await.unwrap();
+        fs.readdir(handle, 0, true, 10).await.unwrap()
+    });
+    while bucket.fault.calls().of(ListObjects) == before {
+        tokio::task::yield_now().await;
+    }
+    mount.write_file("f", b"newer").await.unwrap();
+    lock(&bucket, "f");
+    let items = listing.await.unwrap();
+    let shown = items.iter().find(|item| item.name == "f").unwrap();
+    assert_eq!(shown.entry.unwrap().attr.size, 5);
 }

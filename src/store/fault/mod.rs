@@ -76,6 +76,8 @@ pub enum Effect {
     AskForKey,
     /// It begins so much later.
     Delay(Duration),
+    /// The store carries it out at once, and the answer comes so much later.
+    DelayAfter(Duration),
     /// It never ends and the store never sees it.
     HangBefore,
     /// The store carries it out, and the caller never hears.
@@ -257,6 +259,11 @@ impl Fault {
             Some(Effect::Delay(duration)) => {
                 tokio::time::sleep(duration).await;
                 call.await
+            }
+            Some(Effect::DelayAfter(duration)) => {
+                let answer = call.await;
+                tokio::time::sleep(duration).await;
+                answer
             }
             Some(Effect::HangBefore) => std::future::pending().await,
             Some(Effect::HangAfter) => {
