@@ -305,6 +305,7 @@ fn a_wrong_customers_key_is_told_at_mount() {
 
         // Some can be read now: the mount is made and says what cannot.
         let mount = Mount::new(&wrong.source(&bucket), &[]);
+        assert!(mount.has_logged("a/file"), "{}", mount.log());
         assert_says(&mount.log(), &["a/file", "--read-key-file"]);
         assert_eq!(
             fs::read(mount.path().join("elsewhere/file")).expect("reading"),
