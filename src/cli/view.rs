@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::size::ByteSize;
+use crate::base::terminal::printable;
 use crate::mount::control::protocol::Status;
 
 /// Names of each kind that are listed; more are only counted.
@@ -192,17 +193,6 @@ impl Text {
             self.0.push('\n');
         }
     }
-}
-
-/// Names come from the bucket, and may hold what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 fn figures<T: DeserializeOwned + Default>(value: &serde_json::Value) -> T {

@@ -232,8 +232,12 @@ impl DirtyFile {
         {
             Ok(completed) => completed,
             Err(error) => {
-                if !upload.seals() && !may_be_done(error.kind()) {
-                    self.state().table.not_completed();
+                let mut state = self.state();
+                // Where every byte is here still, another upload can become what was asked for.
+                let corrupt = error.kind() == ErrorKind::Corrupt && !state.table.has_remote();
+                // A sealed upload has one tail: it is completed as it was, or never.
+                if !upload.seals() && (corrupt || !may_be_done(error.kind())) {
+                    state.table.not_completed();
                 }
                 return Err(error.into());
             }
@@ -376,8 +380,9 @@ const fn may_be_done(kind: ErrorKind) -> bool {
         | ErrorKind::Unavailable
         | ErrorKind::NotFound
         | ErrorKind::Precondition
-        | ErrorKind::Conflict => true,
-        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Corrupt | ErrorKind::Invalid => false,
+        | ErrorKind::Conflict
+        | ErrorKind::Corrupt => true,
+        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Invalid => false,
     }
 }
 

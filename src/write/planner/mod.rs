@@ -33,7 +33,7 @@ pub struct Base {
 pub struct PlanLimits {
     /// Longest file that goes up in one PUT.
     pub put_bytes_max: u64,
-    /// Longest range of one part copy; not below the longest part of the grid.
+    /// Longest range of one part copy; a part of the grid is copied whole, however long it is.
     pub copy_bytes_max: u64,
     /// Shortest copy that other parts may follow.
     pub part_bytes_min: u64,
