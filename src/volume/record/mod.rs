@@ -148,7 +148,7 @@ impl VolumeRecord {
 
     fn sealed(&self) -> impl Iterator<Item = &SealedVolume> {
         self.copies.iter().filter_map(|copy| match &copy.found {
-            Found::Sealed(_, _, sealed) => Some(sealed),
+            Found::Sealed(_, _, sealed) => Some(&**sealed),
             Found::Missing | Found::Broken(..) => None,
         })
     }
