@@ -91,8 +91,10 @@ fn names_may_be_as_long_as_statfs_tells() {
 fn a_copy_of_a_store_opens_with_the_same_key() {
     let row = Row::new(Place::Directory, Root::MasterKey, "encrypted");
     let (volume, copy) = (Sealed::new(row, ""), Sealed::new(row, ""));
-    let mount = volume.mount();
+    let mut mount = volume.mount();
     plant_markers(&mount.path(), true);
+    // What is shown then is what is stored.
+    mount.remount();
     let shown = shown::below(&mount.path());
     drop(mount);
     let store = |of: &Sealed| of.directory().join("store");
