@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::inode::{Inode, Place};
 use super::types::{Entry, FileKind, Ino};
 use super::{FileSystem, FsError, Result};
-use crate::layout::path::{PlainName, VolumePath};
+use crate::layout::path::{NameError, PlainName, VolumePath};
 use crate::volume::{Stat, VolumeError};
 
 impl FileSystem {
@@ -113,6 +113,9 @@ impl FileSystem {
 
     /// The path of a name in a directory that is still there.
     pub(super) fn child_path(&self, parent: Ino, name: &PlainName) -> Result<VolumePath> {
+        if name.as_str().len() > self.volume.name_bytes_max() {
+            return Err(NameError::TooLong.into());
+        }
         let parent = self.inode(parent)?;
         if parent.kind != FileKind::Directory {
             return Err(FsError::posix(libc::ENOTDIR));

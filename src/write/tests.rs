@@ -1,7 +1,9 @@
 //! The engine over a store in memory: small parts, so that every byte can be compared.
 
+mod checkpoints;
 mod faults;
 mod fixture;
 mod model;
 mod races;
+mod sparse;
 mod streaming;

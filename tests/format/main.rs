@@ -7,4 +7,5 @@ mod fixtures;
 mod flips;
 #[path = "../support/decryptor.rs"]
 mod independent;
+mod operations;
 mod seeds;

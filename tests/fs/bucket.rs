@@ -1,6 +1,7 @@
 //! A bucket in memory, with faults and counters before it, to be mounted in one of the layouts;
 //! and what another client does to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -131,27 +132,50 @@ impl Bucket {
             return self.put_with(path, body, &[]).await;
         }
         let (peer, _state) = self.peer().await;
-        let (kind, perm) = match path.ends_with('/') {
-            true => (FileKind::Directory, 0o755),
-            false => (FileKind::File, 0o644),
-        };
-        let now = Timestamp::now();
-        let meta = ObjectMeta::new(Attributes {
-            kind,
-            perm,
-            uid: 1000,
-            gid: 1000,
-            rdev: 0,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            xattrs: std::collections::BTreeMap::new(),
+        let meta = ObjectMeta::new(if path.ends_with('/') {
+            attributes(FileKind::Directory, 0o755)
+        } else {
+            attributes(FileKind::File, 0o644)
         });
         let path: VolumePath = path.trim_end_matches('/').parse().unwrap();
         let body = Bytes::copy_from_slice(body);
         peer.put(&path, &meta, body, &Condition::None)
             .await
             .unwrap();
+    }
+
+    /// The id of a client-side volume.
+    pub fn volume_id(&self) -> String {
+        self.keys.id.to_string()
+    }
+
+    /// A client-side file of a given length, of which these segments are stored.
+    pub async fn seal(&self, path: &str, length: u64, segments: BTreeMap<u32, &[u8]>) {
+        let attributes = attributes(FileKind::File, 0o644);
+        let key = self.key(path);
+        let object = self.keys.seal(&key, attributes, length, segments);
+        let metadata = object.metadata.iter();
+        let metadata: Vec<_> = metadata.map(|(name, value)| (&**name, &**value)).collect();
+        self.put_with(key.as_str(), &object.body, &metadata).await;
+    }
+
+    /// Changes one byte of an object.
+    pub async fn tamper(&self, path: &str, at: usize) {
+        let key = self.key(path);
+        let object = self.mem.get(&key, GetOptions::default()).await.unwrap();
+        let mut body = object.body.to_vec();
+        body[at] ^= 1;
+        let options = PutOptions {
+            attributes: object.info.attributes,
+            ..PutOptions::default()
+        };
+        self.mem.put(&key, body.into(), options).await.unwrap();
+    }
+
+    /// The volume over a store in front of the bucket.
+    pub async fn open(&self, store: Arc<dyn Store>) -> Arc<Volume> {
+        let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        self.keys.open(store, options(&state)).await
     }
 
     /// What another S3 client writes with metadata, as it is.
@@ -225,6 +249,21 @@ impl Bucket {
         let store = Arc::clone(&self.mem) as Arc<dyn Store>;
         let volume = self.keys.open(store, options(&state)).await;
         (volume, state)
+    }
+}
+
+fn attributes(kind: FileKind, perm: u16) -> Attributes {
+    let now = Timestamp::now();
+    Attributes {
+        kind,
+        perm,
+        uid: 1000,
+        gid: 1000,
+        rdev: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        xattrs: BTreeMap::new(),
     }
 }
 

@@ -1,14 +1,20 @@
 //! The layouts that a bucket can have, and tests that run over all of them.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use cloakfs::base::secret::{Secret, fill_random};
-use cloakfs::crypto::{MasterKey, NameKey};
+use cloakfs::crypto::{DataKey, MasterKey, NameKey};
 use cloakfs::keys::root::Root;
+use cloakfs::layout::attributes::{Attributes, Xattrs};
 use cloakfs::layout::path::KeyMapper;
-use cloakfs::layout::sealed::{Names, VolumeId};
-use cloakfs::store::Store;
+use cloakfs::layout::sealed::object::{FileData, Place, StoredObject, encode_object};
+use cloakfs::layout::sealed::{
+    AttributeVersion, BodyId, Content, FileId, Names, Record, StoredKey, VolumeId, WrappedKey,
+    XattrPlace,
+};
+use cloakfs::store::{ObjectKey, Store};
 use cloakfs::volume::{ClientSide, Volume, VolumeOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,16 +26,10 @@ pub enum Layout {
     SealedNames,
 }
 
-impl Layout {
-    pub fn is_sealed(self) -> bool {
-        self != Self::Plain
-    }
-}
-
 /// What a bucket is opened with, any number of times.
 pub struct Keys {
     pub layout: Layout,
-    id: VolumeId,
+    pub id: VolumeId,
     master: [u8; 32],
     names: [u8; 64],
 }
@@ -54,13 +54,51 @@ impl Keys {
         let client_side = ClientSide {
             id: self.id,
             names: self.names(),
-            root: Root::Master(MasterKey::from_secret(Secret::take(
-                &mut self.master.clone(),
-            ))),
+            root: Root::Master(self.master()),
             records_per_data_key: NonZeroU64::new(1 << 20).unwrap(),
         };
         let volume = Volume::open_client_side(store, "", options, client_side);
         volume.await.unwrap()
+    }
+
+    /// A file of a given length, of which these segments are stored.
+    pub fn seal(
+        &self,
+        key: &ObjectKey,
+        attributes: Attributes,
+        length: u64,
+        segments: BTreeMap<u32, &[u8]>,
+    ) -> StoredObject {
+        let data_key = DataKey::random();
+        let wrapped = self.master().wrap(self.id.as_bytes(), &data_key);
+        let attributes = AttributeVersion {
+            sequence: 1,
+            attributes,
+            xattrs: XattrPlace::None,
+        };
+        let record = Record {
+            file: FileId::random(),
+            content: Content::random(),
+            body: BodyId::random(),
+            generation: 1,
+            attributes: attributes.clone(),
+        };
+        let place = Place {
+            key: &data_key,
+            volume: self.id,
+            at: &StoredKey::below("", key.as_str()).unwrap(),
+        };
+        let data = FileData {
+            length,
+            segments,
+            attributes: &attributes,
+            body_xattrs: &Xattrs::new(),
+        };
+        encode_object(&place, &WrappedKey::Master(wrapped), &record, &data)
+    }
+
+    fn master(&self) -> MasterKey {
+        MasterKey::from_secret(Secret::take(&mut self.master.clone()))
     }
 
     pub fn mapper(&self) -> KeyMapper {

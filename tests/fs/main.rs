@@ -15,5 +15,8 @@ mod namespace;
 mod object_xattrs;
 mod other_keys;
 mod races;
+mod sealed_costs;
+mod sealed_reads;
 mod semantics;
+mod unopened;
 mod wrong_mode;

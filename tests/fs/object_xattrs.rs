@@ -7,7 +7,8 @@ use cloakfs::store::Operation::HeadObject;
 use cloakfs::store::ServerEncryption;
 use cloakfs::store::fault::{Effect, Rule};
 
-use crate::harness::{Bucket, Mount, errno};
+use crate::harness::{Bucket, Layout, Mount, errno};
+use crate::layouts::in_client_side_layouts;
 
 const LONG: Duration = Duration::from_hours(1);
 
@@ -67,6 +68,32 @@ async fn every_mode_is_shown_as_the_server_answers_it() {
         let etag = bucket.etag("f").await;
         expected.push(("etag", &etag));
         assert_eq!(all(&mount, "f").await, pairs(&expected));
+    }
+}
+
+in_client_side_layouts! {
+    a_sealed_object_is_shown_as_sealed_and_what_the_server_adds,
+}
+
+async fn a_sealed_object_is_shown_as_sealed_and_what_the_server_adds(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount().await;
+    let volume = bucket.volume_id();
+    mount.mkdir("d").await.unwrap();
+    for (encryption, server) in [
+        (ServerEncryption::None, None),
+        (ServerEncryption::SseS3, Some(("server-mode", "sse-s3"))),
+    ] {
+        bucket.mem.encrypt_as(encryption);
+        for path in ["f", "d/"] {
+            bucket.put(path, b"").await;
+            let etag = bucket.etag(path).await;
+            let mut expected = vec![("mode", "cse-c"), ("volume", &volume), ("format", "1")];
+            expected.extend(server);
+            expected.push(("etag", &etag));
+            let shown = all(&mount, path.trim_end_matches('/')).await;
+            assert_eq!(shown, pairs(&expected), "{path}");
+        }
     }
 }
 

@@ -234,9 +234,10 @@ async fn symlinks_fifos_and_xattrs_come_back(layout: Layout) {
         let name = format!("user.huge-{index}");
         let value = vec![b'x'; huge];
         let set = again.fs.setxattr(ino, name.as_ref(), &value, 0).await;
-        match index < fit {
-            true => set.unwrap(),
-            false => assert_eq!(errno(set), libc::ENOSPC),
+        if index < fit {
+            set.unwrap();
+        } else {
+            assert_eq!(errno(set), libc::ENOSPC);
         }
     }
     let none = again.fs.getxattr(ino, "user.none".as_ref()).await;

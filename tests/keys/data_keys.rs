@@ -16,13 +16,13 @@ use cloakfs::keys::root::Root;
 use cloakfs::layout::attributes::{Attributes, FileKind, Xattrs};
 use cloakfs::layout::path::VolumePath;
 use cloakfs::layout::plain::Defaults;
+use cloakfs::layout::sealed::VolumeId;
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{ErrorKind, Store};
 use cloakfs::volume::record::create::{NewVolume, create};
 use cloakfs::volume::record::{RecordError, find};
 use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions};
-use cloakfs::layout::sealed::VolumeId;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,11 +32,11 @@ use crate::fake_http::Request;
 use crate::{config, kms};
 
 const ID: &str = "1234abcd-12ab-34cd-56ef-1234567890ab";
-const ARN: &str = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
+pub const ARN: &str = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const OTHER_ARN: &str =
     "arn:aws:kms:us-east-1:111122223333:key/99999999-12ab-34cd-56ef-1234567890ab";
 /// Long enough for an answer of this machine.
-const TIMEOUT: Duration = Duration::from_secs(30);
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 /// For what is not answered.
 const SHORT: Duration = Duration::from_millis(300);
 
@@ -44,10 +44,10 @@ const SHORT: Duration = Duration::from_millis(300);
 type Meddle = dyn Fn(&str, &Value) -> Option<String> + Send + Sync;
 
 /// A KMS that wraps and unwraps, with one bucket beside it.
-struct World {
+pub struct World {
     kms: FakeKms,
     meddle: Arc<Mutex<Box<Meddle>>>,
-    store: Arc<dyn Store>,
+    pub store: Arc<dyn Store>,
     volume: VolumeId,
     state: TempDir,
 }
@@ -63,7 +63,7 @@ fn answer(status: &str, body: &Value) -> String {
     )
 }
 
-fn error(code: &str, message: &str) -> String {
+pub fn error(code: &str, message: &str) -> String {
     answer(
         "400 Bad Request",
         &json!({"__type": code, "message": message}),
@@ -105,9 +105,10 @@ fn answer_as_kms(wrapped: &Wrapped, operation: &str, asked: &Value) -> String {
             )
         }
         "Decrypt" => match wrapped.get(asked["CiphertextBlob"].as_str().unwrap()) {
-            Some((_, key, _)) if asked["KeyId"] != **key => {
-                error("IncorrectKeyException", "The key ID in the request does not identify a CMK that can perform this operation.")
-            }
+            Some((_, key, _)) if asked["KeyId"] != **key => error(
+                "IncorrectKeyException",
+                "The key ID in the request does not identify a CMK that can perform this operation.",
+            ),
             Some((plain, _, context)) if asked["EncryptionContext"] == *context => answer(
                 "200 OK",
                 &json!({"KeyId": ARN, "Plaintext": plain, "EncryptionAlgorithm": "SYMMETRIC_DEFAULT"}),
@@ -119,7 +120,7 @@ fn answer_as_kms(wrapped: &Wrapped, operation: &str, asked: &Value) -> String {
 }
 
 impl World {
-    async fn new() -> Self {
+    pub async fn new() -> Self {
         let wrapped = Arc::new(Wrapped::default());
         let meddle: Arc<Mutex<Box<Meddle>>> = Arc::new(Mutex::new(Box::new(|_, _| None)));
         let meddling = Arc::clone(&meddle);
@@ -147,7 +148,7 @@ impl World {
         world
     }
 
-    fn meddle(&self, how: impl Fn(&str, &Value) -> Option<String> + Send + Sync + 'static) {
+    pub fn meddle(&self, how: impl Fn(&str, &Value) -> Option<String> + Send + Sync + 'static) {
         *self.meddle.lock().unwrap() = Box::new(how);
     }
 
@@ -159,7 +160,7 @@ impl World {
         Root::Kms(root)
     }
 
-    async fn mount(&self, reuse: u64, timeout: Duration) -> Arc<Volume> {
+    pub async fn mount(&self, reuse: u64, timeout: Duration) -> Arc<Volume> {
         let record = find(&self.store, "").await.unwrap().unwrap();
         let root = self.root(ID, timeout).await;
         let volume = record.open(root, true).await.ok().unwrap();
@@ -205,10 +206,11 @@ fn path(index: usize) -> VolumePath {
     format!("file{index}").parse().unwrap()
 }
 
-async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
+/// Of a new object.
+pub fn meta(kind: FileKind) -> ObjectMeta {
     let now = Timestamp::EPOCH;
-    let meta = ObjectMeta::new(Attributes {
-        kind: FileKind::File,
+    ObjectMeta::new(Attributes {
+        kind,
         perm: 0o644,
         uid: 1000,
         gid: 1000,
@@ -217,7 +219,11 @@ async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
         mtime: now,
         ctime: now,
         xattrs: Xattrs::new(),
-    });
+    })
+}
+
+async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
+    let meta = meta(FileKind::File);
     let body = Bytes::from(format!("content {index}"));
     let condition = Condition::IfAbsent;
     volume.put(&path(index), &meta, body, &condition).await?;
@@ -225,7 +231,10 @@ async fn write(volume: &Volume, index: usize) -> Result<(), VolumeError> {
 }
 
 async fn read(volume: &Volume, index: usize) -> Result<(), VolumeError> {
-    let stat = volume.stat_file(&path(index)).await?.expect("it was written");
+    let stat = volume
+        .stat_file(&path(index))
+        .await?
+        .expect("it was written");
     let version = stat.version.expect("a file has one");
     let object = ObjectRef::Path(path(index));
     let expected = format!("content {index}");
@@ -391,7 +400,10 @@ async fn kms_is_told_the_mounts_own_key_and_context_and_the_volume() {
         match &*operation(&request) {
             "DescribeKey" => {}
             // Whatever way it was named by.
-            _ => assert_eq!((&asked["KeyId"], &asked["EncryptionContext"]), (&json!(ARN), &context)),
+            _ => assert_eq!(
+                (&asked["KeyId"], &asked["EncryptionContext"]),
+                (&json!(ARN), &context)
+            ),
         }
     }
 }
@@ -497,7 +509,11 @@ async fn what_passes_is_asked_again_and_what_does_not_is_told_at_once() {
         let failed = failed.err().unwrap();
         assert_eq!((failed.kind(), failed.to_string()), (kind, sentence));
         let asked = made["GenerateDataKey"];
-        assert_eq!(asked > 1, kind == KmsErrorKind::Throttled, "{code}: {asked}");
+        assert_eq!(
+            asked > 1,
+            kind == KmsErrorKind::Throttled,
+            "{code}: {asked}"
+        );
     }
     world.meddle(|_, _| Some(String::new()));
     let failed = root.unwrap(&[1; 16], b"blob").await.err().unwrap();

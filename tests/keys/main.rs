@@ -2,6 +2,7 @@
 //! fake one for what none does on demand.
 
 mod answers;
+mod changes;
 mod data_keys;
 mod fake;
 #[path = "../support/fake_http.rs"]

@@ -16,6 +16,15 @@ fn mapper(prefix: &str) -> KeyMapper {
     KeyMapper::new(prefix).unwrap()
 }
 
+fn encrypted(prefix: &str) -> KeyMapper {
+    let key = crate::crypto::NameKey::random();
+    KeyMapper::with_names(
+        prefix,
+        crate::layout::sealed::Names::Encrypted(Box::new(key)),
+    )
+    .unwrap()
+}
+
 /// Components that trip naive code, and any others.
 fn component() -> impl Strategy<Value = String> {
     prop_oneof![
@@ -225,7 +234,89 @@ fn the_reserved_directory_is_only_at_the_root() {
     assert!(!mapper.is_reserved(&root));
 }
 
+#[test]
+fn encrypted_names_are_the_keys_and_cloakfss_own_stay_clear() {
+    let mapper = encrypted("p/");
+    let key = mapper.file_key(&path("d/secret")).unwrap();
+    let (directory, rest) = key.rsplit_once('/').unwrap();
+    assert_eq!(
+        mapper.dir_prefix(&path("d")).unwrap(),
+        format!("{directory}/")
+    );
+    assert!(!key.contains("secret") && rest.len() == 22_usize.div_ceil(3) * 4 - 2);
+    assert_eq!(mapper.reserved("x"), "p/.cloakfs/x");
+    let root = VolumePath::root();
+    let listing = mapper.directory(&root).unwrap();
+    assert_eq!(listing.prefix(), "p/");
+    assert_eq!(listing.common_prefix("p/.cloakfs/"), Listed::Reserved);
+    let undecryptable =
+        |listed: &Listed| matches!(listed, Listed::Hidden(HiddenReason::Undecryptable(_)));
+    assert!(undecryptable(&listing.object("p/plain")));
+    assert!(undecryptable(&listing.common_prefix("p/plain/")));
+    // What was moved here from another directory; and another spelling of what is here.
+    assert!(undecryptable(&listing.object(&format!("p/{rest}"))));
+    let own = mapper.file_key(&path("own")).unwrap();
+    assert_eq!(listing.object(&own), Listed::Child(name("own")));
+    assert!(undecryptable(&listing.object(&format!("{own}="))));
+    // Nobody makes such a name here.
+    let reserved = mapper.file_key(&path(".cloakfs")).unwrap();
+    assert_eq!(
+        listing.object(&reserved),
+        Listed::Hidden(HiddenReason::ReservedName)
+    );
+    assert_eq!(
+        mapper.file_key(&path(&"n".repeat(175))).unwrap().len(),
+        2 + 255
+    );
+    for too_long in [176, 255] {
+        let path = path(&"n".repeat(too_long));
+        assert_eq!(mapper.file_key(&path), Err(NameError::TooLong));
+        assert_eq!(mapper.dir_prefix(&path), Err(NameError::TooLong));
+    }
+}
+
 proptest! {
+    #[test]
+    fn an_encrypted_name_is_listed_under_the_same_name(
+        prefix in any_prefix(), dir in any_path(), text in component()
+    ) {
+        let mapper = encrypted(&prefix);
+        let child = name(&text);
+        let path = dir.join(&child);
+        prop_assume!(!mapper.is_reserved(&path));
+        let (Ok(file), Ok(marker)) = (mapper.file_key(&path), mapper.dir_key(&path)) else {
+            // The key is too long.
+            return Ok(());
+        };
+        let listing = mapper.directory(&dir).unwrap();
+        prop_assert_eq!(listing.object(&file), Listed::Child(child.clone()));
+        prop_assert_eq!(listing.common_prefix(&marker), Listed::Child(child));
+        prop_assert_eq!(mapper.directory(&path).unwrap().object(&marker), Listed::Marker);
+    }
+
+    #[test]
+    fn what_is_below_a_directory_is_found_below_another(
+        prefix in any_prefix(), from in any_path(), to in any_path(), rest in any_path(),
+        marker in any::<bool>(), secret in any::<bool>(),
+    ) {
+        let mapper = if secret { encrypted(&prefix) } else { mapper(&prefix) };
+        let rest = if marker && !rest.is_root() { format!("{rest}/") } else { rest.to_string() };
+        let (Ok(source), Ok(target)) =
+            (mapper.key_below(&from, &rest), mapper.key_below(&to, &rest))
+        else {
+            return Ok(());
+        };
+        let below = mapper.directory(&from).unwrap().below(&source);
+        prop_assert_eq!(below, Some(Ok(rest.clone())));
+        let below = mapper.directory(&to).unwrap().below(&target);
+        prop_assert_eq!(below, Some(Ok(rest.clone())));
+        if let Some(path) = rest.strip_suffix('/') {
+            let path: VolumePath = path.parse().unwrap();
+            let whole = path.rebase(&VolumePath::root(), &from).unwrap();
+            prop_assert_eq!(mapper.dir_key(&whole).unwrap(), source);
+        }
+    }
+
     #[test]
     fn a_created_name_is_listed_under_the_same_name(
         prefix in any_prefix(), dir in any_path(), text in component()

@@ -16,11 +16,13 @@
 mod copying;
 mod data_keys;
 mod generations;
+mod kept;
 mod opened;
 mod read;
 mod sealing;
 mod segments;
 mod stat;
+mod tail;
 mod upload;
 mod wrap;
 
@@ -29,7 +31,8 @@ use std::sync::Arc;
 
 pub(super) use data_keys::{DataKeyError, DataKeys};
 pub(super) use generations::Generations;
-pub(super) use opened::{Opened, OpenedObjects};
+pub(super) use kept::OpenedObjects;
+pub(super) use opened::Opened;
 pub(super) use sealing::xattr_place;
 pub use segments::StoredSegments;
 pub(super) use stat::LINK_STORED_BYTES_MAX;

@@ -1,30 +1,20 @@
 //! Objects of which everything but the content was opened.
 
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use lru::LruCache;
 use tokio::sync::OnceCell;
 
 use crate::layout::attributes::Xattrs;
 use crate::layout::sealed::map::{self, StoredRange};
 use crate::layout::sealed::{
-    AttributeVersion, BodyMap, Footer, ObjectError, Pin, Record, SealedMetadata, Segments, Tail,
+    AttributeVersion, BodyMap, Footer, ObjectError, Record, SealedMetadata, Segments, Tail,
     XattrPlace, manifest,
 };
-use crate::store::{
-    ETag, ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation,
-};
+use crate::store::{ErrorKind, GetOptions, GetRange, Object, ObjectInfo, ObjectKey, Operation};
 use crate::volume::content::past_version;
 use crate::volume::{ObjectRef, Result, Version, Volume, VolumeError};
 
-/// Keys of which an object is kept.
-const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-/// Versions that are kept for one key: the newest, and those that handles still read.
-const VERSIONS: usize = 4;
-/// Bytes of bodies that are kept with them: their ends, their manifests, their attributes.
-const KEPT_BYTES: u64 = 32 << 20;
 /// The end of an object that is asked for where nothing is known of its length: a small file
 /// arrives whole, a larger one with its manifest.
 pub const SUFFIX_BYTES: u64 = 32 << 10;
@@ -49,15 +39,6 @@ struct Rest {
     xattrs: OnceCell<Xattrs>,
     /// The version that took the place of this one with the same segments, as a reader found it.
     successor: Mutex<Option<Version>>,
-}
-
-/// Those that were met lately.
-pub struct OpenedObjects(Mutex<Kept>);
-
-struct Kept {
-    /// With its versions, the one that was met last first.
-    objects: LruCache<ObjectKey, Vec<(ETag, Arc<Opened>)>>,
-    bytes: u64,
 }
 
 impl Opened {
@@ -113,34 +94,17 @@ impl Opened {
         }
     }
 
-    /// An object that was written here, segments with these pins and then `tail`: nothing of it
-    /// has to be asked for but content.
-    ///
-    /// # Errors
-    /// When the tail is not that of this record and these segments.
-    pub fn written(
-        record: Record,
-        tail: Bytes,
-        pins: Vec<Option<Pin>>,
-    ) -> std::result::Result<Self, ObjectError> {
-        let stored = pins.iter().flatten().map(|pin| pin.length().stored());
-        let segments: u64 = stored.sum();
-        let bytes = segments + tail.len() as u64;
-        // The manifest is not kept: it is in the map.
-        let kept = tail
-            .len()
-            .saturating_sub(usize::try_from(SUFFIX_BYTES).expect("32 KiB"));
-        let end = Bytes::copy_from_slice(&tail[kept..]);
-        let opened = Self::new(record, bytes, (segments + kept as u64, end))?;
-        let map = BodyMap::new(&opened.footer, &opened.tail, pins)?;
+    /// With the places of its segments, so that its manifest is not asked for.
+    #[must_use]
+    pub fn with_map(self, map: BodyMap) -> Self {
         let rest = Rest {
             map: OnceCell::new_with(Some(map)),
             ..Rest::default()
         };
-        Ok(Self {
+        Self {
             rest: Arc::new(rest),
-            ..opened
-        })
+            ..self
+        }
     }
 
     /// The attributes that hold, as this answer told them. Extended ones in the body are not
@@ -157,6 +121,17 @@ impl Opened {
         (to <= bytes.len()).then(|| bytes.slice(from..to))
     }
 
+    /// Of a large file the end of the content came by chance: it is not kept.
+    fn forget_segments(&mut self) {
+        let (start, bytes) = &self.end;
+        let from = self.tail.segments_end;
+        if let Some(skipped) = from.checked_sub(*start) {
+            let skipped = usize::try_from(skipped).expect("it is in memory");
+            // A slice would keep all of it in memory.
+            self.end = (from, Bytes::copy_from_slice(&bytes[skipped..]));
+        }
+    }
+
     /// The version that took this one's place with the same segments.
     pub fn successor(&self) -> Option<Version> {
         self.rest.successor().clone()
@@ -167,7 +142,7 @@ impl Opened {
     }
 
     /// What it takes in memory besides a fixed amount, once all of it has been asked for.
-    fn kept_bytes(&self) -> u64 {
+    pub fn kept_bytes(&self) -> u64 {
         let segments = match self.footer.segments {
             Segments::Many { count, .. } => u64::from(count),
             Segments::None | Segments::One(_) => 0,
@@ -183,60 +158,6 @@ impl Rest {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Default for OpenedObjects {
-    fn default() -> Self {
-        Self(Mutex::new(Kept {
-            objects: LruCache::new(KEPT),
-            bytes: 0,
-        }))
-    }
-}
-
-impl OpenedObjects {
-    pub fn get(&self, key: &ObjectKey, etag: &ETag) -> Option<Arc<Opened>> {
-        let mut kept = self.lock();
-        let versions = kept.objects.get(key)?;
-        let (_, opened) = versions.iter().find(|(kept, _)| kept == etag)?;
-        Some(Arc::clone(opened))
-    }
-
-    /// The version of a key that was met last.
-    pub fn latest(&self, key: &ObjectKey) -> Option<ETag> {
-        let mut kept = self.lock();
-        let (etag, _) = kept.objects.get(key)?.first()?;
-        Some(etag.clone())
-    }
-
-    /// The newest is kept, however large it is.
-    pub fn put(&self, key: &ObjectKey, etag: &ETag, opened: &Arc<Opened>) {
-        let mut kept = self.lock();
-        let mut versions = kept.objects.pop(key).unwrap_or_default();
-        kept.bytes -= bytes_of(&versions);
-        versions.retain(|(kept, _)| kept != etag);
-        versions.truncate(VERSIONS - 1);
-        versions.insert(0, (etag.clone(), Arc::clone(opened)));
-        kept.bytes += bytes_of(&versions);
-        if let Some((_, dropped)) = kept.objects.push(key.clone(), versions) {
-            kept.bytes -= bytes_of(&dropped);
-        }
-        while kept.bytes > KEPT_BYTES && kept.objects.len() > 1 {
-            let Some((_, oldest)) = kept.objects.pop_lru() else {
-                return;
-            };
-            kept.bytes -= bytes_of(&oldest);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Kept> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn bytes_of(versions: &[(ETag, Arc<Opened>)]) -> u64 {
-    let bytes = versions.iter().map(|(_, opened)| opened.kept_bytes());
-    bytes.sum()
 }
 
 impl Volume {
@@ -257,7 +178,11 @@ impl Volume {
             let message = format!("asked for its end, the store answered {}", end.range);
             return Err(VolumeError::other(key, ErrorKind::Corrupt, &message));
         }
-        let opened = Opened::new(record, size, (end.range.start(), end.body)).map_err(refused)?;
+        let start = end.range.start();
+        let mut opened = Opened::new(record, size, (start, end.body)).map_err(refused)?;
+        if start > 0 {
+            opened.forget_segments();
+        }
         let opened = Arc::new(opened);
         self.sealed().keep(key, &end.info.etag, &opened);
         Ok(opened)

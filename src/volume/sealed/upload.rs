@@ -1,14 +1,8 @@
 //! Uploads of client-side objects in parts: the record is sealed when the upload begins, each
-//! part's segments when it is sent, the tail when it is completed.
+//! part's segments when it is sent, and the tail ([`super::tail`]) when it is completed.
 //!
-//! Invariants:
-//! 1. *A body has one tail.* The body id is drawn with the upload; its tail is made at the
-//!    first completion and kept. A completion that is repeated sends the same bytes, and one
-//!    that asks for other content is refused: that belongs to a new upload.
-//! 2. The pins of a part are in its [`Part`], with the receipt for the same bytes.
-//! 3. Parts are put together in the order of their numbers; so their segments must ascend, and
-//!    a part that S3 would find too short to be followed by others waits for the tail. Whatever
-//!    breaks this is an error before anything is completed, never a broken object.
+//! The pins of a part are in its [`Part`], with the receipt for the same bytes. A part that S3
+//! would find too short to be followed by others waits for the tail.
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -16,17 +10,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Mutex;
 
-use super::Opened;
-use super::sealing::{attribute_version, body_xattrs, xattr_place};
+use super::sealing::{attribute_version, xattr_place};
+use super::tail::Ending;
 use crate::base::range::ByteRange;
-use crate::layout::attributes::{Attributes, Xattrs};
 use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::writer::seal_segment_into;
-use crate::layout::sealed::{
-    AttributeVersion, BodyId, BodyWriter, Content, Pin, Record, SEGMENT_BYTES, SegmentIndex,
-    XattrPlace,
-};
-use crate::store::{ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt};
+use crate::layout::sealed::{BodyId, Content, Pin, Record, SEGMENT_BYTES, SegmentIndex};
+use crate::store::{ObjectAttributes, ObjectKey, PartNumber};
 use crate::volume::upload::Sent;
 use crate::volume::{
     Condition, ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume,
@@ -38,20 +28,8 @@ const SEAL_INLINE_BYTES: usize = 64 << 10;
 
 /// What an upload's segments and tail are sealed with.
 pub struct Sealing {
-    record: Arc<Record>,
-    ending: Mutex<Option<Ending>>,
-}
-
-/// A tail that was made.
-struct Ending {
-    size: u64,
-    attributes: Attributes,
-    /// Of each part.
-    pins: Vec<Arc<[(SegmentIndex, Pin)]>>,
-    tail: Bytes,
-    /// The tail, after what waited for it; empty once it was sent.
-    last: (PartNumber, Bytes),
-    sent: Option<PartReceipt>,
+    pub(super) record: Arc<Record>,
+    pub(super) ending: Mutex<Option<Ending>>,
 }
 
 /// What an upload begins with.
@@ -231,142 +209,6 @@ impl Upload {
             sent,
             pins: pins.into(),
         })
-    }
-
-    /// Uploads the tail, made at the first call; the receipts of all parts.
-    pub(in crate::volume) async fn send_tail(
-        &self,
-        sealing: &Sealing,
-        parts: &[Part],
-        size: u64,
-        meta: &ObjectMeta,
-    ) -> Result<Vec<PartReceipt>> {
-        let mut ending = sealing.ending.lock().await;
-        let ending = match &mut *ending {
-            Some(made) if made.is_of(parts, size, meta) => made,
-            Some(_) => {
-                let message = "its completion was asked for before with other content, and one \
-                               upload is completed in one way only";
-                return Err(VolumeError::invalid(self.key(), message));
-            }
-            none => {
-                let place = xattr_place(self.key(), meta)?;
-                none.insert(sealing.end(self.key(), parts, size, meta, place)?)
-            }
-        };
-        let last = match &ending.sent {
-            Some(receipt) => receipt.clone(),
-            None => {
-                let (number, body) = ending.last.clone();
-                let receipt = self.send_part(number, body).await?;
-                ending.last.1 = Bytes::new();
-                ending.sent.insert(receipt).clone()
-            }
-        };
-        let mut receipts: Vec<_> = parts.iter().filter_map(Part::receipt).collect();
-        receipts.push(last);
-        Ok(receipts)
-    }
-}
-
-impl Sealing {
-    fn end(
-        &self,
-        key: &ObjectKey,
-        parts: &[Part],
-        size: u64,
-        meta: &ObjectMeta,
-        place: XattrPlace,
-    ) -> Result<Ending> {
-        let invalid = |message| VolumeError::invalid(key, message);
-        let mut pins: Vec<Option<Pin>> = Vec::new();
-        let mut held: Option<&Bytes> = None;
-        let mut last = 0;
-        for part in parts {
-            if held.is_some() {
-                return Err(invalid("a part that is too short is not its last"));
-            }
-            if part.number.value() <= last {
-                return Err(invalid("its parts are not in the order of their numbers"));
-            }
-            last = part.number.value();
-            for (SegmentIndex(index), pin) in part.pins.iter() {
-                let at = *index as usize;
-                let end = u64::from(*index) * SEGMENT_BYTES + pin.length().plain();
-                if at < pins.len() || end > size {
-                    return Err(invalid("its parts are not in the order of the file"));
-                }
-                pins.resize(at, None);
-                pins.push(Some(*pin));
-            }
-            if let Sent::Held(body) = &part.sent {
-                held = Some(body);
-            }
-        }
-        let (attributes, body_xattrs) = self.at_completion(meta, place);
-        let writer = BodyWriter::with_pins(self.record.body, pins);
-        let tail = writer.finish(&self.record.content, size, &attributes, &body_xattrs);
-        let tail = Bytes::from(tail);
-        let last = match held {
-            Some(held) => {
-                let number = PartNumber::new(last).expect("the number of a part");
-                (number, Bytes::from([held, &tail[..]].concat()))
-            }
-            None => {
-                let number = PartNumber::new(last + 1);
-                let number = number.ok_or_else(|| invalid("it has too many parts"))?;
-                (number, tail.clone())
-            }
-        };
-        Ok(Ending {
-            size,
-            attributes: meta.attributes.clone(),
-            pins: parts.iter().map(|part| Arc::clone(&part.pins)).collect(),
-            tail,
-            last,
-            sent: None,
-        })
-    }
-
-    /// The footer's attributes and the extended ones that go into the body. Where they are not
-    /// the record's they have a higher number, and extended ones that the record does not have
-    /// are in the body.
-    fn at_completion(&self, meta: &ObjectMeta, place: XattrPlace) -> (AttributeVersion, Xattrs) {
-        let before = &self.record.attributes;
-        let in_record = place == XattrPlace::Record;
-        let place = match meta.attributes.xattrs != before.attributes.xattrs {
-            true if in_record => XattrPlace::Body,
-            _ => place,
-        };
-        let mut now = attribute_version(meta, before.sequence, place);
-        if now != *before {
-            now.sequence = before.sequence.saturating_add(1);
-        }
-        (now, body_xattrs(meta, place))
-    }
-
-    /// What is known of the object that was written.
-    pub(in crate::volume) async fn keep(&self, volume: &Volume, key: &ObjectKey, etag: &ETag) {
-        let ending = self.ending.lock().await;
-        let Some(ending) = &*ending else {
-            return;
-        };
-        let mut pins: Vec<Option<Pin>> = Vec::new();
-        for (SegmentIndex(index), pin) in ending.pins.iter().flat_map(|pins| pins.iter()) {
-            pins.resize(*index as usize, None);
-            pins.push(Some(*pin));
-        }
-        let record = self.record.duplicate();
-        volume.keep(key, etag, || {
-            Opened::written(record, ending.tail.clone(), pins)
-        });
-    }
-}
-
-impl Ending {
-    fn is_of(&self, parts: &[Part], size: u64, meta: &ObjectMeta) -> bool {
-        let same_pins = parts.iter().map(|part| &part.pins).eq(&self.pins);
-        same_pins && self.size == size && self.attributes == meta.attributes
     }
 }
 

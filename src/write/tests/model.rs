@@ -289,14 +289,14 @@ proptest! {
 proptest! {
     // Real segments: each case moves some hundred MiB.
     #![proptest_config(ProptestConfig {
-        cases: 10,
+        cases: 4,
         max_shrink_iters: 20,
         ..ProptestConfig::default()
     })]
 
     #[test]
     fn client_side_files_hold_what_was_written(
-        staging in staging(), steps in prop::collection::vec(step(), 1..30),
+        staging in staging(), steps in prop::collection::vec(step(), 1..25),
     ) {
         run(Layout::Sealed, staging, &steps);
     }

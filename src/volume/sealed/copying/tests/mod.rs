@@ -6,5 +6,6 @@ mod copies;
 mod puts;
 mod random;
 mod rig;
+mod uploads;
 
 use rig::{File, Rig, content, xattrs};

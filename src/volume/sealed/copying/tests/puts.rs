@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::rig::{meta, path, put};
+use super::rig::{ROOT_MARKER, meta, path, put};
 use super::*;
 use crate::layout::attributes::{FileKind, Xattrs};
 use crate::layout::sealed::{SEGMENT_BYTES, Segments, XattrPlace, record, xattrs::BODY_BYTES_MAX};
@@ -68,7 +68,7 @@ async fn a_put_of_several_segments_has_a_manifest() {
 #[tokio::test]
 async fn markers_are_objects_of_the_directory_s_key() {
     let rig = Rig::new().await;
-    for (at, key) in [("d", "d/"), ("d/e", "d/e/"), ("", ".cloakfs/root/")] {
+    for (at, key) in [("d", "d/"), ("d/e", "d/e/"), ("", ROOT_MARKER)] {
         let marker = rig
             .put_with(at, FileKind::Directory, b"", xattrs(3000))
             .await;

@@ -27,6 +27,9 @@ use crate::volume::{
     VolumeOptions,
 };
 
+/// Where the root's marker is in a volume that is a whole bucket.
+pub const ROOT_MARKER: &str = concat!(".cloakfs", "/root", "/");
+
 /// See the module's text.
 pub struct Rig {
     pub mem: Arc<MemStore>,
@@ -132,8 +135,7 @@ impl Rig {
         let attributes = stored.info.attributes;
         let sealed = SealedMetadata::decode(&attributes.metadata).unwrap();
         let data_key = self.unwrap(&sealed.key);
-        // The marker of the root, where a volume is a whole bucket.
-        let stored_key = at.strip_prefix(".cloakfs/root/").unwrap_or(at);
+        let stored_key = at.strip_prefix(ROOT_MARKER).unwrap_or(at);
         let place = Place {
             key: &data_key,
             volume: self.id,
