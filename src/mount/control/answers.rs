@@ -93,7 +93,7 @@ mod tests {
             moves,
             ..Progress::default()
         };
-        let almost = STANDING_MAX - Duration::from_secs(1);
+        let almost = STANDING_MAX.mul_f64(0.99);
         for step in 1..100 {
             let now = began + almost * step;
             assert!(!standstill.lasts(at(step.into()), now), "{step}");

@@ -68,7 +68,7 @@ pub fn status(socket: &Path, mountpoint: &Mountpoint) -> Result<Status, ControlE
     match connection.next()? {
         Event::Status(status) => Ok(*status),
         Event::Failed { reason } => Err(ControlError::Refused(printable(&reason))),
-        other => Err(connection.broken(format!("it answered {other:?}"))),
+        other => Err(connection.broken(&format!("it answered {other:?}"))),
     }
 }
 
@@ -94,7 +94,7 @@ pub fn sync(
             Event::Done => break,
             Event::Failed { reason } => return Err(ControlError::Refused(printable(&reason))),
             other @ Event::Status(_) => {
-                return Err(connection.broken(format!("it answered {other:?}")));
+                return Err(connection.broken(&format!("it answered {other:?}")));
             }
         }
     }
@@ -139,7 +139,7 @@ impl<'a> Connection<'a> {
         };
         connection
             .ask(command)
-            .map_err(|error| connection.broken(error.to_string()))?;
+            .map_err(|error| connection.broken(&error.to_string()))?;
         Ok(connection)
     }
 
@@ -159,9 +159,9 @@ impl<'a> Connection<'a> {
 
     fn next(&mut self) -> Result<Event, ControlError> {
         match answers::read_line(&mut self.reader, SILENCE_MAX) {
-            Ok(line) if line.is_empty() => Err(self.broken("it closed the connection".to_owned())),
+            Ok(line) if line.is_empty() => Err(self.broken("it closed the connection")),
             Ok(line) => {
-                serde_json::from_slice(&line).map_err(|error| self.broken(error.to_string()))
+                serde_json::from_slice(&line).map_err(|error| self.broken(&error.to_string()))
             }
             Err(error)
                 if matches!(
@@ -173,14 +173,14 @@ impl<'a> Connection<'a> {
                     mountpoint: self.mountpoint.path().to_owned(),
                 })
             }
-            Err(error) => Err(self.broken(error.to_string())),
+            Err(error) => Err(self.broken(&error.to_string())),
         }
     }
 
-    fn broken(&self, reason: String) -> ControlError {
+    fn broken(&self, reason: &str) -> ControlError {
         ControlError::Broken {
             mountpoint: self.mountpoint.path().to_owned(),
-            reason: printable(&reason),
+            reason: printable(reason),
         }
     }
 }

@@ -48,7 +48,8 @@ pub(super) fn connect(socket: &Path, user: Option<u32>) -> Option<UnixStream> {
             return None;
         }
         found = busy;
-        thread::sleep(BUSY_PAUSE);
+        // The kernel tells nobody when a queue has room again.
+        thread::park_timeout(BUSY_PAUSE);
     }
 }
 
