@@ -289,7 +289,7 @@ proptest! {
 proptest! {
     // Real segments: each case moves some hundred MiB.
     #![proptest_config(ProptestConfig {
-        cases: 4,
+        cases: 3,
         max_shrink_iters: 20,
         ..ProptestConfig::default()
     })]
