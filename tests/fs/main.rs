@@ -10,6 +10,7 @@ mod harness;
 mod kernel;
 mod key_outage;
 mod layouts;
+mod lineage;
 mod names;
 mod namespace;
 mod object_xattrs;
