@@ -57,6 +57,53 @@ fn programs_on_a_directory_with_cse_c() {
     play("programs", row, programs::WORKLOADS);
 }
 
+/// statfs(2) tells how long a name may be, and that is how long it may be.
+#[test]
+fn names_may_be_as_long_as_statfs_tells() {
+    for (names, limit) in [("encrypted", 175), ("plain", 255)] {
+        let volume = Sealed::new(Row::new(Place::Directory, Root::MasterKey, names), "");
+        let mut mount = volume.mount();
+        let told = sh(&mount.path(), "stat -f -c %l .", &[]);
+        assert_eq!(told.trim(), limit.to_string(), "{names}");
+        // Bytes count, not characters.
+        let longest = format!("{}é", "n".repeat(limit - 2));
+        fs::write(mount.path().join(&longest), "content").expect("writing");
+        let path = mount.path().join(format!("{longest}n"));
+        for refused in [
+            fs::write(&path, "content"),
+            fs::create_dir(&path),
+            symlink("target", &path),
+            fs::rename(mount.path().join(&longest), &path),
+        ] {
+            let refused = refused.expect_err("it is too long");
+            assert_eq!(refused.raw_os_error(), Some(libc::ENAMETOOLONG), "{names}");
+        }
+        mount.remount();
+        let seen = fs::read_to_string(mount.path().join(&longest));
+        assert_eq!(seen.expect("reading"), "content");
+        drop(mount);
+        assert!(volume.decrypted().contains_key(&longest), "{names}");
+    }
+}
+
+/// Nothing is bound to the place of a volume: whoever copies the store has the volume.
+#[test]
+fn a_copy_of_a_store_opens_with_the_same_key() {
+    let row = Row::new(Place::Directory, Root::MasterKey, "encrypted");
+    let (volume, copy) = (Sealed::new(row, ""), Sealed::new(row, ""));
+    let mut mount = volume.mount();
+    plant_markers(&mount.path(), true);
+    // What is shown then is what is stored.
+    mount.remount();
+    let shown = shown::below(&mount.path());
+    drop(mount);
+    let store = |of: &Sealed| of.directory().join("store");
+    let script = "rmdir \"$2\" && cp -a \"$1\" \"$2\"";
+    sh(Path::new("/"), script, &[&store(&volume), &store(&copy)]);
+    let mount = copy.mount();
+    assert_eq!(shown::below(&mount.path()), shown);
+}
+
 fn play(name: &str, row: Row, workloads: &[(&str, Workload)]) {
     let volume = Sealed::new(row, name);
     let mount = volume.mount();

@@ -11,6 +11,8 @@ use super::minio::PrivateMinio;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestCounts {
     requests: BTreeMap<String, u64>,
+    /// Of those, answered with 4xx: there is no such object, or it is not the version asked for.
+    refused: BTreeMap<String, u64>,
     /// To and from the server, bodies with all that is around them.
     pub bytes: u64,
 }
@@ -19,6 +21,11 @@ impl RequestCounts {
     /// Requests of this name, as `GetObject`.
     pub fn of(&self, name: &str) -> u64 {
         self.requests.get(name).copied().unwrap_or_default()
+    }
+
+    /// Requests of this name that brought what they asked for.
+    pub fn answered(&self, name: &str) -> u64 {
+        self.of(name) - self.refused.get(name).copied().unwrap_or_default()
     }
 
     /// Of a server over http.
@@ -45,10 +52,15 @@ impl RequestCounts {
                 reason = "counts that are shown as floating point numbers"
             )]
             let value = value as u64;
-            if metric.starts_with("minio_api_requests_total{") {
+            let by_name = match metric.split('{').next() {
+                Some("minio_api_requests_total") => Some(&mut counts.requests),
+                Some("minio_api_requests_4xx_errors_total") => Some(&mut counts.refused),
+                _ => None,
+            };
+            if let Some(by_name) = by_name {
                 let name = metric.split("name=\"").nth(1).expect("a name");
                 let name = name.split('"').next().expect("its end");
-                *counts.requests.entry(name.to_owned()).or_default() += value;
+                *by_name.entry(name.to_owned()).or_default() += value;
             } else if metric.starts_with("minio_api_requests_traffic_") {
                 counts.bytes += value;
             }
@@ -62,10 +74,15 @@ impl RequestCounts {
         let done = work();
         let mut counts = Self::now(minio);
         counts.bytes -= before.bytes;
-        for (name, count) in &mut counts.requests {
-            *count -= before.of(name);
+        for (now, before) in [
+            (&mut counts.requests, &before.requests),
+            (&mut counts.refused, &before.refused),
+        ] {
+            for (name, count) in &mut *now {
+                *count -= before.get(name).copied().unwrap_or_default();
+            }
+            now.retain(|_, count| *count > 0);
         }
-        counts.requests.retain(|_, count| *count > 0);
         (done, counts)
     }
 }
