@@ -12,6 +12,7 @@ use cloakfs::fs::{FileKind, FileSystem, FsConfig};
 use cloakfs::layout::attributes::Attributes;
 use cloakfs::layout::path::VolumePath;
 use cloakfs::layout::plain::{self, Defaults};
+use cloakfs::layout::sealed::Record;
 use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
@@ -111,6 +112,11 @@ impl Bucket {
         let (peer, _state) = self.peer().await;
         let body = peer.read_whole(&path.parse().unwrap()).await.ok()?;
         Some(body.to_vec())
+    }
+
+    /// What the object of a file says that it is, in a client-side layout.
+    pub async fn record(&self, path: &str) -> Record {
+        self.keys.record(self.mem.as_ref(), path).await
     }
 
     /// An attribute as the plain layout has it.

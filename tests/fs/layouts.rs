@@ -11,10 +11,10 @@ use cloakfs::layout::attributes::{Attributes, Xattrs};
 use cloakfs::layout::path::KeyMapper;
 use cloakfs::layout::sealed::object::{FileData, Place, StoredObject, encode_object};
 use cloakfs::layout::sealed::{
-    AttributeVersion, BodyId, Content, FileId, Names, Record, StoredKey, VolumeId, WrappedKey,
-    XattrPlace,
+    AttributeVersion, BodyId, Content, FileId, Names, Record, SealedMetadata, StoredKey, VolumeId,
+    WrappedKey, XattrPlace,
 };
-use cloakfs::store::{ObjectKey, Store};
+use cloakfs::store::{HeadOptions, ObjectKey, Store};
 use cloakfs::volume::{ClientSide, Volume, VolumeOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +95,21 @@ impl Keys {
             body_xattrs: &Xattrs::new(),
         };
         encode_object(&place, &WrappedKey::Master(wrapped), &record, &data)
+    }
+
+    /// What the object of a file says that it is.
+    pub async fn record(&self, store: &dyn Store, path: &str) -> Record {
+        let key = self.mapper().file_key(&path.parse().unwrap()).unwrap();
+        let at = StoredKey::below("", &key).unwrap();
+        let key = ObjectKey::new(key).unwrap();
+        let info = store.head(&key, HeadOptions::default()).await.unwrap();
+        let sealed = SealedMetadata::decode(&info.attributes.metadata).unwrap();
+        let WrappedKey::Master(wrapped) = &sealed.key else {
+            panic!("not wrapped with the master key");
+        };
+        let data_key = self.master().unwrap(self.id.as_bytes(), wrapped);
+        let record = Record::open(&data_key.ok().unwrap(), self.id, &at, &sealed.record);
+        record.ok().unwrap()
     }
 
     fn master(&self) -> MasterKey {

@@ -11,6 +11,7 @@ mod harness;
 mod kernel;
 mod key_outage;
 mod layouts;
+mod lineage;
 mod names;
 mod namespace;
 mod object_xattrs;

@@ -14,7 +14,7 @@ async fn a_chmod_is_one_copy_and_the_body_stays() {
     let before = rig.assert_is("a", &file).await;
     for (generation, perm) in [(2, 0o600), (3, 0o644), (4, 0o7777)] {
         file.meta.attributes.perm = perm;
-        let (_, cost) = rig.cost(rig.set_attributes("a", &mut file)).await;
+        let ((), cost) = rig.cost(rig.set_attributes("a", &mut file)).await;
         assert_eq!(cost.to_string(), "CopyObject 1; 0 bytes up, 0 down");
         let after = rig.assert_is("a", &file).await;
         after.assert_same_body(&before);
@@ -45,7 +45,7 @@ async fn a_body_too_large_for_one_copy_is_copied_in_parts() {
     let mut file = rig.put("a", FileKind::File, &content(5000)).await;
     let before = rig.assert_is("a", &file).await;
     file.meta.attributes.gid = 8;
-    let (_, cost) = rig.cost(rig.set_attributes("a", &mut file)).await;
+    let ((), cost) = rig.cost(rig.set_attributes("a", &mut file)).await;
     assert_eq!(cost.of(Operation::UploadPartCopy), 1, "{cost}");
     assert_eq!((cost.bytes_up, cost.bytes_down), (0, 0), "{cost}");
     rig.assert_is("a", &file).await.assert_same_body(&before);
@@ -56,7 +56,7 @@ async fn a_body_too_large_for_one_copy_is_copied_in_parts() {
 async fn what_one_copy_holds_is_counted_in_stored_bytes() {
     let rig = Rig::with_small_limits().await;
     let mut file = rig.put("a", FileKind::File, &content(800)).await;
-    let (_, cost) = rig.cost(rig.set_attributes("a", &mut file)).await;
+    let ((), cost) = rig.cost(rig.set_attributes("a", &mut file)).await;
     assert_eq!(cost.of(Operation::CopyObject), 0, "{cost}");
     rig.assert_is("a", &file).await;
 }
@@ -70,7 +70,7 @@ async fn attributes_that_outgrow_the_record_go_into_a_new_body() {
             .await;
         let before = rig.assert_is(at, &file).await;
         file.meta.attributes.xattrs = xattrs(6000);
-        let (_, cost) = rig.cost(rig.set_attributes(at, &mut file)).await;
+        let ((), cost) = rig.cost(rig.set_attributes(at, &mut file)).await;
         let grown = rig.assert_is(at, &file).await;
         assert_eq!(grown.object.record.attributes.xattrs, XattrPlace::Body);
         assert_ne!(grown.object.record.body, before.object.record.body);
@@ -87,7 +87,7 @@ async fn attributes_that_outgrow_the_record_go_into_a_new_body() {
 
         // While they stay as they are, the body stays.
         file.meta.attributes.perm = 0;
-        let (_, cost) = rig.cost(rig.set_attributes(at, &mut file)).await;
+        let ((), cost) = rig.cost(rig.set_attributes(at, &mut file)).await;
         assert_eq!((cost.bytes_up, cost.bytes_down), (0, 0), "{cost}");
         rig.assert_is(at, &file).await.assert_same_body(&grown);
 
@@ -100,7 +100,7 @@ async fn attributes_that_outgrow_the_record_go_into_a_new_body() {
         // Those that fit are in the record, whatever the body has still.
         for few in [xattrs(10), Xattrs::new()] {
             file.meta.attributes.xattrs = few;
-            let (_, cost) = rig.cost(rig.set_attributes(at, &mut file)).await;
+            let ((), cost) = rig.cost(rig.set_attributes(at, &mut file)).await;
             assert_eq!((cost.bytes_up, cost.bytes_down), (0, 0), "{cost}");
             rig.assert_is(at, &file).await.assert_same_body(&others);
         }
