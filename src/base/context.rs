@@ -88,7 +88,7 @@ impl EncryptionContext {
     /// # Errors
     /// When there is no room for it.
     pub fn for_volume(&self, volume: &[u8; 16]) -> Result<Self, ContextError> {
-        let id = volume.iter().map(|byte| format!("{byte:02x}")).collect();
+        let id = format!("{:032x}", u128::from_be_bytes(*volume));
         let mut pairs = self.0.clone();
         pairs.insert(VOLUME.to_owned(), id);
         let context = Self(pairs);

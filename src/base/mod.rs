@@ -11,4 +11,5 @@ pub mod progress;
 pub mod range;
 pub mod secret;
 pub mod size;
+pub mod terminal;
 pub mod time;

@@ -131,7 +131,9 @@ async fn read(config: &DecryptConfig) -> anyhow::Result<()> {
     let mut notes = Vec::new();
     let volume = open_record(&place, record, material, &kms, &mut notes).await?;
     notes.extend(volume.notes.iter().cloned());
-    notes.iter().for_each(|note| output::note(note));
+    for note in &notes {
+        output::note(note);
+    }
     let name = &config.name[prefix.len()..];
     let reader = Reader::new(opened.store.clone(), prefix.clone(), volume);
     match &config.output {
@@ -164,7 +166,7 @@ impl Sink for Stdout {
     }
 
     fn zeros(&mut self, count: u64) -> io::Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut left = count;
         while left > 0 {
             let some = left.min(ZEROS.len() as u64);

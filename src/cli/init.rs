@@ -154,7 +154,9 @@ async fn make(config: &InitConfig) -> anyhow::Result<()> {
         ),
     })?;
     notes.extend(secret::locking().note());
-    notes.iter().for_each(|note| output::note(note));
+    for note in &notes {
+        output::note(note);
+    }
     output::say(&format!(
         "{} is now the volume {}",
         place.described, made.volume.id

@@ -52,7 +52,8 @@ fn serve(config: &MountConfig, report: Option<Report>) -> anyhow::Result<()> {
         Err(error) => return fail(error, report),
     };
     let served = runtime.block_on(async {
-        match start(config, prepared, &mut notes, report.as_ref()).await {
+        let starting = start(config, prepared, &mut notes, report.as_ref());
+        match Box::pin(starting).await {
             Ok(session) => {
                 let is_wanted = notes.tell(report);
                 Ok(session.serve(is_wanted).await?)
@@ -242,7 +243,7 @@ async fn open(config: &MountConfig, read_only: bool) -> anyhow::Result<(Opened, 
         aws: opened.about.aws.clone(),
         timeout,
     };
-    let sealed = client_side::for_mount(&place, asked, material, &kms).await?;
+    let sealed = Box::pin(client_side::for_mount(&place, asked, material, &kms)).await?;
     if let Some(sealed) = &sealed
         && config.trust_listing
     {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::base::size::ByteSize;
+use crate::base::terminal::printable;
 use crate::mount::control::protocol::Status;
 
 /// Names of each kind that are listed; more are only counted.
@@ -35,6 +36,7 @@ struct Filesystem {
     hidden: BTreeMap<String, String>,
     hidden_total: u64,
     modes: ModesSeen,
+    kms: Option<encryption::KmsCalls>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -106,6 +108,9 @@ pub(super) fn status(status: &Status) -> String {
     }
     if modes.without_key > 0 {
         text.line("did not open", &without_key(modes));
+    }
+    if let Some(calls) = &filesystem.kms {
+        text.line("asked of KMS", &calls.words());
     }
     text.line("block cache", &block_cache(&filesystem));
     text.line("operations", &operations(status));
@@ -188,17 +193,6 @@ impl Text {
             self.0.push('\n');
         }
     }
-}
-
-/// Names come from the bucket, and may hold what a terminal would obey.
-fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
-            let plain = escaped.is_none().then_some(character);
-            escaped.into_iter().flatten().chain(plain)
-        })
-        .collect()
 }
 
 fn figures<T: DeserializeOwned + Default>(value: &serde_json::Value) -> T {

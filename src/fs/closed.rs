@@ -3,10 +3,11 @@
 //!
 //! Such a name is shown with what a listing tells, its size and time, and with no permissions,
 //! because its own are not known; nothing of it is remembered, here or by the kernel. What needs
-//! no look works: it is deleted, and replaced by a rename, as the directory's permissions allow,
-//! and only while it is the version that was listed. Everything else is EACCES with the reason,
-//! or EIO where the object does not open; of such a file the owner has the right to read, lest
-//! the kernel answer EACCES in its place.
+//! no look works, as the directory's permissions allow: it is deleted, only while it is the
+//! version that was listed; and replaced by a rename, as any other file without a condition, by
+//! what is stored under the old name before. Everything else is EACCES with the reason, or EIO
+//! where the object does not open; of such a file the owner has the right to read, lest the
+//! kernel answer EACCES in its place.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

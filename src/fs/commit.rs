@@ -1,17 +1,21 @@
 //! Commit: what was written to a file becomes the object, or the old object stays.
 
+mod another;
+
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
 
+pub(super) use another::base_lost;
+use another::is_conflict;
+
 use super::inode::{Content, Inode, Place};
 use super::status::SyncProgress;
 use super::{FileSystem, FsError, Result};
 use crate::layout::path::VolumePath;
-use crate::store::ErrorKind;
 use crate::volume::{Condition, Version, VolumeError};
-use crate::write::{Base, DirtyFile, WriteError};
+use crate::write::{DirtyFile, WriteError};
 
 /// Files that sync commits at once.
 const PARALLEL_COMMITS: usize = 8;
@@ -89,42 +93,11 @@ impl FileSystem {
             Failed::Replaced(error) => error,
             Failed::Other(error) => return Err(error),
         };
-        match (content.dirty(), error) {
-            (Some(dirty), WriteError::BaseLost(error)) => {
-                Err(self.give_up(inode, content, path, &dirty, &error))
-            }
-            (Some(dirty), _) => self.resolve_conflict(inode, content, path, &dirty).await,
-            (None, error) => Err(error.into()),
+        match (content.dirty(), base_lost(&error)) {
+            (Some(dirty), Some(error)) => Err(self.give_up(inode, content, path, &dirty, error)),
+            (Some(dirty), None) => self.resolve_conflict(inode, content, path, &dirty).await,
+            (None, _) => Err(error.into()),
         }
-    }
-
-    /// The version that has the name may be an earlier try of this very commit, whose answer was
-    /// lost: then it is what this one replaces.
-    async fn adopt_own_write(&self, content: &Content, path: &VolumePath) -> Result<bool> {
-        let Some(stat) = self.volume.stat_file(path).await? else {
-            return Ok(false);
-        };
-        let ours = stat
-            .commit
-            .as_deref()
-            .is_some_and(|commit| self.volume.may_be_ours(commit));
-        let (true, Some(version)) = (ours, stat.version) else {
-            return Ok(false);
-        };
-        if let Some(dirty) = content.dirty()
-            && let Some(base) = dirty.base()
-        {
-            // What is clean here is the same in both: the try copied it from this base.
-            dirty.set_base(Base {
-                version: version.clone(),
-                ..base
-            });
-        }
-        content.update(|snapshot| {
-            snapshot.version = Some(version);
-            snapshot.commit = stat.commit;
-        });
-        Ok(true)
     }
 
     async fn commit_once(
@@ -142,12 +115,13 @@ impl FileSystem {
             return Ok(());
         }
         if let Some(version) = &snapshot.version {
-            self.take_over_attributes(inode, path, version, snapshot.commit.as_deref())
+            let commit = snapshot.commit.as_deref();
+            self.take_over_attributes(inode, content, path, version, commit)
                 .await?;
         }
-        let condition = match (&snapshot.version, &snapshot.replaces) {
-            (Some(version), _) | (None, Some(version)) => Condition::IfVersion(version.clone()),
-            (None, None) => Condition::IfAbsent,
+        let condition = match snapshot.replaced() {
+            Some(version) => Condition::IfVersion(version.clone()),
+            None => Condition::IfAbsent,
         };
         let dirty = self.dirty_unloaded(inode, content)?;
         let (meta, changes) = current_meta(inode);
@@ -174,6 +148,9 @@ impl FileSystem {
             }
             Err(error @ WriteError::BaseLost(_)) => Err(Failed::Replaced(error)),
             Err(error) if is_conflict(&error, &condition) => Err(Failed::Replaced(error)),
+            Err(error) if self.is_refused_for_another(content, path, &error).await => {
+                Err(Failed::Replaced(error))
+            }
             Err(error) => Err(Failed::Other(error.into())),
         }
     }
@@ -214,6 +191,7 @@ impl FileSystem {
     async fn take_over_attributes(
         &self,
         inode: &Inode,
+        content: &Content,
         path: &VolumePath,
         version: &Version,
         commit: Option<&str>,
@@ -221,7 +199,7 @@ impl FileSystem {
         if inode.state().meta_set_here {
             return Ok(());
         }
-        let Some(stat) = self.volume.stat_file(path).await? else {
+        let Some(stat) = self.look_at_own(content, path).await? else {
             return Ok(());
         };
         let same_content = stat
@@ -257,6 +235,19 @@ impl FileSystem {
         self: &Arc<Self>,
         progress: impl Fn(SyncProgress) + Send + Sync,
     ) -> Result<()> {
+        self.sync_all_noting(progress, |_| {}).await
+    }
+
+    /// The same. `lost` hears of each file that failed and that no other sync will save, as after
+    /// a conflict: another sync may go well, and would not tell.
+    ///
+    /// # Errors
+    /// The first error, of those and of others.
+    pub async fn sync_all_noting(
+        self: &Arc<Self>,
+        progress: impl Fn(SyncProgress) + Send + Sync,
+        lost: impl Fn(&FsError) + Send + Sync,
+    ) -> Result<()> {
         let files: Vec<_> = self
             .table
             .all()
@@ -277,11 +268,14 @@ impl FileSystem {
             bytes: files.iter().map(|(_, bytes)| bytes).sum(),
         };
         progress(done);
+        let lost = &lost;
         let mut commits = stream::iter(files.into_iter().map(|(inode, bytes)| async move {
             // A task of its own: a defect in one file's commit must not end the others'.
             let fs = Arc::clone(self);
             let ino = inode.ino;
-            let done = tokio::spawn(async move { fs.commit(&inode).await }).await;
+            let task = Arc::clone(&inode);
+            let done = tokio::spawn(async move { fs.commit(&task).await }).await;
+            let waits = inode.is_uncommitted();
             self.table.drop_unused(ino);
             let done = done.unwrap_or_else(|failed| {
                 Err(FsError::refused(
@@ -289,6 +283,11 @@ impl FileSystem {
                     format!("inode {ino} was not saved: {failed}"),
                 ))
             });
+            if let Err(error) = &done
+                && !waits
+            {
+                lost(error);
+            }
             (done, bytes)
         }))
         .buffer_unordered(PARALLEL_COMMITS);
@@ -342,19 +341,6 @@ enum Failed {
 impl From<FsError> for Failed {
     fn from(error: FsError) -> Self {
         Self::Other(error)
-    }
-}
-
-fn is_conflict(error: &WriteError, condition: &Condition) -> bool {
-    let WriteError::Volume(error) = error else {
-        return false;
-    };
-    let upload_gone =
-        error.store_error().and_then(crate::store::StoreError::code) == Some("NoSuchUpload");
-    match error.kind() {
-        ErrorKind::Precondition => true,
-        ErrorKind::NotFound => !upload_gone && matches!(condition, Condition::IfVersion(_)),
-        _ => false,
     }
 }
 

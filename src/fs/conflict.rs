@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::commit::base_lost;
 use super::inode::{Content, Inode, Snapshot};
 use super::{FileSystem, FsError, Result};
 use crate::base::limits::{KEY_BYTES_MAX, NAME_BYTES_MAX};
@@ -9,7 +10,7 @@ use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
 use crate::volume::{Condition, Lineage, ObjectRef};
-use crate::write::{DirtyFile, WriteError};
+use crate::write::DirtyFile;
 
 impl FileSystem {
     /// Keeps this mount's version beside the one that won, and lets the name be what it is in
@@ -37,10 +38,12 @@ impl FileSystem {
                 Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
                     attempt += 1;
                 }
-                Err(WriteError::BaseLost(error)) => {
-                    return Err(self.give_up(inode, content, path, dirty, &error));
+                Err(error) => {
+                    return Err(match base_lost(&error) {
+                        Some(error) => self.give_up(inode, content, path, dirty, error),
+                        None => error.into(),
+                    });
                 }
-                Err(error) => return Err(error.into()),
             }
         };
         // Handles that are open go on reading what was written through them.
@@ -68,7 +71,10 @@ impl FileSystem {
             }
             // Deleted, or something else by now: the name is looked up anew.
             Ok(_) => self.table.unlink(inode),
-            Err(error) => tracing::warn!("after a conflict: {error}"),
+            Err(error) => {
+                tracing::warn!("after a conflict: {error}");
+                self.table.unlink(inode);
+            }
         }
         let error = FsError::conflict(path, &kept);
         self.notices.note_conflict(path, &kept);

@@ -10,7 +10,7 @@ use crate::write::WriteError;
 
 /// A failed filesystem operation. Whatever becomes EIO, EACCES, ESTALE or ETIMEDOUT because
 /// of the store has been logged with its object and cause when this is made.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FsError {
     errno: i32,
     message: String,

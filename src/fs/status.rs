@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use super::{FileSystem, FsError};
+use crate::keys::kms::Calls;
 use crate::layout::path::VolumePath;
 use crate::volume::{ModesSeen, Stat};
 
@@ -51,6 +52,9 @@ pub struct FsStatus {
     pub hidden_total: u64,
     /// Objects of other modes or keys than the mount's.
     pub modes: ModesSeen,
+    /// Requests for data keys, where KMS makes them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms: Option<Calls>,
 }
 
 #[derive(Debug, Default)]
@@ -159,6 +163,7 @@ impl FileSystem {
             hidden: notices.hidden.clone(),
             hidden_total: notices.hidden.len() as u64 + notices.hidden_more,
             modes: self.volume.modes_seen(),
+            kms: self.volume.kms_calls(),
         }
     }
 

@@ -9,7 +9,7 @@ pub enum Root {
     /// `cse-c`
     Master(MasterKey),
     /// `cse-kms`
-    Kms(KmsRoot),
+    Kms(Box<KmsRoot>),
 }
 
 impl Root {

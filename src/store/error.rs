@@ -64,6 +64,8 @@ pub struct StoreError {
     message: String,
     /// See [`StoreError::concerns_encryption`].
     encryption: bool,
+    /// See [`StoreError::lacks_customer_key`].
+    customer_key: bool,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -82,6 +84,7 @@ impl StoreError {
             code: None,
             message: message.into(),
             encryption: false,
+            customer_key: false,
             source: None,
         }
     }
@@ -132,6 +135,23 @@ impl StoreError {
     pub fn about_encryption(mut self) -> Self {
         self.encryption = true;
         self
+    }
+
+    /// Says that the object is under a customer's key that the mount does not have: see
+    /// [`Self::lacks_customer_key`].
+    #[must_use]
+    pub fn about_customer_key(mut self) -> Self {
+        self.customer_key = true;
+        self.about_encryption()
+    }
+
+    /// Whether it failed because the object is under a customer's key that is none of those
+    /// given. The keys of a mount stay the same, so it never was one that the mount could open;
+    /// a key of KMS may be allowed again. True of an error that wraps such a one, too.
+    #[must_use]
+    pub fn lacks_customer_key(&self) -> bool {
+        let wrapped = || self.source.as_ref()?.downcast_ref::<Self>();
+        self.customer_key || wrapped().is_some_and(Self::lacks_customer_key)
     }
 
     /// Whether the encryption that was asked for, or the key that was given or missing, is why

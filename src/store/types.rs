@@ -311,6 +311,9 @@ pub struct Limits {
     pub parts_max: u32,
     /// Longest source of one [`super::Store::copy`].
     pub copy_bytes_max: u64,
+    /// Longest range of one [`super::Store::copy_part`] that is sure to be taken: some stores
+    /// have to move what is copied through this machine, and refuse longer ones.
+    pub copied_part_bytes_max: u64,
     /// Longest body of one [`super::Store::put`].
     pub put_bytes_max: u64,
 }
@@ -324,6 +327,7 @@ impl Limits {
         part_bytes_max: limits::PART_BYTES_MAX,
         parts_max: limits::PARTS_MAX,
         copy_bytes_max: limits::PART_BYTES_MAX,
+        copied_part_bytes_max: limits::PART_BYTES_MAX,
         put_bytes_max: limits::PART_BYTES_MAX,
     };
 }

@@ -147,7 +147,8 @@ impl Volume {
             Err(error) if is_marker && error.object_error() == Some(ObjectError::NotOurs) => {
                 // It counts as none, and what it stands for is a directory all the same.
                 let meta = self.implicit_directory(listed.last_modified, false).meta;
-                let copy = Box::pin(self.put_sealed(&name, target, &meta, &[], &Condition::None));
+                let copy =
+                    Box::pin(self.put_sealed(&name, target, &meta, Bytes::new(), &Condition::None));
                 let copy = copy.await?.version;
                 Ok(Moved { source, copy })
             }

@@ -50,6 +50,30 @@ impl Volume {
         }
     }
 
+    /// Whether a path has another version than the one that is known there, `None` for none,
+    /// although the look at it was `refused`. A listing tells, which needs no key.
+    ///
+    /// Not where KMS refused: its keys may be allowed again, and then a look tells whose version
+    /// it is.
+    pub async fn is_replaced(
+        &self,
+        path: &VolumePath,
+        known: Option<&Version>,
+        refused: &VolumeError,
+    ) -> bool {
+        let by_key = refused.lacks_customer_key();
+        let tells = by_key || !refused.concerns_encryption();
+        if refused.kind() != ErrorKind::Denied || !tells {
+            return false;
+        }
+        match self.listed(path).await {
+            // See above: of one that is empty the listed ETag proves nothing.
+            Ok(Some(listed)) if listed.size == 0 && !by_key => false,
+            Ok(Some(listed)) => known.is_none_or(|known| known.etag != listed.etag),
+            Ok(None) | Err(_) => false,
+        }
+    }
+
     /// The object of a file as a listing shows it.
     async fn listed(&self, path: &VolumePath) -> Result<Option<ListedObject>> {
         let key = self.file_key(path)?;

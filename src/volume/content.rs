@@ -87,7 +87,7 @@ impl Volume {
             _ => self.file_key(path)?,
         };
         if self.is_sealed() {
-            let put = self.put_sealed(path, key, meta, &body, condition);
+            let put = self.put_sealed(path, key, meta, body, condition);
             return Box::pin(put).await;
         }
         let attributes = self.encode(path, meta)?;

@@ -176,6 +176,13 @@ impl VolumeError {
         }
     }
 
+    /// The object is under a customer's key that the mount does not have and never had.
+    #[must_use]
+    pub fn lacks_customer_key(&self) -> bool {
+        self.store_error()
+            .is_some_and(StoreError::lacks_customer_key)
+    }
+
     /// The store's error, if it is one.
     #[must_use]
     pub const fn store_error(&self) -> Option<&StoreError> {

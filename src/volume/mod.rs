@@ -44,6 +44,8 @@ pub use upload::{Part, Upload};
 
 use crate::base::id::CommitId;
 use crate::base::secret::fill_random;
+use crate::keys::kms::Calls;
+use crate::keys::root::Root;
 use crate::layout::path::{Directory, KeyMapper, VolumePath};
 use crate::layout::plain::Defaults;
 use crate::layout::sealed::Names;
@@ -221,6 +223,15 @@ impl Volume {
     #[must_use]
     pub const fn is_sealed(&self) -> bool {
         self.sealed.is_some()
+    }
+
+    /// Requests for data keys so far, in a volume whose root is a key of KMS.
+    #[must_use]
+    pub fn kms_calls(&self) -> Option<Calls> {
+        match self.sealed.as_ref()?.keys.root() {
+            Root::Kms(kms) => Some(kms.calls()),
+            Root::Master(_) => None,
+        }
     }
 
     /// The objects met so far that are not of this mount's mode and key.

@@ -84,7 +84,8 @@ impl Modes {
 
     /// A HEAD or a GET told about an object. Where KMS keeps the key, only a GET shows that it
     /// can be used; and then the outage may be over for all that did not open for the same
-    /// reason: they count again when they are refused again.
+    /// reason and are not known to be under another key: they count again when they are refused
+    /// again.
     pub fn told(&self, key: &ObjectKey, by: Operation, encryption: &ServerEncryption) {
         let own = self.expected.matches(encryption);
         let mut met = self.met();
@@ -102,7 +103,10 @@ impl Modes {
         });
         if let Some(refusal) = opened.filter(|opened| opened.operation == Operation::GetObject) {
             met.objects.retain(|_, strange| {
-                strange.closed_to.take_if(|other| *other == refusal);
+                let same_key = may_share_key(encryption, own, strange.mode.as_ref());
+                strange
+                    .closed_to
+                    .take_if(|other| same_key && *other == refusal);
                 strange.mode.is_some() || strange.closed_to.is_some()
             });
         }
@@ -187,6 +191,26 @@ impl Modes {
 
     fn met(&self) -> MutexGuard<'_, Met> {
         self.met.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether another object may be under the key of one that opened; `own` is that of the mount.
+fn may_share_key(opened: &ServerEncryption, own: bool, other: Option<&ServerEncryption>) -> bool {
+    use ServerEncryption::SseKms;
+    match (opened, other) {
+        (
+            SseKms {
+                key_id: Some(opened),
+                ..
+            },
+            Some(SseKms {
+                key_id: Some(other),
+                ..
+            }),
+        ) => opened == other,
+        // Nothing is noted of what is under the mount's own.
+        (SseKms { .. }, None) => own,
+        _ => true,
     }
 }
 
@@ -282,6 +306,36 @@ mod tests {
         assert_eq!(seen.other_modes.len(), 1, "their modes are as they were");
         modes.refused(&key("b"), &disabled());
         assert_eq!(modes.seen().without_key, 3);
+    }
+
+    #[test]
+    fn that_one_key_can_be_used_again_says_nothing_of_another() {
+        let modes = Modes::new(
+            ExpectedEncryption::SseKms {
+                key: Some("own".to_owned()),
+                dsse: false,
+            },
+            "p/",
+        );
+        let disabled = || no_key(GetObject).with_code("KMS.DisabledException");
+        let under = |key_id: &str| ServerEncryption::SseKms {
+            key_id: Some(key_id.to_owned()),
+            bucket_key: false,
+            dsse: false,
+        };
+        let objects = [("a", "own"), ("b", "own"), ("c", "other"), ("d", "other")];
+        let close = || {
+            for (name, key_id) in objects {
+                modes.told(&key(name), HeadObject, &under(key_id));
+                modes.refused(&key(name), &disabled());
+            }
+        };
+        close();
+        modes.told(&key("c"), GetObject, &under("other"));
+        assert_eq!(modes.seen().without_key_examples, ["a", "b"]);
+        close();
+        modes.told(&key("a"), GetObject, &under("own"));
+        assert_eq!(modes.seen().without_key_examples, ["c", "d"]);
     }
 
     #[test]

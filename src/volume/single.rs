@@ -206,13 +206,11 @@ impl Opened {
                     return Ok((piece, Bytes::new()));
                 };
                 let StoredRange(range) = sealed.stored;
-                match kept(&self.end, range) {
-                    Some(bytes) => Ok((piece, bytes)),
-                    None => {
-                        let got = get(store, name, &self.key, &self.etag, range).await;
-                        got.map(|bytes| (piece, bytes))
-                    }
+                if let Some(bytes) = kept(&self.end, range) {
+                    return Ok((piece, bytes));
                 }
+                let got = get(store, name, &self.key, &self.etag, range).await;
+                got.map(|bytes| (piece, bytes))
             })
             .buffered(AHEAD);
         while let Some(next) = fetched.next().await {

@@ -118,6 +118,15 @@ impl Volume {
         })
     }
 
+    /// Longest part that an object of `size` bytes is to be copied in: what the store is sure to
+    /// take, as far as the number of parts allows.
+    #[must_use]
+    pub fn copied_part_bytes_max(&self, size: u64) -> u64 {
+        let limits = self.store.limits();
+        let shortest = size.div_ceil(u64::from(limits.parts_max));
+        limits.copied_part_bytes_max.max(shortest)
+    }
+
     /// A copy of an object that is too large for one request, or of its first `size` bytes with
     /// another `tail` after them.
     pub(super) async fn copy_in_parts(
@@ -132,11 +141,12 @@ impl Volume {
         let upload = self.begin_upload_at(target, attributes).await?;
         let upload_ref = &upload;
         let source = &source;
-        let copies = size.div_ceil(COPY_PART_BYTES);
+        let piece = COPY_PART_BYTES.min(self.copied_part_bytes_max(size));
+        let copies = size.div_ceil(piece);
         let part_bytes = match tail {
             // None of them is the last, which alone may be short.
             Some(_) => size.div_ceil(copies),
-            None => COPY_PART_BYTES,
+            None => piece,
         };
         let tail = tail.map(|tail| (copies, Err(tail)));
         let ranges = (0..copies).map(|index| {

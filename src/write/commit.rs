@@ -188,7 +188,9 @@ impl DirtyFile {
     fn gives_up(&self, error: &WriteError) -> bool {
         match error.kind() {
             Some(ErrorKind::NotFound) => true,
-            Some(ErrorKind::Invalid | ErrorKind::Corrupt) => self.engine.volume.is_sealed(),
+            Some(ErrorKind::Invalid | ErrorKind::Corrupt) => {
+                self.engine.volume.is_sealed() && self.state().table.unanswered().is_some()
+            }
             _ => false,
         }
     }
@@ -230,8 +232,12 @@ impl DirtyFile {
         {
             Ok(completed) => completed,
             Err(error) => {
-                if !upload.seals() && !may_be_done(error.kind()) {
-                    self.state().table.not_completed();
+                let mut state = self.state();
+                // Where every byte is here still, another upload can become what was asked for.
+                let corrupt = error.kind() == ErrorKind::Corrupt && !state.table.has_remote();
+                // A sealed upload has one tail: it is completed as it was, or never.
+                if !upload.seals() && (corrupt || !may_be_done(error.kind())) {
+                    state.table.not_completed();
                 }
                 return Err(error.into());
             }
@@ -316,7 +322,19 @@ impl DirtyFile {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
-        let body = self.body(ByteRange::new(0, size)).await?;
+        let whole = ByteRange::new(0, size);
+        let (body, _sealed) = if self.engine.volume.is_sealed() {
+            // What is sealed is in memory twice for a moment; reserved at once, because who
+            // waits for a second reservation must not sit on a first.
+            let permit = self.engine.reserve_body(2 * size).await;
+            let body = match self.whole(whole) {
+                Some(body) => body,
+                None => self.assemble(whole).await?.into(),
+            };
+            (body, Some(permit))
+        } else {
+            (self.body(whole).await?, None)
+        };
         Ok(self
             .engine
             .volume
@@ -362,8 +380,9 @@ const fn may_be_done(kind: ErrorKind) -> bool {
         | ErrorKind::Unavailable
         | ErrorKind::NotFound
         | ErrorKind::Precondition
-        | ErrorKind::Conflict => true,
-        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Corrupt | ErrorKind::Invalid => false,
+        | ErrorKind::Conflict
+        | ErrorKind::Corrupt => true,
+        ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Invalid => false,
     }
 }
 

@@ -167,11 +167,13 @@ impl WriteEngine {
     }
 
     /// Longest part copy for a file of `size` bytes: long enough to be worth a request, short
-    /// enough that several run at once.
+    /// enough that several run at once, and that the store takes it.
     pub(super) fn limits_for(&self, size: u64) -> PlanLimits {
         let spread = size / (4 * self.parallel as u64);
+        let taken = self.volume.copied_part_bytes_max(size);
+        let longest = self.limits.copy_bytes_max.min(taken);
         PlanLimits {
-            copy_bytes_max: spread.max(COPY_BYTES_MIN).min(self.limits.copy_bytes_max),
+            copy_bytes_max: spread.max(COPY_BYTES_MIN).min(longest),
             ..self.limits
         }
     }

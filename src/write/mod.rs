@@ -27,6 +27,11 @@
 //!   commit that upload is completed, which makes the private object the base (a *checkpoint*),
 //!   and the target is made of part copies. After a conflict the bytes are there still.
 //!
+//! In a client-side volume parts are sealed segment by segment when they are sent, holes are no
+//! parts, and what follows the segments goes with the completion ([`planner::sealed`]). An
+//! upload is completed in one way only there: a completion that failed is asked for again as it
+//! was, or the upload is given up.
+//!
 //! What was uploaded need not be kept: its memory is simply reused, and a later read or partial
 //! overwrite of it makes a checkpoint first. A file for which that happened goes to staging
 //! from then on.

@@ -1,6 +1,7 @@
 //! The engine over a store in memory: small parts, so that every byte can be compared.
 
 mod checkpoints;
+mod corrupt_answers;
 mod faults;
 mod fixture;
 mod model;

@@ -157,11 +157,25 @@ fn options_that_do_not_go_together_are_a_wrong_command_line() {
             "--kms-key is for cse-kms, and the mode is cse-c; leave --kms-key out",
         ),
         (
-            &["--encryption", "cse-kms", "--kms-key", "k", "--generate-key", "f"],
+            &[
+                "--encryption",
+                "cse-kms",
+                "--kms-key",
+                "k",
+                "--generate-key",
+                "f",
+            ],
             "--generate-key is for cse-c, and the mode is cse-kms; leave --generate-key out",
         ),
         (
-            &["--encryption", "cse-c", "--key-file", "k", "--generate-key", "f"],
+            &[
+                "--encryption",
+                "cse-c",
+                "--key-file",
+                "k",
+                "--generate-key",
+                "f",
+            ],
             "--key-file and --generate-key exclude each other: the one is a key that you have, the other a file for a new one",
         ),
     ] {
@@ -199,7 +213,10 @@ fn init_makes_a_volume_and_its_key_once() {
         (["--generate-key", "key"], &key),
         (["--export", "record"], &place.path("record")),
     ] {
-        let options = [&options[..], &["--key-file", "key"][..2 * usize::from(options[0] == "--export")]];
+        let options = [
+            &options[..],
+            &["--key-file", "key"][..2 * usize::from(options[0] == "--export")],
+        ];
         place.init(&options.concat()).refused(
             1,
             &format!("{at} is there already, and is not overwritten: name another file"),
@@ -274,7 +291,15 @@ fn a_wrong_key_or_mode_is_told_in_one_sentence() {
     }
     let answer = place.with_passphrase(
         PASSPHRASE,
-        &["mount", &store, "mnt", "--encryption", "cse-c", "--passphrase-fd", "3"],
+        &[
+            "mount",
+            &store,
+            "mnt",
+            "--encryption",
+            "cse-c",
+            "--passphrase-fd",
+            "3",
+        ],
     );
     answer.refused(
         1,
@@ -332,7 +357,14 @@ fn a_mount_makes_no_volume_that_it_was_not_asked_for() {
 fn a_passphrase_opens_the_volume_that_was_made_with_it() {
     let place = Place::new();
     let store = place.store();
-    let init = ["init", &store, "--encryption", "cse-c", "--passphrase-fd", "3"];
+    let init = [
+        "init",
+        &store,
+        "--encryption",
+        "cse-c",
+        "--passphrase-fd",
+        "3",
+    ];
     for (passphrase, sentence) in [
         ("", "the passphrase is empty"),
         ("\n", "the passphrase is empty"),
@@ -342,7 +374,9 @@ fn a_passphrase_opens_the_volume_that_was_made_with_it() {
             "the passphrase is longer than 4096 bytes: give a shorter one, or a key with --key-file",
         ),
     ] {
-        place.with_passphrase(passphrase, &init).refused(1, sentence);
+        place
+            .with_passphrase(passphrase, &init)
+            .refused(1, sentence);
     }
     // Without a terminal nobody can be asked.
     let mut without = place.environment(Command::new("setsid"));
@@ -368,11 +402,19 @@ fn a_passphrase_opens_the_volume_that_was_made_with_it() {
     place.unmount();
     let all: Vec<_> = objects(&place)
         .iter()
-        .map(|path| (path.clone(), String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned()))
+        .map(|path| {
+            (
+                path.clone(),
+                String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned(),
+            )
+        })
         .collect();
     assert_eq!(all.len(), 3, "{all:?}");
     for word in ["secret", "letter", PASSPHRASE] {
-        assert!(all.iter().all(|(path, bytes)| !path.contains(word) && !bytes.contains(word)));
+        assert!(
+            all.iter()
+                .all(|(path, bytes)| !path.contains(word) && !bytes.contains(word))
+        );
     }
     let object = format!("{store}/secret letter");
     let answer = place.with_passphrase(PASSPHRASE, &["decrypt", &object, "--passphrase-fd", "3"]);
@@ -399,7 +441,8 @@ fn one_object_is_decrypted_whole_or_refused() {
     {
         use std::os::unix::fs::FileExt;
         big.write_all_at(&content[..8 << 20], 0).unwrap();
-        big.write_all_at(&content[16 << 20..20_000_000], 16 << 20).unwrap();
+        big.write_all_at(&content[16 << 20..20_000_000], 16 << 20)
+            .unwrap();
         big.set_len(content.len() as u64).unwrap();
     }
     drop(big);
@@ -414,7 +457,10 @@ fn one_object_is_decrypted_whole_or_refused() {
     let answer = decrypt("dir/big", &["-o", "out"]);
     assert_eq!((answer.code, &*answer.stderr), (Some(0), ""), "{answer:?}");
     assert!(fs::read(place.path("out")).unwrap() == content);
-    let mode = fs::metadata(place.path("out")).unwrap().permissions().mode();
+    let mode = fs::metadata(place.path("out"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o7777, 0o600);
     decrypt("dir/big", &["-o", "out"]).refused(
         1,
@@ -425,14 +471,20 @@ fn one_object_is_decrypted_whole_or_refused() {
     );
     for (object, content) in [("dir/empty", ""), ("link", "dir/big")] {
         let answer = decrypt(object, &[]);
-        assert_eq!((answer.code, &*answer.stdout), (Some(0), content), "{answer:?}");
+        assert_eq!(
+            (answer.code, &*answer.stdout),
+            (Some(0), content),
+            "{answer:?}"
+        );
     }
     // By its stored key too, as a listing of the bucket shows it.
     let stored = objects(&place)
         .into_iter()
         .max_by_key(|path| fs::metadata(path).unwrap().len())
         .unwrap();
-    let key = stored.strip_prefix(&format!("{}/", place.path("store"))).unwrap();
+    let key = stored
+        .strip_prefix(&format!("{}/", place.path("store")))
+        .unwrap();
     let answer = decrypt(key.trim_end_matches('%'), &["-o", "out2"]);
     assert_eq!(answer.code, Some(0), "{answer:?}");
     assert!(fs::read(place.path("out2")).unwrap() == content);

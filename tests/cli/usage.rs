@@ -83,13 +83,7 @@ fn an_option_of_one_kind_of_store_is_refused_with_the_other() {
         &["--profile", "p"],
         &["--ca-bundle", "c"],
         &["--path-style"],
-        &["--kms-key", "k"],
-        &["--kms-context", "a=b"],
-        &["--bucket-key"],
-        &["--dsse"],
-        &["--key-file", "k"],
         &["--read-key-file", "k"],
-        &["--kms-endpoint-url", "https://h"],
     ] {
         mount(option).refused(
             2,

@@ -4,8 +4,10 @@
 //! store shows: a file that is closed is stored already, and would prove nothing.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
+use std::os::unix::net::UnixListener;
 use std::process::{Command, Stdio};
+use std::thread;
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -47,6 +49,40 @@ fn held_open(mount: &Mount, source: &Source) -> File {
 
 fn signal_the_end(mount: &Mount) {
     run(Command::new("kill").args(["-TERM", &mount.pid().to_string()]));
+}
+
+/// What a daemon says is not taken for what the kernel knows.
+#[test]
+fn a_mount_that_is_still_there_is_not_called_unmounted() {
+    let (_directory, source) = store();
+    let mount = Mount::new(&source, &[]);
+    let run = mount.state().join("run");
+    let sockets = fs::read_dir(&run).expect("listing").flatten();
+    let mut sockets = sockets.map(|entry| entry.path());
+    let socket = sockets.find(|path| path.extension().is_some_and(|end| end == "sock"));
+    let socket = socket.expect("a socket");
+    let aside = run.join("aside");
+    fs::rename(&socket, &aside).expect("moving");
+    let listener = UnixListener::bind(&socket).expect("a listener");
+    let lying = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a question");
+        let mut question = String::new();
+        let mut reader = BufReader::new(stream.try_clone().expect("a second descriptor"));
+        reader.read_line(&mut question).expect("reading");
+        stream
+            .write_all(b"{\"event\":\"done\"}\n")
+            .expect("answering");
+    });
+    let asked = mount.cloakfs("umount", &[]);
+    lying.join().expect("a thread");
+    fs::rename(&aside, &socket).expect("moving back");
+    assert!(!asked.status.success(), "{asked:?}");
+    let at = mount.path();
+    let sentence = format!(
+        "the daemon of {} says that it is unmounted, and it is not",
+        at.display()
+    );
+    assert!(asked.stderr.contains(&sentence), "{asked:?}");
 }
 
 #[test]

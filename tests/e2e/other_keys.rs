@@ -215,6 +215,49 @@ fn what_has_lost_its_key_can_be_deleted_and_replaced() {
     }
 }
 
+/// On MinIO, which refuses a write for the key of what it would replace before it compares.
+#[test]
+fn what_was_replaced_under_an_unknown_key_is_kept_beside_what_replaced_it() {
+    for bucket in [
+        Minio::shared().bucket("closed-conflict"),
+        LocalStack::shared().bucket("closed-conflict"),
+    ] {
+        let keys = Keys::new();
+        let theirs = bucket.client.with(keys.unknown.headers());
+        let mode = modes::sse_c(keys.current, keys.place.path());
+        let ours = bucket.client.with(keys.current.headers());
+        let mount = Mount::new(&mode.source(&bucket), &[]);
+        let root = mount.path();
+        fs::write(root.join("f"), "before").expect("writing");
+        let mut open = OpenOptions::new()
+            .write(true)
+            .open(root.join("f"))
+            .expect("opening");
+        open.write_all(b"ours").expect("writing into memory");
+        theirs.put("f", "theirs").expect("a put");
+        let lost = open.sync_all().expect_err("it was replaced");
+        assert_eq!(lost.raw_os_error(), Some(libc::ESTALE), "{lost}");
+        drop(open);
+        assert_eq!(theirs.read("f").expect("theirs stays"), b"theirs");
+        let mut copies = bucket.client.keys("");
+        copies.retain(|key| key.starts_with("f.conflict-"));
+        assert_eq!(copies.len(), 1, "{copies:?}");
+        assert_eq!(ours.read(&copies[0]).expect("ours is beside it"), b"oursre");
+
+        // `exec 3>new; echo x >&3; mv new closed; exec 3>&-`, also over one that is empty.
+        for (closed, content) in [("closed", "secret"), ("empty", "")] {
+            theirs.put(closed, content).expect("a put");
+            let mut new = fs::File::create(root.join("new")).expect("creating");
+            new.write_all(b"new").expect("writing into memory");
+            fs::rename(root.join("new"), root.join(closed)).expect("replacing");
+            new.write_all(b"er").expect("writing on");
+            new.sync_all().expect("storing");
+            drop(new);
+            assert_eq!(ours.read(closed).expect("a read"), b"newer");
+        }
+    }
+}
+
 /// The sentence that refuses a mount of `bucket` in `mode`.
 fn refused(bucket: &Bucket, mode: &Mode) -> String {
     let mountpoint = tempfile::tempdir().expect("a mountpoint");
@@ -262,6 +305,7 @@ fn a_wrong_customers_key_is_told_at_mount() {
 
         // Some can be read now: the mount is made and says what cannot.
         let mount = Mount::new(&wrong.source(&bucket), &[]);
+        assert!(mount.has_logged("a/file"), "{}", mount.log());
         assert_says(&mount.log(), &["a/file", "--read-key-file"]);
         assert_eq!(
             fs::read(mount.path().join("elsewhere/file")).expect("reading"),

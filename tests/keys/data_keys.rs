@@ -157,7 +157,7 @@ impl World {
         let kms = kms(&config(&self.kms.endpoint)).await;
         let (root, notes) = kms.root(key, context, timeout).await.unwrap();
         assert_eq!(notes, [""; 0]);
-        Root::Kms(root)
+        Root::Kms(Box::new(root))
     }
 
     pub async fn mount(&self, reuse: u64, timeout: Duration) -> Arc<Volume> {
@@ -528,7 +528,11 @@ async fn a_volume_of_another_key_or_context_is_refused_in_one_sentence() {
     let kms = kms(&config(&world.kms.endpoint)).await;
     let context = EncryptionContext::parse(["tenant=b"]).unwrap();
     let (root, _) = kms.root(ARN, context, TIMEOUT).await.unwrap();
-    let refused = record.open(Root::Kms(root), true).await.err().unwrap();
+    let refused = record
+        .open(Root::Kms(Box::new(root)), true)
+        .await
+        .err()
+        .unwrap();
     assert!(matches!(refused, RecordError::WrongKmsKey { .. }));
     assert_eq!(
         refused.to_string(),

@@ -89,6 +89,33 @@ async fn a_busy_server_does_not_hide_another_mode() {
     assert_eq!(failed.message(), MISMATCH);
 }
 
+/// The completion says nothing, and the HEAD that should settle it gets no answer that does: it
+/// was carried out all the same, and nobody may take it for one that was not.
+#[tokio::test]
+async fn a_look_that_is_refused_leaves_the_write_open() {
+    let no_etag = &["HTTP/1.1 200 OK", DATE, "content-length: 1"][..];
+    for (head, words) in [
+        (&["HTTP/1.1 403 Forbidden"][..], "403 Forbidden"),
+        (&["HTTP/1.1 501 Not Implemented"][..], "501 Not Implemented"),
+        (no_etag, "without an ETag"),
+    ] {
+        let fake = Fake::start_tls(move |request| match request.method.as_str() {
+            "HEAD" | "GET" => ok(head, ""),
+            _ => ok(&[], COMPLETED),
+        })
+        .await;
+        let store = fake.store(RequestedEncryption::SseS3).await;
+        let upload = UploadId::new("u");
+        let failed = store
+            .complete_multipart(&key("k"), &upload, &[], WriteCondition::None)
+            .await
+            .unwrap_err();
+        assert_eq!(failed.kind(), ErrorKind::Unavailable, "{words}: {failed}");
+        let sentence = "CompleteMultipartUpload of \"k\" failed: what it was encrypted under could not be looked at: HeadObject of \"k\" failed: ";
+        assert!(failed.to_string().starts_with(sentence), "{failed}");
+    }
+}
+
 #[tokio::test]
 async fn an_answer_without_the_key_is_settled_by_a_head() {
     let nameless = "x-amz-server-side-encryption: aws:kms";

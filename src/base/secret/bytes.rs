@@ -31,7 +31,7 @@ impl SecretBytes {
         unsafe {
             region
                 .as_ptr()
-                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
+                .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         };
         Self {
             region,

@@ -111,7 +111,7 @@ impl Kms<'_> {
         };
         let (root, told) = kms.root(key.as_str(), context, self.timeout).await?;
         notes.extend(told);
-        Ok(Root::Kms(root))
+        Ok(Root::Kms(Box::new(root)))
     }
 }
 

@@ -49,7 +49,7 @@ pub(in crate::cli) async fn for_mount(
     let (store, described) = (place.store.as_ref(), &place.described);
     match (asked, material) {
         (ClientSide::Yes(options), Some(material)) => {
-            for_client_side(place, options, material, kms)
+            Box::pin(for_client_side(place, options, material, kms))
                 .await
                 .map(Some)
         }
@@ -79,7 +79,8 @@ pub(in crate::cli) async fn for_mount(
             };
             let material = own_mode(&record, input, described)?;
             let options = Options::of_own_mode(input);
-            open(place, &options, record, material, kms).await.map(Some)
+            let opening = open(place, &options, record, material, kms);
+            Box::pin(opening).await.map(Some)
         }
     }
 }
@@ -121,7 +122,7 @@ async fn for_client_side(
     kms: &Kms<'_>,
 ) -> anyhow::Result<Mounted> {
     if let Some(record) = record::find(place.store, place.prefix).await? {
-        return open(place, options, record, material, kms).await;
+        return Box::pin(open(place, options, record, material, kms)).await;
     }
     place::refuse_inside(place.store.as_ref(), place.prefix).await?;
     let (described, mode) = (&place.described, material.mode());

@@ -1,6 +1,24 @@
 //! How a mount encrypts, in a line for people. Pure.
 
+use serde::Deserialize;
+
+use super::count;
 use crate::mount::control::protocol::Encryption;
+
+/// Requests for data keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct KmsCalls {
+    generate_data_key: u64,
+    decrypt: u64,
+}
+
+impl KmsCalls {
+    pub(super) fn words(&self) -> String {
+        let made = count(self.generate_data_key, "data key", "data keys");
+        format!("{made}, and to unwrap {}", self.decrypt)
+    }
+}
 
 /// The mode, and what belongs to it.
 pub(super) fn words(encryption: &Encryption) -> String {
@@ -83,6 +101,13 @@ mod tests {
         };
         assert_eq!(words(&customer), "sse-c under the key with MD5 abc=");
         assert_eq!(words(&Encryption::of_mode("none")), "none");
+    }
+
+    #[test]
+    fn data_keys_are_counted() {
+        let calls: KmsCalls =
+            serde_json::from_value(json!({"generate_data_key": 1, "decrypt": 12})).unwrap();
+        assert_eq!(calls.words(), "1 data key, and to unwrap 12");
     }
 
     #[test]

@@ -74,6 +74,14 @@ impl Snapshot {
         }
     }
 
+    /// The version that a commit replaces: its condition; `None` where it makes a new object.
+    pub const fn replaced(&self) -> Option<&Version> {
+        match &self.version {
+            Some(version) => Some(version),
+            None => self.replaces.as_ref(),
+        }
+    }
+
     /// After a commit: other bytes, so another tag.
     pub fn committed(&mut self, version: Version, commit: String, size: u64) {
         self.elsewhere = None;

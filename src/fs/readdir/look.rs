@@ -91,13 +91,13 @@ impl FileSystem {
         let (stat, asked) = if let Some(stat) = listed {
             (stat, asked)
         } else {
-            let asked = Instant::now();
+            let looked = Instant::now();
             let stat = match object {
                 Some(object) => self.volume.stat_listed(&path, object).await,
                 None => self.volume.stat(&path).await,
             };
             match stat {
-                Ok(Some(stat)) => (stat, asked),
+                Ok(Some(stat)) => (stat, looked),
                 Ok(None) => return Ok(None),
                 // One object that is closed to this mount does not hide its neighbours.
                 Err(error) => {

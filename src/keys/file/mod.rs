@@ -4,16 +4,18 @@
 //! user who mounts, or of root, that nobody else can reach. What is in it is for [`parse`] to
 //! tell.
 //!
-//! A pipe without a name belongs to whoever made it, and reaches this process only by whoever
-//! started it: so root takes one of any user, as `make-key | sudo cloakfs mount ... --key-file
-//! /dev/stdin` has it. Where others may have written into a named pipe they chose the key.
+//! A pipe without a name belongs to whoever made it. One that this process has open already was
+//! handed down by whoever started it: so root takes that of any user, as `make-key | sudo cloakfs
+//! mount ... --key-file /dev/stdin` has it. Another one is reached by a link to what some process
+//! has open, and is judged as a named one: where others may have written into it they chose the
+//! key.
 //!
 //! No error and no log line shows anything of what is in the file. Where the *path* looks like
 //! a key, somebody gave the key itself, and the path is not shown either.
 
 mod parse;
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
@@ -150,7 +152,8 @@ fn open(path: &Path) -> Result<File, KeyFileError> {
     }
     // SAFETY: geteuid has no preconditions and cannot fail.
     let user = unsafe { libc::geteuid() };
-    let was_handed_down = kind.is_fifo() && user == 0 && has_no_name(&file);
+    let was_handed_down =
+        kind.is_fifo() && user == 0 && has_no_name(&file) && is_open_twice(&file, &found);
     let owner = if was_handed_down { user } else { found.uid() };
     refuse_shared(path, found.mode(), owner, user)?;
     if kind.is_fifo() {
@@ -181,6 +184,19 @@ fn refuse_shared(path: &Path, mode: u32, owner: u32, user: u32) -> Result<(), Ke
 fn has_no_name(pipe: &File) -> bool {
     let link = std::fs::read_link(format!("/proc/self/fd/{}", pipe.as_raw_fd()));
     link.is_ok_and(|target| target.as_os_str().as_bytes().starts_with(b"pipe:["))
+}
+
+/// Whether another descriptor of this process is of the same pipe.
+fn is_open_twice(pipe: &File, found: &Metadata) -> bool {
+    let Ok(descriptors) = std::fs::read_dir("/proc/self/fd") else {
+        return false;
+    };
+    let own = pipe.as_raw_fd().to_string();
+    descriptors
+        .flatten()
+        .filter(|other| other.file_name() != *own)
+        .filter_map(|other| std::fs::metadata(other.path()).ok())
+        .any(|other| (other.dev(), other.ino()) == (found.dev(), found.ino()))
 }
 
 /// Reads of a pipe wait for whoever writes into it.

@@ -234,6 +234,28 @@ fn of_another_user_root_takes_a_pipe_that_has_no_name() {
     drop(writer);
     let path = PathBuf::from(format!("/dev/fd/{}", reader.as_raw_fd()));
     assert_eq!(*read_one(&path).unwrap().expose(), KEY);
+    // One that nobody handed to this process.
+    let (reader, mut writer) = io::pipe().unwrap();
+    std::os::unix::fs::fchown(&reader, Some(65_534), None).unwrap();
+    writer.write_all(hex(&KEY).as_bytes()).unwrap();
+    drop(writer);
+    let mut other = std::process::Command::new("sleep")
+        .arg("60")
+        .stdin(reader)
+        .spawn()
+        .unwrap();
+    let path = dir.path().join("link");
+    std::os::unix::fs::symlink(format!("/proc/{}/fd/0", other.id()), &path).unwrap();
+    let said = refused(&path);
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(
+        said,
+        format!(
+            "the key file {} belongs to the user 65534, who could change it: it must belong to you (user 0) or to root",
+            path.display()
+        )
+    );
 }
 
 #[test]

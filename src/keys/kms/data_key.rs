@@ -10,6 +10,7 @@ use std::time::Duration;
 use aws_sdk_kms::Client;
 use aws_sdk_kms::primitives::Blob;
 use aws_sdk_kms::types::DataKeySpec;
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::deadline::Deadline;
@@ -36,7 +37,7 @@ pub struct KmsRoot {
 }
 
 /// Requests so far. One that KMS asked to repeat counts once.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Calls {
     pub generate_data_key: u64,
     pub decrypt: u64,
@@ -173,7 +174,7 @@ fn take_key(subject: &Subject<'_>, plaintext: Option<Blob>) -> Result<DataKey, K
         );
         return Err(KmsError::bad_answer(subject, &reason));
     };
-    Ok(DataKey::from_secret(Secret::take(&mut *Zeroizing::new(
+    Ok(DataKey::from_secret(Secret::take(&mut Zeroizing::new(
         *bytes,
     ))))
 }

@@ -78,7 +78,7 @@ fn names_that_no_file_can_have_are_refused_each_with_its_kind() {
 fn the_errors_say_what_to_do() {
     assert_eq!(
         NameError::TooLong.to_string(),
-        "the name is too long: a component has at most 255 bytes, and the whole object key, with the volume's prefix, at most 1024; use shorter names or fewer directories"
+        "the name is too long: a component has at most 255 bytes (175 where names are encrypted), and the whole object key, with the volume's prefix, at most 1024; use shorter names or fewer directories"
     );
     assert_eq!(
         NameError::NotUtf8.to_string(),

@@ -1,17 +1,19 @@
 //! The command's side of the control socket. Blocking: the command has nothing else to do.
 
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::mountinfo::{self, MountEntry};
 use super::super::mountpoint::Mountpoint;
 use super::super::state;
+use super::answers::{self, STANDING_MAX, Standstill};
 use super::elsewhere;
 use super::protocol::{Command, Event, Progress, Request, Status, VERSION};
+use crate::base::terminal::printable;
 
 /// A daemon that says nothing for so long is stopped or stuck: it speaks every few seconds.
 const SILENCE_MAX: Duration = Duration::from_secs(30);
@@ -46,7 +48,16 @@ pub enum ControlError {
     Silent { mountpoint: PathBuf },
     #[error("the daemon of {mountpoint} ended before it answered ({reason}); see its log")]
     Broken { mountpoint: PathBuf, reason: String },
-    /// In the daemon's own words.
+    #[error(
+        "the daemon of {mountpoint} says that it is at work, and nothing has moved for {} s; it may go on by itself: ask again later, or unmount without asking: umount -l {mountpoint}",
+        STANDING_MAX.as_secs()
+    )]
+    Standing { mountpoint: PathBuf },
+    #[error(
+        "the daemon of {mountpoint} says that it is unmounted, and it is not; see its log, or unmount without asking: umount -l {mountpoint}"
+    )]
+    StillMounted { mountpoint: PathBuf },
+    /// In the daemon's own words, without what a terminal would obey.
     #[error("{0}")]
     Refused(String),
 }
@@ -56,7 +67,7 @@ pub fn status(socket: &Path, mountpoint: &Mountpoint) -> Result<Status, ControlE
     let mut connection = Connection::open(socket, mountpoint, Command::Status)?;
     match connection.next()? {
         Event::Status(status) => Ok(*status),
-        Event::Failed { reason } => Err(ControlError::Refused(reason)),
+        Event::Failed { reason } => Err(ControlError::Refused(printable(&reason))),
         other => Err(connection.broken(format!("it answered {other:?}"))),
     }
 }
@@ -68,12 +79,20 @@ pub fn sync(
     command: Command,
     mut on_progress: impl FnMut(Progress),
 ) -> Result<(), ControlError> {
+    let mounted = cloakfs_at(mountpoint);
     let mut connection = Connection::open(socket, mountpoint, command)?;
+    let mut standstill = Standstill::new(Instant::now());
     loop {
         match connection.next()? {
-            Event::Progress(progress) => on_progress(progress),
+            Event::Progress(progress) => {
+                if connection.elsewhere && standstill.lasts(progress, Instant::now()) {
+                    let mountpoint = mountpoint.path().to_owned();
+                    return Err(ControlError::Standing { mountpoint });
+                }
+                on_progress(progress);
+            }
             Event::Done => break,
-            Event::Failed { reason } => return Err(ControlError::Refused(reason)),
+            Event::Failed { reason } => return Err(ControlError::Refused(printable(&reason))),
             other @ Event::Status(_) => {
                 return Err(connection.broken(format!("it answered {other:?}")));
             }
@@ -82,13 +101,25 @@ pub fn sync(
     if command == Command::Unmount {
         // The daemon closes the connection as it ends; the mountpoint is then free.
         let _ended = connection.next();
+        if mounted.is_some() && cloakfs_at(mountpoint) == mounted {
+            let mountpoint = mountpoint.path().to_owned();
+            return Err(ControlError::StillMounted { mountpoint });
+        }
     }
     Ok(())
+}
+
+/// What is mounted there, if it is a cloakfs.
+fn cloakfs_at(mountpoint: &Mountpoint) -> Option<MountEntry> {
+    let entry = mountinfo::mounted_at(mountpoint.path()).ok().flatten();
+    entry.filter(|entry| entry.fs_type == mountinfo::FS_TYPE)
 }
 
 struct Connection<'a> {
     mountpoint: &'a Mountpoint,
     reader: BufReader<UnixStream>,
+    /// It was found by root, and may be of anybody.
+    elsewhere: bool,
 }
 
 impl<'a> Connection<'a> {
@@ -97,13 +128,14 @@ impl<'a> Connection<'a> {
         mountpoint: &'a Mountpoint,
         command: Command,
     ) -> Result<Self, ControlError> {
-        let stream = match UnixStream::connect(socket) {
-            Ok(stream) => stream,
-            Err(_) => connect_elsewhere(socket, mountpoint)?,
+        let (stream, elsewhere) = match UnixStream::connect(socket) {
+            Ok(stream) => (stream, false),
+            Err(_) => (connect_elsewhere(socket, mountpoint)?, true),
         };
         let mut connection = Self {
             mountpoint,
             reader: BufReader::new(stream),
+            elsewhere,
         };
         connection
             .ask(command)
@@ -126,10 +158,11 @@ impl<'a> Connection<'a> {
     }
 
     fn next(&mut self) -> Result<Event, ControlError> {
-        let mut line = String::new();
-        match self.reader.read_line(&mut line) {
-            Ok(0) => Err(self.broken("it closed the connection".to_owned())),
-            Ok(_) => serde_json::from_str(&line).map_err(|error| self.broken(error.to_string())),
+        match answers::read_line(&mut self.reader, SILENCE_MAX) {
+            Ok(line) if line.is_empty() => Err(self.broken("it closed the connection".to_owned())),
+            Ok(line) => {
+                serde_json::from_slice(&line).map_err(|error| self.broken(error.to_string()))
+            }
             Err(error)
                 if matches!(
                     error.kind(),
@@ -147,7 +180,7 @@ impl<'a> Connection<'a> {
     fn broken(&self, reason: String) -> ControlError {
         ControlError::Broken {
             mountpoint: self.mountpoint.path().to_owned(),
-            reason,
+            reason: printable(&reason),
         }
     }
 }
@@ -156,9 +189,9 @@ impl<'a> Connection<'a> {
 /// user's or elsewhere, or did it die?
 fn connect_elsewhere(socket: &Path, mountpoint: &Mountpoint) -> Result<UnixStream, ControlError> {
     let path = mountpoint.path().to_owned();
-    let entry = match mountinfo::mounted_at(&path) {
-        Ok(Some(entry)) if entry.fs_type == mountinfo::FS_TYPE => Box::new(entry),
-        _ => return Err(ControlError::NotMounted { mountpoint: path }),
+    let entry = match cloakfs_at(mountpoint) {
+        Some(entry) => Box::new(entry),
+        None => return Err(ControlError::NotMounted { mountpoint: path }),
     };
     if let Some(stream) = elsewhere::connect(socket, entry.user_id) {
         return Ok(stream);

@@ -6,6 +6,7 @@
 //! [`server`] runs in the daemon, [`client`] in the command, which as root also finds the daemons
 //! of others.
 
+mod answers;
 pub mod client;
 mod elsewhere;
 pub mod protocol;

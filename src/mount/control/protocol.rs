@@ -15,6 +15,8 @@ use crate::telemetry::recent::LoggedError;
 pub const VERSION: u32 = 1;
 /// Longest request line, in bytes.
 pub(super) const REQUEST_BYTES_MAX: u64 = 64 << 10;
+/// Longest line of an answer, in bytes: a status names files, but not all.
+pub(super) const EVENT_BYTES_MAX: usize = 16 << 20;
 /// While it works, the daemon says how far it is at least this often, in seconds.
 pub(super) const HEARTBEAT_SECS: u64 = 2;
 
@@ -53,6 +55,9 @@ pub struct Progress {
     pub files: u64,
     pub bytes_done: u64,
     pub bytes: u64,
+    /// Grows whenever bytes move, also within a file.
+    #[serde(default)]
+    pub moves: u64,
 }
 
 /// What `cloakfs status` shows.

@@ -16,6 +16,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
+use crate::base::progress;
+
 use super::protocol::{
     Command, Event, HEARTBEAT_SECS, Progress, REQUEST_BYTES_MAX, Request, Status, VERSION,
 };
@@ -198,7 +200,10 @@ async fn follow(
             Ok(()) = watched.changed() => {}
             _ = heartbeat.tick() => {}
         }
-        let progress = *watched.borrow_and_update();
+        let progress = Progress {
+            moves: progress::moves(),
+            ..*watched.borrow_and_update()
+        };
         send(writer, &Event::Progress(progress)).await?;
     };
     let event = match outcome {

@@ -128,6 +128,33 @@ async fn a_refused_unmount_is_told_in_the_daemons_words() {
     assert_eq!(refused.unwrap_err().to_string(), "busy");
 }
 
+/// Who runs a daemon may send what he likes to the terminal of whoever asks.
+#[test]
+fn nothing_of_an_answer_is_obeyed_by_a_terminal() {
+    let place = place();
+    let listener = std::os::unix::net::UnixListener::bind(&place.socket).unwrap();
+    let daemon = std::thread::spawn(move || {
+        let reason = "no\u{1b}]0;root\u{7}\nall is stored";
+        for answer in [
+            serde_json::json!({"event": "failed", "reason": reason}).to_string(),
+            serde_json::json!({"event": reason}).to_string(),
+        ] {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = String::new();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            reader.read_line(&mut request).unwrap();
+            stream.write_all(format!("{answer}\n").as_bytes()).unwrap();
+        }
+    });
+    for words in ["no\\u{1b}]0;root\\u{7}\\nall is stored", "unknown variant"] {
+        let asked = client::sync(&place.socket, &place.mountpoint, Command::Sync, |_| {});
+        let refused = asked.unwrap_err().to_string();
+        assert!(refused.contains(words), "{refused:?}");
+        assert!(!refused.contains(char::is_control), "{refused:?}");
+    }
+    daemon.join().unwrap();
+}
+
 #[tokio::test]
 async fn a_socket_left_by_a_dead_daemon_is_replaced() {
     let place = place();

@@ -1,7 +1,7 @@
 //! Uploading everything, as long as something moves; in the end again and again.
 
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -24,17 +24,42 @@ pub enum FlushError {
     Stuck(Duration),
 }
 
+/// The first error of a file that no other attempt will save, for those that nobody hears of
+/// before the end.
+#[derive(Debug, Default)]
+pub(super) struct Lost(Mutex<Option<FsError>>);
+
+impl Lost {
+    fn note(&self, error: &FsError) {
+        self.first().get_or_insert_with(|| error.clone());
+    }
+
+    /// What the end makes of its last attempt: a failure stands, whatever succeeded since.
+    fn or(&self, outcome: Result<(), FlushError>) -> Result<(), FlushError> {
+        match (self.first().take(), outcome) {
+            (Some(lost), Ok(())) => Err(FlushError::Failed(lost)),
+            (_, outcome) => outcome,
+        }
+    }
+
+    fn first(&self) -> MutexGuard<'_, Option<FsError>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Uploads everything, unless nothing moves for `timeout`.
 pub(super) async fn flush(
     fs: &Arc<FileSystem>,
     timeout: Duration,
+    lost: &Lost,
     on_progress: impl Fn(SyncProgress) + Send + Sync,
 ) -> Result<(), FlushError> {
     let files = Counter::new();
-    let work = fs.sync_all(|done| {
+    let on_progress = |done| {
         files.increment();
         on_progress(done);
-    });
+    };
+    let work = fs.sync_all_noting(on_progress, |error| lost.note(error));
     let moves = || files.count() + progress::moves();
     match while_moving(moves, timeout, work).await {
         Some(outcome) => Ok(outcome?),
@@ -42,9 +67,32 @@ pub(super) async fn flush(
     }
 }
 
+/// Uploads everything when nobody can ask for that again: as long as files are left, it is tried
+/// again until the timeout. What this or an attempt before has `lost` is a failure in the end.
+pub(super) async fn flush_in_the_end(
+    fs: &Arc<FileSystem>,
+    timeout: Duration,
+    lost: &Lost,
+) -> Result<(), FlushError> {
+    // One that was stuck has waited already.
+    let is_worth_it = |error: &FlushError| {
+        matches!(error, FlushError::Failed(_)) && !fs.uncommitted_paths().is_empty()
+    };
+    let attempt = || flush(fs, timeout, lost, |_| {});
+    let (failures, outcome) = match repeated(timeout, is_worth_it, attempt).await {
+        Ok(failures) => (failures, Ok(())),
+        Err(error) => (0, Err(error)),
+    };
+    let outcome = lost.or(outcome);
+    if outcome.is_ok() && failures > 0 {
+        tracing::info!("everything is stored, after {failures} failures");
+    }
+    outcome
+}
+
 /// Attempts until one succeeds, is given up or is not worth repeating, or `limit` is over; how
 /// often it failed before. The error is the last.
-pub(super) async fn repeated<E: Display, F>(
+async fn repeated<E: Display, F>(
     limit: Duration,
     is_worth_it: impl Fn(&E) -> bool,
     attempt: impl Fn() -> F,
@@ -94,7 +142,90 @@ async fn while_moving<T>(
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsStr;
+
+    use bytes::Bytes;
+
     use super::*;
+    use crate::fs::{Caller, FsConfig, ROOT};
+    use crate::layout::plain::Defaults;
+    use crate::store::fault::{Effect, Fault, Rule};
+    use crate::store::mem::MemStore;
+    use crate::store::s3::encryption::ExpectedEncryption;
+    use crate::store::{ErrorKind, ObjectKey, Operation, PutOptions, Store};
+    use crate::volume::{Volume, VolumeOptions};
+
+    /// A filesystem with new files that the bucket does not have yet.
+    async fn with_unsaved(files: &[&str]) -> (Arc<MemStore>, Arc<Fault>, Arc<FileSystem>) {
+        let mem = Arc::new(MemStore::new());
+        let fault = Arc::new(Fault::new(Arc::clone(&mem) as _));
+        let state = tempfile::tempdir().unwrap();
+        let options = VolumeOptions {
+            server: String::new(),
+            read_only: false,
+            defaults: Defaults {
+                uid: 0,
+                gid: 0,
+                umask: 0o022,
+            },
+            trust_listing: false,
+            encryption: ExpectedEncryption::default(),
+            journal_dir: state.path().join("journal"),
+        };
+        let volume = Volume::open(Arc::clone(&fault) as _, "", options);
+        let config = FsConfig {
+            read_only: false,
+            memory_bytes: 64 << 20,
+            staging_bytes: 1 << 20,
+            staging_dir: state.path().join("staging"),
+            ttl: Duration::ZERO,
+            timeout: Duration::from_mins(1),
+            host: "testhost".to_owned(),
+        };
+        let fs = FileSystem::new(volume.await.unwrap(), config);
+        let fs = fs.await.unwrap();
+        let me = Caller {
+            uid: 0,
+            gid: 0,
+            pid: 1,
+        };
+        for name in files {
+            let created = fs.create(me, ROOT, OsStr::new(name), 0o644, libc::O_RDWR);
+            let handle = created.await.unwrap().1.handle;
+            let data = Bytes::from_static(b"ours");
+            let written = fs.write(me, handle, 0, data, libc::O_RDWR, false);
+            written.await.unwrap();
+        }
+        (mem, fault, fs)
+    }
+
+    /// Nobody is there who heard of it, and so the end tells.
+    #[tokio::test(start_paused = true)]
+    async fn what_one_attempt_lost_is_not_forgotten_for_the_next_that_goes_well() {
+        let limit = Duration::from_mins(1);
+        for unasked_before in [false, true] {
+            let (mem, fault, fs) = with_unsaved(&["lost", "late"]).await;
+            let theirs = Bytes::from_static(b"theirs");
+            let key = ObjectKey::new("lost").unwrap();
+            mem.put(&key, theirs, PutOptions::default()).await.unwrap();
+            let fails = Rule::new(Effect::FailBefore(ErrorKind::Denied));
+            let fails = fails.on(Operation::PutObject).exactly("late");
+            fault.inject(fails.times(1));
+            let lost = Lost::default();
+            if unasked_before {
+                assert!(flush(&fs, limit, &lost, |_| {}).await.is_err());
+            }
+            let outcome = flush_in_the_end(&fs, limit, &lost).await;
+            let failed = outcome.unwrap_err().to_string();
+            let sentence = "not everything could be uploaded: ESTALE: \"lost\" was changed by \
+                            somebody else since it was opened";
+            assert!(failed.starts_with(sentence), "{failed}");
+            assert_eq!(fs.uncommitted_paths(), Vec::<String>::new());
+            assert!(mem.keys().contains(&"late".to_owned()));
+            // It was told.
+            flush_in_the_end(&fs, limit, &lost).await.unwrap();
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn in_the_end_what_fails_is_tried_until_the_timeout() {

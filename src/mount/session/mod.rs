@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use flush::FlushError;
+use flush::Lost;
 
 use super::adapter::Adapter;
 use super::claim::Claim;
@@ -130,6 +131,7 @@ pub async fn start(
         log,
         since: Instant::now(),
         unmount,
+        lost: Lost::default(),
     });
     tracing::info!(
         "{} is mounted at {}",
@@ -240,7 +242,7 @@ impl Session {
         tracing::info!("stopping: uploading what is not uploaded yet");
         let shared = Arc::clone(&self.shared);
         tokio::select! {
-            flushed = shared.flush(|_| {}) => {
+            flushed = shared.flush_unasked() => {
                 if let Err(error) = flushed {
                     tracing::error!("{error}; trying once more after the unmount");
                 }

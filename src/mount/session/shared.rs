@@ -7,7 +7,7 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::Setup;
-use super::flush::{FlushError, flush, repeated};
+use super::flush::{FlushError, Lost, flush, flush_in_the_end};
 use crate::base::secret;
 use crate::fs::{FileSystem, SyncProgress};
 use crate::mount::control::protocol::{OperationCount, Progress, Status};
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub log: Log,
     pub since: Instant,
     pub unmount: mpsc::Sender<UnmountRequest>,
+    /// What nobody has been told of yet.
+    pub lost: Lost,
 }
 
 #[derive(Debug)]
@@ -33,29 +35,22 @@ pub(super) struct UnmountRequest {
 }
 
 impl Shared {
-    /// Uploads everything, as long as something moves.
+    /// Uploads everything, as long as something moves, for somebody who hears how that went.
     pub(super) async fn flush(
         &self,
         on_progress: impl Fn(SyncProgress) + Send + Sync,
     ) -> Result<(), FlushError> {
-        flush(&self.fs, self.setup.timeout, on_progress).await
+        flush(&self.fs, self.setup.timeout, &Lost::default(), on_progress).await
     }
 
-    /// Uploads everything when nobody can ask for that again: as long as files are left, it is
-    /// tried again until the timeout.
+    /// The same before the end, of which only the log and [`Self::flush_in_the_end`] tell.
+    pub(super) async fn flush_unasked(&self) -> Result<(), FlushError> {
+        flush(&self.fs, self.setup.timeout, &self.lost, |_| {}).await
+    }
+
+    /// Uploads everything when nobody can ask for that again.
     pub(super) async fn flush_in_the_end(&self) -> Result<(), FlushError> {
-        let timeout = self.setup.timeout;
-        // One that was stuck has waited already.
-        let is_worth_it = |error: &FlushError| {
-            matches!(error, FlushError::Failed(_)) && !self.fs.uncommitted_paths().is_empty()
-        };
-        let flushed = repeated(timeout, is_worth_it, || self.flush(|_| {})).await;
-        if let Ok(failures) = flushed
-            && failures > 0
-        {
-            tracing::info!("everything is stored, after {failures} failures");
-        }
-        flushed.map(|_| ())
+        flush_in_the_end(&self.fs, self.setup.timeout, &self.lost).await
     }
 
     /// Logs what the daemon is about to lose, by name.
@@ -121,6 +116,7 @@ impl From<SyncProgress> for Progress {
             files: done.files,
             bytes_done: done.bytes_done,
             bytes: done.bytes,
+            moves: 0,
         }
     }
 }

@@ -50,6 +50,7 @@ enum Keys {
     All,
     Beginning(String),
     Containing(String),
+    Exactly(String),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +71,13 @@ pub enum Effect {
     /// It is refused as by a KMS key that is disabled, or by an object of another key; the store
     /// never sees it.
     RefuseKey,
+    /// It is refused as for an object under a customer's key that was not given; the store never
+    /// sees it.
+    AskForKey,
     /// It begins so much later.
     Delay(Duration),
+    /// The store carries it out at once, and the answer comes so much later.
+    DelayAfter(Duration),
     /// It never ends and the store never sees it.
     HangBefore,
     /// The store carries it out, and the caller never hears.
@@ -102,6 +108,13 @@ impl Rule {
     #[must_use]
     pub fn under(mut self, prefix: impl Into<String>) -> Self {
         self.keys = Keys::Beginning(prefix.into());
+        self
+    }
+
+    /// Only this key, and this prefix of a listing.
+    #[must_use]
+    pub fn exactly(mut self, key: impl Into<String>) -> Self {
+        self.keys = Keys::Exactly(key.into());
         self
     }
 
@@ -137,6 +150,7 @@ impl Rule {
         let key = match &self.keys {
             Keys::All => true,
             Keys::Beginning(prefix) => object.starts_with(prefix.as_str()),
+            Keys::Exactly(key) => object == key,
             Keys::Containing(text) => object.contains(text.as_str()),
         };
         key && self.operation.is_none_or(|only| only == operation)
@@ -236,6 +250,7 @@ impl Fault {
                 Err(injected(kind, operation, object, "before the request"))
             }
             Some(Effect::RefuseKey) => Err(key_refused(operation, object)),
+            Some(Effect::AskForKey) => Err(key_asked_for(operation, object)),
             Some(Effect::FailAfter(kind)) => {
                 // An answer is lost whether it was good or bad.
                 drop(call.await);
@@ -244,6 +259,11 @@ impl Fault {
             Some(Effect::Delay(duration)) => {
                 tokio::time::sleep(duration).await;
                 call.await
+            }
+            Some(Effect::DelayAfter(duration)) => {
+                let answer = call.await;
+                tokio::time::sleep(duration).await;
+                answer
             }
             Some(Effect::HangBefore) => std::future::pending().await,
             Some(Effect::HangAfter) => {
@@ -280,6 +300,17 @@ fn key_refused(operation: Operation, object: &str) -> StoreError {
     )
     .with_code("KMS.DisabledException")
     .about_encryption()
+}
+
+fn key_asked_for(operation: Operation, object: &str) -> StoreError {
+    StoreError::new(
+        ErrorKind::Denied,
+        operation,
+        object,
+        "the object is under a customer's key; give it with --read-key-file (injected)",
+    )
+    .with_code("InvalidRequest")
+    .about_customer_key()
 }
 
 /// A panic elsewhere leaves counters and rules that are still right.

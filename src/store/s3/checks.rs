@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering;
 
 use super::encryption::{self, AnsweredHeaders, EncryptionMismatch, RequestKind, Verdict};
-use super::opening::passes;
 use super::{S3Store, directory_markers};
 use crate::base::id::CommitId;
 use crate::store::{
@@ -93,9 +92,10 @@ fn is_written(stored: &ObjectInfo, written: &Written, commit: Option<&str>) -> b
     }
 }
 
-/// The write was carried out, and its caller must not take it for one that was not.
+/// The write was carried out, and its caller must not take it for one that was not, whatever
+/// kept the look from an answer. What is not there any more was deleted by somebody since.
 fn undecided(operation: Operation, head: StoreError) -> StoreError {
-    if !passes(head.kind()) {
+    if head.kind() == ErrorKind::NotFound {
         return head.of(operation);
     }
     let words = format!("what it was encrypted under could not be looked at: {head}");

@@ -216,7 +216,10 @@ impl Store for S3Store {
     }
 
     fn limits(&self) -> Limits {
-        Limits::S3
+        Limits {
+            copied_part_bytes_max: self.copied_part_bytes_max(),
+            ..Limits::S3
+        }
     }
 
     async fn get(&self, key: &ObjectKey, options: GetOptions) -> Result<Object> {

@@ -101,7 +101,7 @@ impl Openers {
             "\"{key}\" is encrypted under a customer's key (SSE-C){given}: give its key with --read-key-file"
         );
         let locked =
-            StoreError::new(ErrorKind::Denied, operation, key.as_str(), words).about_encryption();
+            StoreError::new(ErrorKind::Denied, operation, key.as_str(), words).about_customer_key();
         match refused.code() {
             Some(code) => {
                 let code = code.to_owned();

@@ -7,25 +7,32 @@
 //! what was missing, all that follow carry it at once.
 //!
 //! MinIO does not take the headers of SSE-KMS on a part that is copied: it is read and uploaded
-//! instead, few and small ones at a time.
+//! instead, few and small ones at a time. So under SSE-KMS no part of more than [`CARRIED_BYTES_MAX`]
+//! is asked for there ([`Limits::copied_part_bytes_max`](crate::store::Limits)), whether or not
+//! there is such a policy: that shows when the first part is on its way. Longer ones are left of
+//! files of more than 120 GiB, whose own parts are longer from there on, and of renames of more
+//! than 625 GiB, for lack of part numbers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::encryption::{RequestKind, RequestedEncryption};
 use super::errors::Failed;
 use super::{S3Store, invalid};
+use crate::base::{limits, progress};
 use crate::store::{
     CopySource, ErrorKind, GetOptions, GetRange, ObjectKey, Operation, PartNumber, PartReceipt,
     Result, StoreError, UploadId,
 };
 
-/// Largest copied part that goes through this machine's memory: larger ones are made only of
-/// objects of more than 5 GiB.
+/// Largest copied part that goes through this machine's memory.
 const CARRIED_BYTES_MAX: u64 = 64 << 20;
 /// How many of them at once.
 const CARRIED_AT_ONCE: usize = 2;
+/// How often one that waits for its turn says that it is not stuck; shorter than any deadline.
+const WAITING_BEAT: Duration = Duration::from_millis(250);
 
 #[derive(Debug)]
 pub(super) struct Parts {
@@ -39,6 +46,19 @@ impl Parts {
         Self {
             carry_mode: AtomicBool::new(false),
             carried: Semaphore::new(CARRIED_AT_ONCE),
+        }
+    }
+
+    /// A turn to carry a part. Waiting for it is no silence of the server's: those who have one
+    /// have a deadline each.
+    async fn turn(&self) -> SemaphorePermit<'_> {
+        let turn = self.carried.acquire();
+        tokio::pin!(turn);
+        loop {
+            match tokio::time::timeout(WAITING_BEAT, &mut turn).await {
+                Ok(turn) => return turn.expect("the semaphore is never closed"),
+                Err(_not_yet) => progress::touch(),
+            }
         }
     }
 }
@@ -83,6 +103,15 @@ impl S3Store {
             && !error.concerns_encryption()
     }
 
+    /// Longest part copy that this server is sure to take, if it has to be carried.
+    pub(super) fn copied_part_bytes_max(&self) -> u64 {
+        if matches!(self.encryption, RequestedEncryption::SseKms(_)) && !self.endpoint.is_amazon() {
+            CARRIED_BYTES_MAX
+        } else {
+            limits::PART_BYTES_MAX
+        }
+    }
+
     /// Whether a copied part has to go through this machine, as far as is known before it is
     /// tried.
     pub(super) fn carries_copies(&self) -> bool {
@@ -110,7 +139,8 @@ impl S3Store {
             .range
             .filter(|range| range.len() <= CARRIED_BYTES_MAX)
             .ok_or_else(|| too_large(key, refused.as_ref()))?;
-        let _turn = self.parts.carried.acquire().await;
+        let _turn = self.parts.turn().await;
+        progress::touch();
         let options = GetOptions {
             range: Some(GetRange::Bytes(range)),
             if_match: source.if_match,
@@ -149,26 +179,65 @@ mod tests {
 
     use super::*;
     use crate::aws::{Aws, AwsConfig};
-    use crate::store::s3::S3Config;
+    use crate::base::progress::Progress;
+    use crate::store::Store;
+    use crate::store::s3::{KmsRequest, S3Config};
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_that_waits_for_its_turn_is_not_taken_for_a_stuck_one() {
+        let parts = Parts::new();
+        let mut turns = Vec::new();
+        for _ in 0..CARRIED_AT_ONCE {
+            turns.push(parts.turn().await);
+        }
+        let progress = Progress::start();
+        let waiting = progress.scope(parts.turn());
+        tokio::pin!(waiting);
+        for _ in 0..60 {
+            let second = Duration::from_secs(1);
+            let turn = tokio::time::timeout(second, &mut waiting).await;
+            assert!(turn.is_err(), "there was no turn left");
+            assert!(progress.idle() <= WAITING_BEAT, "{:?}", progress.idle());
+        }
+        turns.pop();
+        drop(waiting.await);
+    }
+
+    async fn store(url: &str, encryption: RequestedEncryption) -> S3Store {
+        let aws = AwsConfig {
+            endpoint_url: Some(url.to_owned()),
+            region: Some("eu-west-1".to_owned()),
+            credentials: Some(SharedCredentialsProvider::new(Credentials::for_tests())),
+            ..AwsConfig::default()
+        };
+        let config = S3Config {
+            encryption,
+            ..S3Config::new("bucket")
+        };
+        S3Store::new(&Aws::find(&aws).await.unwrap(), config).unwrap()
+    }
+
+    const AMAZON: &str = "https://s3.eu-west-1.amazonaws.com";
+    const OTHER: &str = "https://s3.example.org";
+
+    #[tokio::test]
+    async fn no_part_is_copied_that_could_not_be_carried() {
+        let kms = || RequestedEncryption::SseKms(KmsRequest::default());
+        for (url, encryption, longest) in [
+            (AMAZON, kms(), limits::PART_BYTES_MAX),
+            (OTHER, kms(), CARRIED_BYTES_MAX),
+            (OTHER, RequestedEncryption::SseS3, limits::PART_BYTES_MAX),
+        ] {
+            let limits = store(url, encryption).await.limits();
+            assert_eq!(limits.copied_part_bytes_max, longest, "{url}");
+        }
+    }
 
     /// Amazon S3 judges a part by its upload, and refuses the headers.
     #[tokio::test]
     async fn amazon_is_never_sent_the_mode_with_a_part() {
-        for (url, takes) in [
-            ("https://s3.eu-west-1.amazonaws.com", false),
-            ("https://s3.example.org", true),
-        ] {
-            let aws = AwsConfig {
-                endpoint_url: Some(url.to_owned()),
-                region: Some("eu-west-1".to_owned()),
-                credentials: Some(SharedCredentialsProvider::new(Credentials::for_tests())),
-                ..AwsConfig::default()
-            };
-            let config = S3Config {
-                encryption: RequestedEncryption::SseS3,
-                ..S3Config::new("bucket")
-            };
-            let store = S3Store::new(&Aws::find(&aws).await.unwrap(), config).unwrap();
+        for (url, takes) in [(AMAZON, false), (OTHER, true)] {
+            let store = store(url, RequestedEncryption::SseS3).await;
             let denied = |kind| {
                 let (operation, words) = (Operation::UploadPart, "Access Denied");
                 StoreError::new(kind, operation, "k", words).with_code("AccessDenied")

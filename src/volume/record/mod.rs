@@ -32,7 +32,7 @@ use crate::layout::sealed::WrappedKey;
 use crate::layout::sealed::volume::{
     OBJECTS, SealedVolume, VOLUME_RECORD_BYTES_MAX, VolumeError, VolumeHeader,
 };
-use crate::store::{ETag, ErrorKind, GetOptions, GetRange, ObjectKey, Store};
+use crate::store::{ETag, ErrorKind, GetOptions, GetRange, HeadOptions, ObjectKey, Store};
 
 /// A volume's record as it is in the store; nothing of it is authentic yet.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ struct Copy {
 enum Found {
     Missing,
     Broken(ETag, VolumeError),
-    Sealed(ETag, Bytes, SealedVolume),
+    Sealed(ETag, Bytes, Box<SealedVolume>),
 }
 
 /// Looks for a volume at `prefix`, which is empty or ends in `/`.
@@ -73,7 +73,6 @@ pub async fn find(
     let mut broken = None;
     for copy in [&a, &b] {
         match (&copy.found, shown) {
-            (Found::Missing, _) => {}
             (Found::Broken(_, error @ VolumeError::UnknownVersion(_)), _) => {
                 return Err(RecordError::record(&volume, *error));
             }
@@ -85,7 +84,7 @@ pub async fn find(
                     ids: [one.header().id, other.header().id],
                 });
             }
-            (Found::Sealed(..), Some(_)) => {}
+            (Found::Missing, _) | (Found::Sealed(..), Some(_)) => {}
         }
     }
     match (shown.cloned(), broken) {
@@ -149,7 +148,7 @@ impl VolumeRecord {
 
     fn sealed(&self) -> impl Iterator<Item = &SealedVolume> {
         self.copies.iter().filter_map(|copy| match &copy.found {
-            Found::Sealed(_, _, sealed) => Some(sealed),
+            Found::Sealed(_, _, sealed) => Some(&**sealed),
             Found::Missing | Found::Broken(..) => None,
         })
     }
@@ -167,13 +166,13 @@ async fn read_copy(store: &dyn Store, prefix: &str, name: &str) -> Result<Copy, 
     };
     let found = match store.get(&key, options).await {
         Ok(object) => match SealedVolume::decode(&object.body) {
-            Ok(sealed) => Found::Sealed(object.info.etag, object.body, sealed),
+            Ok(sealed) => Found::Sealed(object.info.etag, object.body, Box::new(sealed)),
             Err(error) => Found::Broken(object.info.etag, error),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Found::Missing,
         // No range of an empty object can be had.
         Err(error) if error.kind() == ErrorKind::Invalid => {
-            let info = store.head(&key, Default::default()).await?;
+            let info = store.head(&key, HeadOptions::default()).await?;
             if info.size > 0 {
                 return Err(error.into());
             }

@@ -208,8 +208,8 @@ pub(super) fn key_check(key: &WrappedKey) -> Option<String> {
     match key {
         WrappedKey::Kms(_) => None,
         WrappedKey::Master(wrapped) => {
-            let shown = &wrapped[COMMITMENT..COMMITMENT + 8];
-            Some(shown.iter().map(|byte| format!("{byte:02x}")).collect())
+            let (shown, _) = wrapped[COMMITMENT..].split_first_chunk()?;
+            Some(format!("{:016x}", u64::from_be_bytes(*shown)))
         }
     }
 }

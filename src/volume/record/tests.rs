@@ -124,7 +124,11 @@ async fn a_copy_that_is_missing_or_changed_is_mended_from_the_other() {
             assert!(looked.notes[0].ends_with("a mount that may write restores it from the other"));
             assert_eq!(body(&store, damaged).await.unwrap(), bytes);
             let mended = open(&store, 1).await.ok().unwrap();
-            assert!(mended.notes[0].ends_with("; it was restored from the other"), "{:?}", mended.notes);
+            assert!(
+                mended.notes[0].ends_with("; it was restored from the other"),
+                "{:?}",
+                mended.notes
+            );
             assert_eq!(body(&store, damaged).await.unwrap(), record);
             assert_eq!(body(&store, whole).await.unwrap(), record);
         }
@@ -303,7 +307,13 @@ async fn a_volume_is_made_where_nothing_is() {
         put(&store, other, "").await;
     }
     made(&store, "p/", 1).await;
-    assert_eq!(place::above(store.as_ref(), "p/a/").await.unwrap().as_deref(), Some("p/"));
+    assert_eq!(
+        place::above(store.as_ref(), "p/a/")
+            .await
+            .unwrap()
+            .as_deref(),
+        Some("p/")
+    );
     assert_eq!(place::above(store.as_ref(), "p/").await.unwrap(), None);
     assert!(place::is_volume(store.as_ref(), "p/").await.unwrap());
     assert!(!place::is_volume(store.as_ref(), "").await.unwrap());

@@ -101,7 +101,7 @@ impl Volume {
             .copy_in_parts(source, size, sent, key.clone(), attributes, condition)
             .await?;
         self.keep(&key, &done.version.etag, || {
-            Opened::written(record, tail, pins.to_vec())
+            Opened::written(record, &tail, pins.to_vec())
         });
         Ok(done)
     }

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::Opened;
 use super::opened::SUFFIX_BYTES;
+use super::{Opened, StoredSegments};
 use crate::base::id::CommitId;
 use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::layout::attributes::{FileKind, Xattrs};
-use crate::layout::sealed::writer::seal_segment;
+use crate::layout::sealed::writer::seal_segment_into;
 use crate::layout::sealed::xattrs::{self, XattrsError};
 use crate::layout::sealed::{
     AttributeVersion, BodyId, BodyWriter, Content, FOOTER_STORED_BYTES, ObjectError, Record,
@@ -20,6 +20,11 @@ use crate::layout::sealed::{
 use crate::store::commit;
 use crate::store::{ETag, ObjectAttributes, ObjectKey, PutOptions, WriteCondition};
 use crate::volume::{Committed, Condition, ObjectMeta, Result, Volume, VolumeError};
+
+/// More than this is sealed by a thread that may be busy for a while.
+const SEAL_HERE_BYTES: usize = 256 << 10;
+/// A footer, and a manifest of a few segments.
+const TAIL_BYTES: usize = 512;
 
 /// The content type of every object: what it is nobody is told.
 const CONTENT_TYPE: &str = "application/octet-stream";
@@ -83,19 +88,38 @@ pub(in crate::volume) fn xattr_place(path: impl Display, meta: &ObjectMeta) -> R
     }
 }
 
-/// The body of what is whole at once.
+/// The body of what is whole at once. Long content is sealed where it holds up nobody.
+async fn seal_whole(record: Record, plain: Bytes, body_xattrs: Xattrs) -> (Record, Bytes) {
+    if plain.len() <= SEAL_HERE_BYTES {
+        let body = seal_body(&record, &plain, &body_xattrs);
+        return (record, body);
+    }
+    let seal = move || {
+        let body = seal_body(&record, &plain, &body_xattrs);
+        (record, body)
+    };
+    let task = tokio::task::spawn_blocking(seal);
+    task.await
+        .unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+}
+
 fn seal_body(record: &Record, plain: &[u8], body_xattrs: &Xattrs) -> Bytes {
-    let mut writer = BodyWriter::new(record.body);
-    let mut body = Vec::new();
     let segment_bytes = usize::try_from(SEGMENT_BYTES).expect("8 MiB fit");
+    let stored = |segment: &[u8]| {
+        let bytes = StoredSegments::stored_bytes(segment.len() as u64);
+        usize::try_from(bytes).expect("a message of what is in memory")
+    };
+    let segments: usize = plain.chunks(segment_bytes).map(stored).sum();
+    let mut writer = BodyWriter::new(record.body);
+    // With room for the tail of an ordinary file: a second copy of the body would be no help.
+    let mut body = Vec::with_capacity(segments + TAIL_BYTES);
+    body.resize(segments, 0);
+    let mut rest = body.as_mut_slice();
     for (index, segment) in (0_u32..).zip(plain.chunks(segment_bytes)) {
-        let sealed = seal_segment(&record.content, SegmentIndex(index), segment);
-        if body.is_empty() {
-            body = sealed.message;
-        } else {
-            body.extend_from_slice(&sealed.message);
-        }
-        writer.put(SegmentIndex(index), Some(sealed.pin));
+        let (message, after) = rest.split_at_mut(stored(segment));
+        let pin = seal_segment_into(&record.content, SegmentIndex(index), segment, message);
+        writer.put(SegmentIndex(index), Some(pin));
+        rest = after;
     }
     let length = plain.len() as u64;
     let tail = writer.finish(&record.content, length, &record.attributes, body_xattrs);
@@ -161,10 +185,10 @@ impl Volume {
         name: &(dyn Display + Sync),
         key: ObjectKey,
         meta: &ObjectMeta,
-        plain: &[u8],
+        plain: Bytes,
         condition: &Condition,
     ) -> Result<Committed> {
-        check_content(name, meta.attributes.kind, plain)?;
+        check_content(name, meta.attributes.kind, &plain)?;
         let place = xattr_place(name, meta)?;
         let lineage = &meta.lineage;
         let generation = self
@@ -179,8 +203,7 @@ impl Volume {
             attributes: attribute_version(meta, sequence, place),
         };
         let attributes = self.seal_record(name, &key, &record).await?;
-        let body_xattrs = body_xattrs(meta, place);
-        let body = seal_body(&record, plain, &body_xattrs);
+        let (record, body) = seal_whole(record, plain, body_xattrs(meta, place)).await;
         let condition = condition.to_store();
         self.put_body(name, &key, body, attributes, condition, record)
             .await

@@ -58,14 +58,13 @@ impl Upload {
                 none.insert(sealing.end(self.key(), parts, size, meta, place)?)
             }
         };
-        let last = match &ending.sent {
-            Some(receipt) => receipt.clone(),
-            None => {
-                let (number, body) = ending.last.clone();
-                let receipt = self.send_part(number, body).await?;
-                ending.last.1 = Bytes::new();
-                ending.sent.insert(receipt).clone()
-            }
+        let last = if let Some(receipt) = &ending.sent {
+            receipt.clone()
+        } else {
+            let (number, body) = ending.last.clone();
+            let receipt = self.send_part(number, body).await?;
+            ending.last.1 = Bytes::new();
+            ending.sent.insert(receipt).clone()
         };
         let mut receipts: Vec<_> = parts.iter().filter_map(Part::receipt).collect();
         receipts.push(last);
@@ -111,16 +110,13 @@ impl Sealing {
         let writer = BodyWriter::with_pins(self.record.body, pins);
         let tail = writer.finish(&self.record.content, size, &attributes, &body_xattrs);
         let tail = Bytes::from(tail);
-        let last = match held {
-            Some(held) => {
-                let number = PartNumber::new(last).expect("the number of a part");
-                (number, Bytes::from([held, &tail[..]].concat()))
-            }
-            None => {
-                let number = PartNumber::new(last + 1);
-                let number = number.ok_or_else(|| invalid("it has too many parts"))?;
-                (number, tail.clone())
-            }
+        let last = if let Some(held) = held {
+            let number = PartNumber::new(last).expect("the number of a part");
+            (number, Bytes::from([held, &tail[..]].concat()))
+        } else {
+            let number = PartNumber::new(last + 1);
+            let number = number.ok_or_else(|| invalid("it has too many parts"))?;
+            (number, tail.clone())
         };
         Ok(Ending {
             size,
@@ -137,10 +133,11 @@ impl Sealing {
     /// are in the body.
     fn at_completion(&self, meta: &ObjectMeta, place: XattrPlace) -> (AttributeVersion, Xattrs) {
         let before = &self.record.attributes;
-        let in_record = place == XattrPlace::Record;
-        let place = match meta.attributes.xattrs != before.attributes.xattrs {
-            true if in_record => XattrPlace::Body,
-            _ => place,
+        let same = meta.attributes.xattrs == before.attributes.xattrs;
+        let place = if place == XattrPlace::Record && !same {
+            XattrPlace::Body
+        } else {
+            place
         };
         let mut now = attribute_version(meta, before.sequence, place);
         if now != *before {
@@ -161,9 +158,7 @@ impl Sealing {
             pins.push(Some(*pin));
         }
         let record = self.record.duplicate();
-        volume.keep(key, etag, || {
-            Opened::written(record, ending.tail.clone(), pins)
-        });
+        volume.keep(key, etag, || Opened::written(record, &ending.tail, pins));
     }
 }
 
@@ -182,7 +177,7 @@ impl Opened {
     /// When the tail is not that of this record and these segments.
     pub fn written(
         record: Record,
-        tail: Bytes,
+        tail: &[u8],
         pins: Vec<Option<Pin>>,
     ) -> std::result::Result<Self, ObjectError> {
         let stored = pins.iter().flatten().map(|pin| pin.length().stored());

@@ -250,7 +250,7 @@ impl World {
         for (part, range) in GRID.cut(self.table.size()) {
             match self.table.receipt(part, range) {
                 Some(receipt) => {
-                    object.extend(&self.bucket[receipt.receipt().unwrap().etag.as_str()])
+                    object.extend(&self.bucket[receipt.receipt().unwrap().etag.as_str()]);
                 }
                 None => object.extend(self.peek(range).expect("what is remote has a receipt")),
             }

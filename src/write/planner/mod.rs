@@ -33,7 +33,7 @@ pub struct Base {
 pub struct PlanLimits {
     /// Longest file that goes up in one PUT.
     pub put_bytes_max: u64,
-    /// Longest range of one part copy; not below the longest part of the grid.
+    /// Longest range of one part copy; a part of the grid is copied whole, however long it is.
     pub copy_bytes_max: u64,
     /// Shortest copy that other parts may follow.
     pub part_bytes_min: u64,
@@ -128,9 +128,10 @@ impl PlanLimits {
     /// Those of a volume's files.
     #[must_use]
     pub fn of(volume: &Volume) -> Self {
-        let object_bytes_max = match volume.is_sealed() {
-            true => sealed::file_bytes_max(),
-            false => limits::OBJECT_BYTES_MAX,
+        let object_bytes_max = if volume.is_sealed() {
+            sealed::file_bytes_max()
+        } else {
+            limits::OBJECT_BYTES_MAX
         };
         Self {
             object_bytes_max,

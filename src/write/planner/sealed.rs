@@ -87,7 +87,7 @@ impl SealedFile<'_> {
         let mut pieces = parts
             .filter_map(|(part, range)| self.piece(part, range))
             .collect::<Vec<_>>();
-        pieces = merge(pieces, limits);
+        pieces = merge(&pieces, limits);
         let last = pieces.len().saturating_sub(1);
         let steps = pieces.iter().enumerate().map(|(at, piece)| {
             let how = match piece.copy_bytes {
@@ -160,7 +160,7 @@ impl SealedFile<'_> {
 }
 
 /// Joins neighbours that are copied, and gives up copies that S3 would find too short.
-fn merge(parts: Vec<Piece>, limits: &PlanLimits) -> Vec<Piece> {
+fn merge(parts: &[Piece], limits: &PlanLimits) -> Vec<Piece> {
     let mut merged: Vec<Piece> = Vec::with_capacity(parts.len());
     let is_copy = |piece: &Piece| piece.copy_bytes.is_some();
     for run in parts.chunk_by(|a, b| is_copy(a) && is_copy(b)) {

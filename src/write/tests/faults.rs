@@ -43,7 +43,7 @@ async fn a_failed_upload_keeps_the_data_and_the_second_commit_succeeds() {
             "the old object is whole"
         );
         file.commit(&path("a"), &meta(), &condition).await.unwrap();
-        assert_same(fixture.stored("a").await, &content(layout, 1));
+        assert_same(fixture.stored("a").await, content(layout, 1));
         assert!(!file.is_dirty());
         fixture.assert_clean().await;
     }
@@ -72,7 +72,7 @@ async fn a_conflict_leaves_the_others_object_and_ours_can_go_elsewhere() {
             file.commit(&path("a.conflict"), &meta(), &Condition::IfAbsent)
                 .await
                 .unwrap();
-            assert_same(fixture.stored("a.conflict").await, &content(layout, 1));
+            assert_same(fixture.stored("a.conflict").await, content(layout, 1));
             assert_eq!(fixture.stored("a").await, b"theirs"[..]);
             fixture.assert_clean().await;
         }
@@ -149,7 +149,7 @@ async fn without_room_and_without_a_bucket_a_write_says_so() {
         }
         fixture.fault.clear();
         file.write(0, content(layout, 1)).await.unwrap();
-        assert_same(fixture.read_all(&file).await, &content(layout, 1));
+        assert_same(fixture.read_all(&file).await, content(layout, 1));
     }
 }
 
@@ -230,7 +230,7 @@ async fn what_memory_has_no_room_for_comes_back_from_staging() {
     assert!(files[0].try_read(first).is_none(), "it went to staging");
     assert!(files[2].try_read(first).is_some());
     for (file, seed) in files.iter().zip(0..) {
-        assert_same(fixture.read_all(file).await, &two_cells(layout, seed));
+        assert_same(fixture.read_all(file).await, two_cells(layout, seed));
     }
     files[0]
         .write(3, Bytes::from_static(b"changed"))
@@ -265,7 +265,7 @@ async fn many_half_written_files_do_not_block_each_other() {
         writer.await.unwrap();
     }
     for (file, seed) in files.iter().zip(0..) {
-        assert_same(fixture.read_all(file).await, &two_cells(layout, seed));
+        assert_same(fixture.read_all(file).await, two_cells(layout, seed));
     }
     assert!(fixture.engine.memory_used_bytes() <= 4 * cell);
     let uploads = fixture.fault.calls().of(Operation::UploadPart);

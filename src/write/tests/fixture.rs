@@ -140,6 +140,23 @@ impl Fixture {
         Self::tiny_with(layout, 256 * layout.cell(), 0).await
     }
 
+    /// The same in the plain layout, over a store with other limits.
+    pub async fn roomy_with(limits: Limits) -> Self {
+        let layout = Layout::Plain;
+        let config = WriteConfig {
+            memory_bytes: 256 * CELL,
+            staging_bytes: 0,
+            parallel_uploads: 3,
+            ..WriteConfig::default()
+        };
+        let limits = Limits {
+            part_bytes_min: CELL,
+            ..limits
+        };
+        let mem = MemStore::new().with_limits(limits);
+        Self::new(layout, mem, config, layout.limits(), layout.cell()).await
+    }
+
     /// `staging_bytes` as the plain layout needs them.
     pub async fn tiny_with(layout: Layout, memory_bytes: u64, staging_bytes: u64) -> Self {
         Self::tiny_streaming(layout, memory_bytes, staging_bytes, u64::MAX).await

@@ -1,0 +1,117 @@
+//! Whose version has the name that a commit is for: the one it was written to, this mount's own
+//! of an earlier try, or somebody else's, which this mount may have no key for.
+
+use crate::fs::inode::Content;
+use crate::fs::{FileSystem, Result};
+use crate::layout::path::VolumePath;
+use crate::store::{ErrorKind, Operation, StoreError};
+use crate::volume::{Condition, Stat, VolumeError};
+use crate::write::{Base, WriteError};
+
+impl FileSystem {
+    /// The version that has the name may be an earlier try of this very commit, whose answer was
+    /// lost: then it is what this one replaces.
+    pub(super) async fn adopt_own_write(
+        &self,
+        content: &Content,
+        path: &VolumePath,
+    ) -> Result<bool> {
+        let Some(stat) = self.look_at_own(content, path).await? else {
+            return Ok(false);
+        };
+        let ours = stat
+            .commit
+            .as_deref()
+            .is_some_and(|commit| self.volume.may_be_ours(commit));
+        let (true, Some(version)) = (ours, stat.version) else {
+            return Ok(false);
+        };
+        if let Some(dirty) = content.dirty()
+            && let Some(base) = dirty.base()
+        {
+            // What is clean here is the same in both: the try copied it from this base.
+            dirty.set_base(Base {
+                version: version.clone(),
+                ..base
+            });
+        }
+        content.update(|snapshot| {
+            snapshot.version = Some(version);
+            snapshot.commit = stat.commit;
+        });
+        Ok(true)
+    }
+
+    /// What a commit of this content would replace, if that can be looked at; `None` where it is
+    /// not there any more, or another that is closed to this mount.
+    pub(super) async fn look_at_own(
+        &self,
+        content: &Content,
+        path: &VolumePath,
+    ) -> Result<Option<Stat>> {
+        match self.volume.stat_file(path).await {
+            Ok(stat) => Ok(stat),
+            Err(refused) => {
+                let snapshot = content.snapshot();
+                let known = snapshot.replaced();
+                if self.volume.is_replaced(path, known, &refused).await {
+                    Ok(None)
+                } else {
+                    Err(refused.into())
+                }
+            }
+        }
+    }
+
+    /// Whether a conditional write was refused for the sake of another version than the one that
+    /// it was to replace: a server may look at that before it compares, and MinIO wants its key.
+    pub(super) async fn is_refused_for_another(
+        &self,
+        content: &Content,
+        path: &VolumePath,
+        error: &WriteError,
+    ) -> bool {
+        let WriteError::Volume(error) = error else {
+            return false;
+        };
+        let refused = matches!(error.kind(), ErrorKind::Denied | ErrorKind::Invalid)
+            && error.store_error().is_some();
+        // What KMS does not allow now it may allow later, and then all that is asked here is told.
+        if !refused || error.concerns_encryption() && !error.lacks_customer_key() {
+            return false;
+        }
+        let snapshot = content.snapshot();
+        let known = snapshot.replaced();
+        match self.volume.stat_file(path).await {
+            Ok(found) => found
+                .and_then(|found| found.version)
+                .is_some_and(|found| known.is_none_or(|known| known.etag != found.etag)),
+            Err(refused) => self.volume.is_replaced(path, known, &refused).await,
+        }
+    }
+}
+
+/// Why what was not changed of a file is gone, if it is: replaced or deleted, or replaced under a
+/// key that this mount does not have.
+pub(in crate::fs) fn base_lost(error: &WriteError) -> Option<&VolumeError> {
+    match error {
+        WriteError::BaseLost(error) => Some(error),
+        WriteError::Volume(error) if error.lacks_customer_key() => {
+            let operation = error.store_error()?.operation();
+            matches!(operation, Operation::GetObject | Operation::UploadPartCopy).then_some(error)
+        }
+        _ => None,
+    }
+}
+
+pub(super) fn is_conflict(error: &WriteError, condition: &Condition) -> bool {
+    let WriteError::Volume(error) = error else {
+        return false;
+    };
+    let upload_gone = error.store_error().and_then(StoreError::code) == Some("NoSuchUpload");
+    match error.kind() {
+        ErrorKind::Precondition => true,
+        ErrorKind::NotFound => !upload_gone && matches!(condition, Condition::IfVersion(_)),
+        _ => false,
+    }
+}
