@@ -161,7 +161,7 @@ fn segments_swapped_doubled_and_of_another_version(volume: &Sealed) {
                 body.copy_within(first.clone(), second.start);
             }),
             ("of-before", &|body| {
-                body[first.clone()].copy_from_slice(&before.body[first.clone()])
+                body[first.clone()].copy_from_slice(&before.body[first.clone()]);
             }),
             ("cut", &|body| drop(body.drain(second.clone()))),
         ],
