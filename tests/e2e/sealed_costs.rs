@@ -49,7 +49,7 @@ impl Stage {
 fn the_server_counts_what_is_transferred() {
     let mut stage = Stage::new("encrypted");
     let content = bytes(1, 20 << 20);
-    let (_, written) = stage.cost(|root| {
+    let ((), written) = stage.cost(|root| {
         fs::write(root.join("large"), &content).expect("writing");
     });
     assert!(written.bytes > 20 * MIB, "{written:?}");
@@ -65,7 +65,7 @@ fn rename_and_chmod_of_a_large_file_transfer_no_content() {
     let mut stage = Stage::new("encrypted");
     let content = bytes(2, 40 << 20);
     fs::write(stage.mount.path().join("large"), &content).expect("writing");
-    let (_, counts) = stage.cost(|root| {
+    let ((), counts) = stage.cost(|root| {
         fs::rename(root.join("large"), root.join("renamed")).expect("renaming");
         let path = root.join("renamed");
         fs::set_permissions(path, Permissions::from_mode(0o4750)).expect("chmod");
@@ -91,7 +91,7 @@ fn a_change_of_4_kib_uploads_one_segment() {
     let mut content = bytes(3, 40 << 20);
     fs::write(stage.mount.path().join("large"), &content).expect("writing");
     let change = bytes(4, 4 << 10);
-    let (_, counts) = stage.cost(|root| {
+    let ((), counts) = stage.cost(|root| {
         let file = File::options().write(true).open(root.join("large"));
         let file = file.expect("opening");
         file.write_all_at(&change, 17 * MIB).expect("writing");
@@ -116,7 +116,7 @@ fn a_thousand_small_files_are_listed_and_read_with_a_get_each() {
             let path = root.join(format!("file-{number}"));
             fs::write(path, bytes(number, 4 << 10)).expect("writing");
         }
-        let (_, counts) = stage.cost(|root| {
+        let ((), counts) = stage.cost(|root| {
             let entries: Vec<_> = fs::read_dir(root)
                 .expect("listing")
                 .map(|entry| entry.expect("an entry").path())

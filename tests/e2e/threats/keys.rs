@@ -31,7 +31,7 @@ fn another_version_is_refused_by_its_number(volume: &Sealed) {
     for (name, version) in names.iter().zip(versions) {
         volume.change(name, |object| {
             let format = object.metadata.get_mut("cloakfs-format");
-            *format.expect("a version") = version.to_owned();
+            version.clone_into(format.expect("a version"));
         });
     }
     let reasons = versions

@@ -20,12 +20,15 @@ on_both_places!(
 
 const CHUNKS: usize = 3;
 
+/// A file, and what is done to the body of its object.
+type Change<'a> = (&'a str, &'a dyn Fn(&mut Vec<u8>));
+
 fn content(seed: u64) -> Vec<u8> {
     bytes(seed, CHUNKS * CHUNK + 100)
 }
 
 /// Changes the bodies of files, each in its own way, and asserts that every one is refused.
-fn assert_all_refused(volume: &Sealed, changes: &[(&str, &dyn Fn(&mut Vec<u8>))]) {
+fn assert_all_refused(volume: &Sealed, changes: &[Change<'_>]) {
     for (name, change) in changes {
         volume.change(name, |object| change(&mut object.body));
     }
@@ -58,9 +61,9 @@ fn chunks_swapped_doubled_dropped_appended_and_zeroed(volume: &Sealed) {
     };
     let zero = |body: &mut Vec<u8>| body[chunk(1)].fill(0);
     let put_zeros_in = |body: &mut Vec<u8>| {
-        body.splice(chunk(1).start..chunk(1).start, [0; CHUNK + 16]);
+        body.splice(chunk(1).start..chunk(1).start, vec![0; CHUNK + 16]);
     };
-    let changes: [(&str, &dyn Fn(&mut Vec<u8>)); 8] = [
+    let changes: [Change<'_>; 8] = [
         ("swapped", &swap),
         ("doubled", &double),
         ("doubled-and-longer", &double_and_grow),
@@ -115,7 +118,7 @@ fn chunks_of_another_file_and_of_another_version(volume: &Sealed) {
 fn cut_at_a_boundary_added_to_and_emptied(volume: &Sealed) {
     let content = content(1);
     let end = stored(content.len());
-    let changes: [(&str, &dyn Fn(&mut Vec<u8>)); 10] = [
+    let changes: [Change<'_>; 10] = [
         ("emptied", &Vec::clear),
         ("one-byte", &|body| body.truncate(1)),
         ("one-chunk", &|body| body.truncate(chunk(0).end)),
@@ -155,10 +158,10 @@ fn segments_swapped_doubled_and_of_another_version(volume: &Sealed) {
                 body[second.clone()].copy_from_slice(&kept);
             }),
             ("doubled", &|body| {
-                body.copy_within(first.clone(), second.start)
+                body.copy_within(first.clone(), second.start);
             }),
             ("of-before", &|body| {
-                body[first.clone()].copy_from_slice(&before.body[first.clone()])
+                body[first.clone()].copy_from_slice(&before.body[first.clone()]);
             }),
             ("cut", &|body| drop(body.drain(second.clone()))),
         ],
