@@ -171,7 +171,7 @@ mod tests {
         let kept = OpenedObjects::default();
         let large = opened(usize::try_from(KEPT_BYTES).unwrap() / 4);
         // As large as a file of many segments.
-        for index in 0..VERSIONS + 1 {
+        for index in 0..=VERSIONS {
             kept.put(&key(0), &etag(index), &large);
         }
         assert!(bytes(&kept) > KEPT_BYTES);
