@@ -1,0 +1,103 @@
+//! Two writers, one name, and what the other wrote opens for nobody: a client-side file that is
+//! changed here is saved all the same.
+
+use std::time::Duration;
+
+use cloakfs::store::fault::{Effect, Rule};
+use cloakfs::store::{ErrorKind, GetOptions, Operation, Store};
+
+use crate::harness::{Bucket, Layout, Mount, errno};
+use crate::layouts::in_client_side_layouts;
+
+in_client_side_layouts! {
+    a_changed_file_whose_name_holds_what_is_not_ours_is_kept_beside_it,
+    a_changed_file_whose_name_holds_what_was_tampered_with_is_kept_beside_it,
+    a_new_file_whose_name_holds_what_does_not_open_is_kept_beside_it,
+    a_write_refused_for_what_does_not_open_is_a_conflict_too,
+}
+
+const LONG: Duration = Duration::from_hours(1);
+
+/// What another program puts at the key of a file.
+async fn put_foreign(bucket: &Bucket, path: &str) {
+    let key = bucket.key(path).as_str().to_owned();
+    bucket.put_with(&key, b"theirs", &[("mode", "33188")]).await;
+}
+
+/// Checks that what was written is in the conflict copy, and theirs at the name still.
+async fn is_kept(bucket: &Bucket, mount: &Mount, lost: &cloakfs::fs::FsError, before: &[u8]) {
+    assert_eq!(lost.errno(), libc::ESTALE, "{lost}");
+    let mut copies = bucket.keys();
+    copies.retain(|key| key.contains(".conflict-testhost-"));
+    assert_eq!(copies.len(), 1, "{:?}", bucket.keys());
+    let copy = copies.remove(0);
+    assert_eq!(
+        lost.to_string(),
+        format!(
+            "ESTALE: \"f\" was changed by somebody else since it was opened: their version \
+             stays, yours is kept as {copy:?}"
+        )
+    );
+    assert_eq!(mount.read_file(&copy).await.unwrap(), b"ours");
+    assert_eq!(stored(bucket, "f").await, before, "theirs stays");
+    let status = mount.fs.status();
+    assert_eq!((status.conflicts_total, status.uncommitted_files), (1, 0));
+    mount.fs.sync_all(|_| {}).await.unwrap();
+    assert_eq!(errno(mount.read_file("f").await), libc::EIO);
+}
+
+async fn stored(bucket: &Bucket, path: &str) -> Vec<u8> {
+    let key = bucket.key(path);
+    let object = bucket.mem.get(&key, GetOptions::default()).await;
+    object.unwrap().body.to_vec()
+}
+
+async fn a_changed_file_whose_name_holds_what_is_not_ours_is_kept_beside_it(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    mount.write_file("f", b"base").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    put_foreign(&bucket, "f").await;
+    let lost = mount.close(handle).await.unwrap_err();
+    is_kept(&bucket, &mount, &lost, b"theirs").await;
+}
+
+async fn a_changed_file_whose_name_holds_what_was_tampered_with_is_kept_beside_it(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    mount.write_file("f", b"base").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    bucket.put("f", b"another version").await;
+    bucket.tamper("f", 100).await;
+    let before = stored(&bucket, "f").await;
+    let lost = mount.close(handle).await.unwrap_err();
+    is_kept(&bucket, &mount, &lost, &before).await;
+}
+
+async fn a_new_file_whose_name_holds_what_does_not_open_is_kept_beside_it(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    let flags = libc::O_WRONLY | libc::O_CREAT;
+    let (_, handle) = mount.open("f", flags).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    put_foreign(&bucket, "f").await;
+    let lost = mount.close(handle).await.unwrap_err();
+    is_kept(&bucket, &mount, &lost, b"theirs").await;
+}
+
+/// As a server does that looks at the key of what is there before it compares.
+async fn a_write_refused_for_what_does_not_open_is_a_conflict_too(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    mount.write_file("f", b"base").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    put_foreign(&bucket, "f").await;
+    let key = bucket.key("f").as_str().to_owned();
+    let rule = Rule::new(Effect::FailBefore(ErrorKind::Invalid)).on(Operation::PutObject);
+    bucket.fault.inject(rule.exactly(&key));
+    let lost = mount.close(handle).await.unwrap_err();
+    is_kept(&bucket, &mount, &lost, b"theirs").await;
+}
