@@ -252,6 +252,15 @@ impl Volume {
         self.keys.name_bytes_max()
     }
 
+    /// Checks that a new file at this path can be stored, and looked up: a look asks for a
+    /// directory there, too, whose key is longer.
+    ///
+    /// # Errors
+    /// As [`VolumeError::name_error`] tells.
+    pub fn check_new(&self, path: &VolumePath) -> Result<()> {
+        self.marker_key(path).map(drop)
+    }
+
     /// A directory, to tell what listed keys are in it.
     fn directory(&self, path: &VolumePath) -> Result<Directory<'_>> {
         self.keys

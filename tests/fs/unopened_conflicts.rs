@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use cloakfs::fs::{FsError, HandleId};
 use cloakfs::store::fault::{Effect, Rule};
 use cloakfs::store::{ErrorKind, GetOptions, Operation, Store};
 
@@ -14,6 +15,9 @@ in_client_side_layouts! {
     a_changed_file_whose_name_holds_what_was_tampered_with_is_kept_beside_it,
     a_new_file_whose_name_holds_what_does_not_open_is_kept_beside_it,
     a_write_refused_for_what_does_not_open_is_a_conflict_too,
+    the_copy_of_a_file_with_a_long_name_is_kept_too,
+    the_copy_of_a_file_far_down_is_kept_too,
+    a_server_that_takes_shorter_names_only_gets_one,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -24,8 +28,8 @@ async fn put_foreign(bucket: &Bucket, path: &str) {
     bucket.put_with(&key, b"theirs", &[("mode", "33188")]).await;
 }
 
-/// Checks that what was written is in the conflict copy, and theirs at the name still.
-async fn is_kept(bucket: &Bucket, mount: &Mount, lost: &cloakfs::fs::FsError, before: &[u8]) {
+/// The one conflict copy, which the error names.
+fn conflict_copy(bucket: &Bucket, path: &str, lost: &FsError) -> String {
     assert_eq!(lost.errno(), libc::ESTALE, "{lost}");
     let mut copies = bucket.keys();
     copies.retain(|key| key.contains(".conflict-testhost-"));
@@ -34,10 +38,34 @@ async fn is_kept(bucket: &Bucket, mount: &Mount, lost: &cloakfs::fs::FsError, be
     assert_eq!(
         lost.to_string(),
         format!(
-            "ESTALE: \"f\" was changed by somebody else since it was opened: their version \
+            "ESTALE: {path:?} was changed by somebody else since it was opened: their version \
              stays, yours is kept as {copy:?}"
         )
     );
+    copy
+}
+
+/// A file that somebody else replaced since it was changed here.
+async fn changed_by_both(bucket: &Bucket, mount: &Mount, path: &str) -> HandleId {
+    mount.write_file(path, b"base").await.unwrap();
+    let (_, handle) = mount.open(path, libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"ours").await.unwrap();
+    bucket.put(path, b"theirs").await;
+    handle
+}
+
+async fn conflict_is_kept(bucket: &Bucket, mount: &Mount, path: &str) {
+    let handle = changed_by_both(bucket, mount, path).await;
+    let lost = mount.close(handle).await.unwrap_err();
+    let copy = conflict_copy(bucket, path, &lost);
+    assert_eq!(mount.read_file(&copy).await.unwrap(), b"ours");
+    assert_eq!(mount.read_file(path).await.unwrap(), b"theirs");
+    assert_eq!(mount.fs.status().conflicts_total, 1);
+}
+
+/// Checks that what was written is in the conflict copy, and theirs at the name still.
+async fn is_kept(bucket: &Bucket, mount: &Mount, lost: &FsError, before: &[u8]) {
+    let copy = conflict_copy(bucket, "f", lost);
     assert_eq!(mount.read_file(&copy).await.unwrap(), b"ours");
     assert_eq!(stored(bucket, "f").await, before, "theirs stays");
     let status = mount.fs.status();
@@ -100,4 +128,46 @@ async fn a_write_refused_for_what_does_not_open_is_a_conflict_too(layout: Layout
     bucket.fault.inject(rule.exactly(&key));
     let lost = mount.close(handle).await.unwrap_err();
     is_kept(&bucket, &mount, &lost, b"theirs").await;
+}
+
+/// As long as a name can be where names are encrypted; with the time it would be longer.
+async fn the_copy_of_a_file_with_a_long_name_is_kept_too(layout: Layout) {
+    for bytes in [140, 175] {
+        let bucket = Bucket::of(layout);
+        let mount = bucket.mount_with(LONG).await;
+        conflict_is_kept(&bucket, &mount, &"n".repeat(bytes)).await;
+    }
+}
+
+/// The keys of directories are longer where names are encrypted: here the whole key decides.
+async fn the_copy_of_a_file_far_down_is_kept_too(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    let (long, name) = match layout {
+        Layout::Plain | Layout::Sealed => (255, 240),
+        Layout::SealedNames => (175, 140),
+    };
+    let mut path = String::new();
+    for directory in [long, long, long, 8] {
+        path.push_str(&"d".repeat(directory));
+        mount.mkdir(&path).await.unwrap();
+        path.push('/');
+    }
+    path.push_str(&"n".repeat(name));
+    conflict_is_kept(&bucket, &mount, &path).await;
+}
+
+async fn a_server_that_takes_shorter_names_only_gets_one(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    let name = "n".repeat(100);
+    let handle = changed_by_both(&bucket, &mount, &name).await;
+    // The first is that of the file's own name.
+    let rule = Rule::new(Effect::RefuseName).on(Operation::PutObject);
+    bucket.fault.inject(rule.after(1).times(1));
+    let lost = mount.close(handle).await.unwrap_err();
+    let copy = conflict_copy(&bucket, &name, &lost);
+    assert!(copy.starts_with(&name[..99]), "{copy}");
+    assert!(!copy.starts_with(&name), "{copy}");
+    assert_eq!(mount.read_file(&copy).await.unwrap(), b"ours");
 }
