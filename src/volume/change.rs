@@ -183,7 +183,7 @@ impl Volume {
                     size,
                     None,
                     target.clone(),
-                    attributes,
+                    attributes.into(),
                     &Condition::None,
                 )
                 .await?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use cloakfs::fs::{FsError, HandleId};
 use cloakfs::store::fault::{Effect, Rule};
-use cloakfs::store::{ErrorKind, GetOptions, Operation, Store};
+use cloakfs::store::{ErrorKind, GetOptions, Object, Operation, PutOptions, Store};
 
 use crate::harness::{Bucket, Layout, Mount, errno};
 use crate::layouts::in_client_side_layouts;
@@ -18,6 +18,8 @@ in_client_side_layouts! {
     the_copy_of_a_file_with_a_long_name_is_kept_too,
     the_copy_of_a_file_far_down_is_kept_too,
     a_server_that_takes_shorter_names_only_gets_one,
+    an_older_version_under_the_id_of_a_lost_write_is_no_base,
+    what_was_sent_is_the_base_of_the_next_try,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -75,9 +77,7 @@ async fn is_kept(bucket: &Bucket, mount: &Mount, lost: &FsError, before: &[u8]) 
 }
 
 async fn stored(bucket: &Bucket, path: &str) -> Vec<u8> {
-    let key = bucket.key(path);
-    let object = bucket.mem.get(&key, GetOptions::default()).await;
-    object.unwrap().body.to_vec()
+    object(bucket, path).await.body.to_vec()
 }
 
 async fn a_changed_file_whose_name_holds_what_is_not_ours_is_kept_beside_it(layout: Layout) {
@@ -170,4 +170,65 @@ async fn a_server_that_takes_shorter_names_only_gets_one(layout: Layout) {
     assert!(copy.starts_with(&name[..99]), "{copy}");
     assert!(!copy.starts_with(&name), "{copy}");
     assert_eq!(mount.read_file(&copy).await.unwrap(), b"ours");
+}
+
+/// Whose version it is a header tells, and whoever writes to the bucket can set that.
+async fn an_older_version_under_the_id_of_a_lost_write_is_no_base(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    mount.write_file("f", b"older older").await.unwrap();
+    let older = object(&bucket, "f").await;
+    mount.write_file("f", b"newer newer").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"ours!").await.unwrap();
+    let id = lose_the_answer(&bucket, &mount, handle).await;
+    put_again(&bucket, "f", older, &id).await;
+    let lost = mount.fs.sync_all(|_| {}).await.unwrap_err();
+    let copy = conflict_copy(&bucket, "f", &lost);
+    assert_eq!(mount.read_file(&copy).await.unwrap(), b"ours! newer");
+    assert_eq!(mount.read_file("f").await.unwrap(), b"older older");
+}
+
+/// The body is what was sent, so it is adopted whatever became of its other headers.
+async fn what_was_sent_is_the_base_of_the_next_try(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    mount.write_file("f", b"newer newer").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"ours!").await.unwrap();
+    lose_the_answer(&bucket, &mount, handle).await;
+    mount.fs.sync_all(|_| {}).await.unwrap();
+    assert_eq!(bucket.keys(), ["f"]);
+    assert_eq!(mount.read_file("f").await.unwrap(), b"ours! newer");
+    assert_eq!(mount.fs.status().conflicts_total, 0);
+}
+
+/// Closes a file whose write arrives, which nobody can tell; the id that it has.
+async fn lose_the_answer(bucket: &Bucket, mount: &Mount, handle: HandleId) -> String {
+    let key = bucket.key("f").as_str().to_owned();
+    let lost = Rule::new(Effect::FailAfter(ErrorKind::TimedOut)).on(Operation::PutObject);
+    bucket.fault.inject(lost.exactly(&key).times(1));
+    let silent = Rule::new(Effect::FailBefore(ErrorKind::TimedOut)).on(Operation::HeadObject);
+    let silent = bucket.fault.inject(silent.exactly(&key));
+    assert_eq!(errno(mount.close(handle).await), libc::EIO);
+    bucket.fault.remove(silent);
+    let attributes = object(bucket, "f").await.info.attributes;
+    attributes.metadata["cloakfs-commit"].clone()
+}
+
+async fn object(bucket: &Bucket, path: &str) -> Object {
+    let key = bucket.key(path);
+    bucket.mem.get(&key, GetOptions::default()).await.unwrap()
+}
+
+async fn put_again(bucket: &Bucket, path: &str, object: Object, id: &str) {
+    let mut attributes = object.info.attributes;
+    let metadata = &mut attributes.metadata;
+    metadata.insert("cloakfs-commit".to_owned(), id.to_owned());
+    let options = PutOptions {
+        attributes,
+        ..PutOptions::default()
+    };
+    let key = bucket.key(path);
+    bucket.mem.put(&key, object.body, options).await.unwrap();
 }

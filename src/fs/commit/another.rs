@@ -19,10 +19,7 @@ impl FileSystem {
         let Some(stat) = self.look_at_own(content, path).await? else {
             return Ok(false);
         };
-        let ours = stat
-            .commit
-            .as_deref()
-            .is_some_and(|commit| self.volume.may_be_ours(commit));
+        let ours = self.volume.may_be_ours(path, &stat)?;
         let (true, Some(version)) = (ours, stat.version) else {
             return Ok(false);
         };

@@ -70,6 +70,12 @@ impl std::fmt::Debug for SealedPart {
     }
 }
 
+impl Sealing {
+    pub fn body(&self) -> BodyId {
+        self.record.body
+    }
+}
+
 impl std::fmt::Debug for Sealing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Sealing({:?})", self.record.body)
