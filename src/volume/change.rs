@@ -144,7 +144,11 @@ impl Volume {
                     .await?;
                 Ok(Moved { source, copy })
             }
-            Err(error) if is_marker && error.object_error() == Some(ObjectError::NotOurs) => {
+            Err(error)
+                if is_marker
+                    && listed.size == 0
+                    && error.object_error() == Some(ObjectError::NotOurs) =>
+            {
                 // It counts as none, and what it stands for is a directory all the same.
                 let meta = self.implicit_directory(listed.last_modified, false).meta;
                 let copy =
