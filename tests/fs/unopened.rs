@@ -18,6 +18,7 @@ in_client_side_layouts! {
     a_file_that_opens_again_is_as_before,
     a_directory_with_what_does_not_open_is_not_renamed,
     a_marker_of_another_program_with_content_is_not_lost,
+    what_replaced_a_link_is_not_read_as_one,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -196,6 +197,19 @@ async fn a_marker_of_another_program_with_content_is_not_lost(layout: Layout) {
         mount.rmdir("d").await.unwrap();
         assert_eq!(bucket.keys(), ["e/f"]);
     }
+}
+
+/// It may be of any size.
+async fn what_replaced_a_link_is_not_read_as_one(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    let made = mount.fs.symlink(me(), ROOT, "link".as_ref(), "to".as_ref());
+    let link = made.await.unwrap().attr.ino;
+    assert_eq!(&mount.fs.readlink(link).await.unwrap()[..], b"to");
+    bucket.put("link", &[b'x'; 100_000]).await;
+    let (read, calls) = bucket.calls(mount.fs.readlink(link)).await;
+    assert_eq!(errno(read), libc::ESTALE);
+    assert!(calls.bytes_down < 50_000, "{calls}");
 }
 
 #[tokio::test]

@@ -133,7 +133,7 @@ impl Volume {
         key: &ObjectKey,
         target: &ObjectKey,
         etag: ETag,
-    ) -> Result<Version> {
+    ) -> Result<Committed> {
         let sealed = self.sealed.as_ref().expect("a client-side volume");
         let met = sealed.opened.get(key, &etag);
         let end = self.end_of(key, FOOTER_STORED_BYTES, Some(&etag)).await?;
@@ -151,10 +151,8 @@ impl Volume {
             range: None,
         };
         let opened = body.as_deref().unwrap_or(&opened);
-        let done = self
-            .copy_body(name, source, target, opened, record, &Condition::None)
-            .await?;
-        Ok(done.version)
+        self.copy_body(name, source, target, opened, record, &Condition::None)
+            .await
     }
 
     /// The record of a copy at `key` that is like the object that was just opened.
