@@ -124,6 +124,9 @@ impl FileSystem {
         meta: &crate::volume::ObjectMeta,
     ) -> Result<()> {
         if inode.kind == FileKind::Directory {
+            if inode.state().implicit {
+                self.volume.check_marker(path, None).await?;
+            }
             self.volume.put_marker(path, meta, &Condition::None).await?;
             let mut state = inode.state();
             state.implicit = false;

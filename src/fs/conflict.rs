@@ -5,12 +5,11 @@ use std::sync::Arc;
 use super::commit::base_lost;
 use super::inode::{Content, Inode, Snapshot};
 use super::{FileSystem, FsError, Result};
-use crate::base::limits::{KEY_BYTES_MAX, NAME_BYTES_MAX};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
 use crate::volume::{Condition, Lineage, ObjectRef};
-use crate::write::DirtyFile;
+use crate::write::{DirtyFile, WriteError};
 
 impl FileSystem {
     /// Keeps this mount's version beside the one that won, and lets the name be what it is in
@@ -29,15 +28,18 @@ impl FileSystem {
         meta.lineage = Lineage::new();
         let now = Timestamp::now();
         let mut attempt = 0;
+        let mut room = self.volume.name_bytes_max();
         let (kept, done) = loop {
-            let name = conflict_name(path, &self.config.host, now, attempt)
-                .ok_or_else(|| FsError::posix(libc::ESTALE))?;
-            let kept = path.parent().unwrap_or_else(VolumePath::root).join(&name);
+            let host = &self.config.host;
+            let fits = |kept: &VolumePath| self.volume.check_new(kept).is_ok();
+            let (kept, bytes) =
+                conflict_path(path, host, now, attempt, room, fits).ok_or_else(|| no_room(path))?;
             match dirty.commit(&kept, &meta, &Condition::IfAbsent).await {
                 Ok(done) => break (kept, done),
                 Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
                     attempt += 1;
                 }
+                Err(WriteError::Volume(error)) if error.is_name_too_long() => room = bytes - 1,
                 Err(error) => {
                     return Err(match base_lost(&error) {
                         Some(error) => self.give_up(inode, content, path, dirty, error),
@@ -82,15 +84,32 @@ impl FileSystem {
     }
 }
 
-/// `NAME.conflict-HOST-TIME`, with NAME shortened to what fits; a number follows where two
-/// conflicts fall into one second. `None` for a path so deep that nothing fits.
-fn conflict_name(
+/// No name is short enough for a copy. What was written stays here as long as the mount does.
+fn no_room(path: &VolumePath) -> FsError {
+    FsError::refused(
+        libc::ESTALE,
+        format!(
+            "ESTALE: {:?} was changed by somebody else since it was opened, and its path is too \
+             long for a copy of yours beside it: what is open of it can still be read here, so \
+             copy it from there before the mount ends",
+            path.as_str()
+        ),
+    )
+}
+
+/// `NAME.conflict-HOST-TIME` beside `path`, with NAME shortened until the whole has at most
+/// `room` bytes and `fits`; a number follows where two conflicts fall into one second. With the
+/// bytes of its name. `None` for a path so deep that nothing fits.
+fn conflict_path(
     path: &VolumePath,
     host: &str,
     time: Timestamp,
     attempt: u32,
-) -> Option<PlainName> {
+    room: usize,
+    fits: impl Fn(&VolumePath) -> bool,
+) -> Option<(VolumePath, usize)> {
     let name = path.name()?;
+    let parent = path.parent()?;
     let host: String = host
         .chars()
         .map(|c| {
@@ -106,15 +125,14 @@ fn conflict_name(
     if attempt > 0 {
         suffix = format!("{suffix}-{attempt}");
     }
-    let parent = path.as_str().len() - name.len();
-    let room = NAME_BYTES_MAX
-        .min(KEY_BYTES_MAX.checked_sub(parent)?)
-        .checked_sub(suffix.len())?;
-    let mut cut = name.len().min(room);
-    while !name.is_char_boundary(cut) {
-        cut -= 1;
-    }
-    PlainName::new(format!("{}{suffix}", &name[..cut]).as_ref()).ok()
+    let room = name.len().min(room.checked_sub(suffix.len())?);
+    let cuts = (0..=room).rev().filter(|cut| name.is_char_boundary(*cut));
+    let mut paths = cuts.filter_map(|cut| {
+        let kept = format!("{}{suffix}", &name[..cut]);
+        let kept = PlainName::new(kept.as_ref()).ok()?;
+        Some((parent.join(&kept), kept.as_str().len()))
+    });
+    paths.find(|(kept, _)| fits(kept))
 }
 
 #[cfg(test)]
@@ -125,23 +143,40 @@ mod tests {
         VolumePath::root().join(&PlainName::new(name.as_ref()).unwrap())
     }
 
+    fn conflict_name(path: &VolumePath, host: &str, time: Timestamp, attempt: u32) -> String {
+        let kept = conflict_path(path, host, time, attempt, 255, |_| true).unwrap();
+        kept.0.as_str().to_owned()
+    }
+
     #[test]
     fn the_name_tells_where_and_when() {
         let time = Timestamp::new(1_763_712_000, 0).unwrap();
-        let name = conflict_name(&path("a.txt"), "host.example", time, 0).unwrap();
-        assert_eq!(
-            name.as_str(),
-            "a.txt.conflict-host_example-20251121T080000Z"
-        );
-        let again = conflict_name(&path("a.txt"), "h", time, 2).unwrap();
-        assert_eq!(again.as_str(), "a.txt.conflict-h-20251121T080000Z-2");
+        let name = conflict_name(&path("a.txt"), "host.example", time, 0);
+        assert_eq!(name, "a.txt.conflict-host_example-20251121T080000Z");
+        let again = conflict_name(&path("a.txt"), "h", time, 2);
+        assert_eq!(again, "a.txt.conflict-h-20251121T080000Z-2");
     }
 
     #[test]
     fn a_long_name_is_cut_at_a_character() {
         let time = Timestamp::new(0, 0).unwrap();
-        let name = conflict_name(&path(&"ä".repeat(127)), "h", time, 0).unwrap();
-        assert!(name.as_str().len() <= NAME_BYTES_MAX);
-        assert!(name.as_str().ends_with(".conflict-h-19700101T000000Z"));
+        let name = conflict_name(&path(&"ä".repeat(127)), "h", time, 0);
+        assert!(name.len() <= 255);
+        assert!(name.ends_with("ä.conflict-h-19700101T000000Z"));
+    }
+
+    #[test]
+    fn it_is_cut_until_its_key_fits_as_well() {
+        let time = Timestamp::new(0, 0).unwrap();
+        let file = path("dir").join(&PlainName::new("name".as_ref()).unwrap());
+        let kept = |fitting: usize| {
+            let fits = |kept: &VolumePath| kept.as_str().len() <= fitting;
+            conflict_path(&file, "h", time, 0, 255, fits)
+        };
+        let suffix = ".conflict-h-19700101T000000Z";
+        let (cut, bytes) = kept("dir/na".len() + suffix.len()).unwrap();
+        assert_eq!(cut.as_str(), format!("dir/na{suffix}"));
+        assert_eq!(bytes, "na".len() + suffix.len());
+        assert!(kept("dir/".len() + suffix.len() - 1).is_none());
     }
 }

@@ -25,6 +25,18 @@ pub struct Moved {
     pub source: ETag,
     /// The version that the copy has.
     pub copy: Version,
+    /// The commit id that the copy has; `None` where it kept that of the source.
+    pub commit: Option<String>,
+}
+
+impl Moved {
+    fn new(source: ETag, copy: Committed) -> Self {
+        Self {
+            source,
+            copy: copy.version,
+            commit: Some(copy.commit),
+        }
+    }
 }
 
 impl Volume {
@@ -133,24 +145,25 @@ impl Volume {
             .copy_version(&name, &key, &target, source.clone(), listed.size)
             .await
         {
-            Ok(copy) => Ok(Moved { source, copy }),
+            Ok(moved) => Ok(moved),
             Err(error) if error.kind() == ErrorKind::Precondition => {
                 // MinIO lists another ETag for an empty encrypted object than it compares with.
                 let info = self.store.head(&key, HeadOptions::default()).await;
                 let info = info.map_err(|error| VolumeError::store(&key, error))?;
                 let source = info.etag;
-                let copy = self
-                    .copy_version(&name, &key, &target, source.clone(), info.size)
-                    .await?;
-                Ok(Moved { source, copy })
+                self.copy_version(&name, &key, &target, source, info.size)
+                    .await
             }
-            Err(error) if is_marker && error.object_error() == Some(ObjectError::NotOurs) => {
+            Err(error)
+                if is_marker
+                    && listed.size == 0
+                    && error.object_error() == Some(ObjectError::NotOurs) =>
+            {
                 // It counts as none, and what it stands for is a directory all the same.
                 let meta = self.implicit_directory(listed.last_modified, false).meta;
                 let copy =
                     Box::pin(self.put_sealed(&name, target, &meta, Bytes::new(), &Condition::None));
-                let copy = copy.await?.version;
-                Ok(Moved { source, copy })
+                Ok(Moved::new(source, copy.await?))
             }
             Err(error) => Err(error),
         }
@@ -163,13 +176,14 @@ impl Volume {
         target: &ObjectKey,
         etag: ETag,
         size: u64,
-    ) -> Result<Version> {
+    ) -> Result<Moved> {
         if self.is_sealed() {
-            return Box::pin(self.move_sealed(name, key, target, etag)).await;
+            let copy = Box::pin(self.move_sealed(name, key, target, etag.clone())).await?;
+            return Ok(Moved::new(etag, copy));
         }
         let source = CopySource {
             key: key.clone(),
-            if_match: Some(etag),
+            if_match: Some(etag.clone()),
             version: None,
             range: None,
         };
@@ -183,16 +197,20 @@ impl Volume {
                     size,
                     None,
                     target.clone(),
-                    attributes,
+                    attributes.into(),
                     &Condition::None,
                 )
                 .await?;
-            return Ok(done.version);
+            return Ok(Moved::new(etag, done));
         }
         let copied = self.store.copy(target, source, CopyAttributes::Keep).await;
         let copied = copied.map_err(|error| VolumeError::store(target, error))?;
         self.modes.settled(target);
-        Ok(copied.into())
+        Ok(Moved {
+            source: etag,
+            copy: copied.into(),
+            commit: None,
+        })
     }
 
     /// Deletes one object of a directory that is being renamed, while it has the given ETag.

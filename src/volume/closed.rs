@@ -61,14 +61,16 @@ impl Volume {
         known: Option<&Version>,
         refused: &VolumeError,
     ) -> bool {
+        let unopened = refused.object_error().is_some();
         let by_key = refused.lacks_customer_key();
-        let tells = by_key || !refused.concerns_encryption();
-        if refused.kind() != ErrorKind::Denied || !tells {
+        let denied = refused.kind() == ErrorKind::Denied;
+        if !unopened && !(denied && (by_key || !refused.concerns_encryption())) {
             return false;
         }
         match self.listed(path).await {
-            // See above: of one that is empty the listed ETag proves nothing.
-            Ok(Some(listed)) if listed.size == 0 && !by_key => false,
+            // See above: of one that is empty the listed ETag proves nothing. What a client-side
+            // volume wrote never is.
+            Ok(Some(listed)) if listed.size == 0 && !by_key && !unopened => false,
             Ok(Some(listed)) => known.is_none_or(|known| known.etag != listed.etag),
             Ok(None) | Err(_) => false,
         }

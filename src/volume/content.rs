@@ -98,7 +98,7 @@ impl Volume {
         let id = CommitId::random();
         let written = commit::put(self.store.as_ref(), &key, body, options, id).await;
         let written = written
-            .inspect_err(|error| self.note_doubt(id, error))
+            .inspect_err(|error| self.note_doubt(id, None, error))
             .map_err(|error| VolumeError::store(path, error))?;
         self.modes.settled(&key);
         Ok(Committed {
@@ -143,13 +143,13 @@ impl Volume {
         let source = self.copy_source(source, version, None)?;
         if size > self.store.limits().copy_bytes_max {
             return self
-                .copy_in_parts(source, size, None, key, attributes, condition)
+                .copy_in_parts(source, size, None, key, attributes.into(), condition)
                 .await;
         }
         let id = CommitId::random();
         let written = commit::copy(self.store.as_ref(), &key, source, attributes, id).await;
         let written = written
-            .inspect_err(|error| self.note_doubt(id, error))
+            .inspect_err(|error| self.note_doubt(id, None, error))
             .map_err(|error| VolumeError::store(target, error))?;
         self.modes.settled(&key);
         Ok(Committed {
@@ -179,7 +179,7 @@ impl Volume {
         let source = self.copy_source(&ObjectRef::Path(path.clone()), version, None)?;
         let version = if size > self.store.limits().copy_bytes_max {
             let attributes = ObjectAttributes::default();
-            self.copy_in_parts(source, size, None, key, attributes, &Condition::None)
+            self.copy_in_parts(source, size, None, key, attributes.into(), &Condition::None)
                 .await?
                 .version
         } else {

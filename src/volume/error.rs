@@ -145,6 +145,14 @@ impl VolumeError {
         }
     }
 
+    /// The name is longer than the volume or the server stores.
+    #[must_use]
+    pub fn is_name_too_long(&self) -> bool {
+        let code = self.store_error().and_then(StoreError::code);
+        self.name_error() == Some(&NameError::TooLong)
+            || matches!(code, Some("KeyTooLongError" | "XMinioInvalidObjectName"))
+    }
+
     /// The attributes are too large for the object's metadata.
     #[must_use]
     pub const fn is_metadata_too_large(&self) -> bool {

@@ -74,6 +74,9 @@ impl Volume {
 
     /// Whether anything but its own marker is below a directory. What is hidden counts too: it
     /// would be lost from sight with the directory.
+    ///
+    /// # Errors
+    /// Also where the marker is another program's and has content, which would go with it.
     pub async fn is_empty_directory(&self, path: &VolumePath) -> Result<bool> {
         let prefix = self.directory(path)?.prefix().to_owned();
         let options = ListOptions {
@@ -83,7 +86,13 @@ impl Volume {
         };
         let page = self.store.list(options).await;
         let page = page.map_err(|error| VolumeError::store(path, error))?;
-        Ok(page.objects.iter().all(|object| object.key == prefix))
+        if page.objects.iter().any(|object| object.key != prefix) {
+            return Ok(false);
+        }
+        if let Some(marker) = page.objects.first() {
+            self.check_marker(path, Some(marker)).await?;
+        }
+        Ok(true)
     }
 
     /// Every object below a directory, its own marker included, with what it is there: the path

@@ -16,6 +16,7 @@
 mod change;
 mod closed;
 mod content;
+mod doubt;
 mod error;
 mod journal;
 mod list;
@@ -27,9 +28,8 @@ mod stat;
 mod types;
 mod upload;
 
-use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 pub use change::Moved;
 pub use content::PrivatePurpose;
@@ -42,7 +42,6 @@ pub use types::{
 };
 pub use upload::{Part, Upload};
 
-use crate::base::id::CommitId;
 use crate::base::secret::fill_random;
 use crate::keys::kms::Calls;
 use crate::keys::root::Root;
@@ -50,9 +49,10 @@ use crate::layout::path::{Directory, KeyMapper, VolumePath};
 use crate::layout::plain::Defaults;
 use crate::layout::sealed::Names;
 use crate::store::probe::Capabilities;
-use crate::store::{ErrorKind, ObjectKey, Store, StoreError};
+use crate::store::{ObjectKey, Store};
 
 use crate::store::s3::encryption::ExpectedEncryption;
+use doubt::Doubtful;
 use journal::Journal;
 use modes::Modes;
 use sealed::Sealed;
@@ -90,12 +90,8 @@ pub struct Volume {
     modes: Modes,
     /// `None` in the plain layout.
     sealed: Option<Sealed>,
-    /// Ids of commits whose fate is open: the answer was lost.
-    doubtful: Mutex<VecDeque<CommitId>>,
+    doubtful: Doubtful,
 }
-
-/// Commits in doubt that are remembered.
-const DOUBTFUL_MAX: usize = 4096;
 
 impl Volume {
     /// Opens the volume at `prefix` (empty, or ending in `/`) of `store`: probes what the server
@@ -158,7 +154,7 @@ impl Volume {
             mount_id,
             journal,
             sealed,
-            doubtful: Mutex::default(),
+            doubtful: Doubtful::default(),
         });
         if !volume.options.read_only {
             for dead in left_behind {
@@ -196,29 +192,6 @@ impl Volume {
         self.options.trust_listing && self.sealed.is_none()
     }
 
-    /// The commit id is that of a write of this mount that failed without telling whether it was
-    /// carried out: an object that carries it is ours, and no conflict.
-    #[must_use]
-    pub fn may_be_ours(&self, commit: &str) -> bool {
-        let doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
-        doubtful.iter().any(|id| id.to_string() == commit)
-    }
-
-    /// Remembers a write whose fate its error leaves open.
-    fn note_doubt(&self, id: CommitId, error: &StoreError) {
-        let open = matches!(
-            error.kind(),
-            ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
-        );
-        if open {
-            let mut doubtful = self.doubtful.lock().unwrap_or_else(PoisonError::into_inner);
-            if doubtful.len() == DOUBTFUL_MAX {
-                doubtful.pop_front();
-            }
-            doubtful.push_back(id);
-        }
-    }
-
     /// Whether this is a client-side volume: what the bucket holds is sealed here.
     #[must_use]
     pub const fn is_sealed(&self) -> bool {
@@ -250,6 +223,15 @@ impl Volume {
     #[must_use]
     pub const fn name_bytes_max(&self) -> usize {
         self.keys.name_bytes_max()
+    }
+
+    /// Checks that a new file at this path can be stored, and looked up: a look asks for a
+    /// directory there, too, whose key is longer.
+    ///
+    /// # Errors
+    /// As [`VolumeError::name_error`] tells.
+    pub fn check_new(&self, path: &VolumePath) -> Result<()> {
+        self.marker_key(path).map(drop)
     }
 
     /// A directory, to tell what listed keys are in it.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
-use crate::layout::sealed::{Pin, SegmentIndex};
+use crate::layout::sealed::{BodyId, Pin, SegmentIndex};
 use crate::store::commit;
 use crate::store::{
     CopySource, ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, UploadId,
@@ -32,10 +32,37 @@ pub struct Upload {
     key: ObjectKey,
     id: UploadId,
     commit: CommitId,
+    /// The body that it makes in a client-side volume.
+    body: Option<BodyId>,
     ticket: Ticket,
     /// In a client-side volume: what its parts and its tail are sealed with. `None` where the
     /// bytes that are sent are those of the object.
     sealing: Option<Arc<Sealing>>,
+}
+
+/// What an upload's object begins as.
+pub(super) struct Beginning {
+    attributes: ObjectAttributes,
+    body: Option<BodyId>,
+}
+
+impl Beginning {
+    /// With the record of this body.
+    pub const fn sealed(attributes: ObjectAttributes, body: BodyId) -> Self {
+        Self {
+            attributes,
+            body: Some(body),
+        }
+    }
+}
+
+impl From<ObjectAttributes> for Beginning {
+    fn from(attributes: ObjectAttributes) -> Self {
+        Self {
+            attributes,
+            body: None,
+        }
+    }
 }
 
 /// A part of one upload, and of no other.
@@ -87,19 +114,24 @@ impl Volume {
             } = self
                 .record_of_upload(name, &key, meta, base, condition)
                 .await?;
-            let mut upload = self.begin_upload_at(key, attributes).await?;
+            let beginning = Beginning::sealed(attributes, sealing.body());
+            let mut upload = self.begin_upload_at(key, beginning).await?;
             upload.sealing = Some(Arc::new(sealing));
             return Ok(upload);
         }
         let attributes = self.encode(&key, meta)?;
-        self.begin_upload_at(key, attributes).await
+        self.begin_upload_at(key, attributes.into()).await
     }
 
     async fn begin_upload_at(
         self: &Arc<Self>,
         key: ObjectKey,
-        mut attributes: ObjectAttributes,
+        beginning: Beginning,
     ) -> Result<Upload> {
+        let Beginning {
+            mut attributes,
+            body,
+        } = beginning;
         let commit = CommitId::random();
         attributes
             .metadata
@@ -113,6 +145,7 @@ impl Volume {
             key,
             id,
             commit,
+            body,
             ticket,
             sealing: None,
         })
@@ -135,10 +168,10 @@ impl Volume {
         size: u64,
         tail: Option<Bytes>,
         target: ObjectKey,
-        attributes: ObjectAttributes,
+        beginning: Beginning,
         condition: &Condition,
     ) -> Result<Committed> {
-        let upload = self.begin_upload_at(target, attributes).await?;
+        let upload = self.begin_upload_at(target, beginning).await?;
         let upload_ref = &upload;
         let source = &source;
         let piece = COPY_PART_BYTES.min(self.copied_part_bytes_max(size));
@@ -279,7 +312,7 @@ impl Upload {
         )
         .await;
         let written = written
-            .inspect_err(|error| self.volume.note_doubt(self.commit, error))
+            .inspect_err(|error| self.volume.note_doubt(self.commit, self.body, error))
             .map_err(|error| VolumeError::store(&self.key, error))?;
         self.volume.journal.ended(&self.ticket);
         self.volume.modes.settled(&self.key);

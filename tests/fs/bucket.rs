@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cloakfs::base::limits::RESERVED_PREFIX;
+use cloakfs::base::range::ByteRange;
 use cloakfs::base::time::Timestamp;
 use cloakfs::fs::{FileKind, FileSystem, FsConfig};
 use cloakfs::layout::attributes::Attributes;
@@ -20,7 +21,7 @@ use cloakfs::store::{
     DeleteOptions, GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions,
     ServerEncryption, Store,
 };
-use cloakfs::volume::{Condition, ObjectMeta, Volume, VolumeOptions};
+use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeOptions};
 use tempfile::TempDir;
 
 use crate::harness::Mount;
@@ -110,7 +111,11 @@ impl Bucket {
             return Some(object.body.to_vec());
         }
         let (peer, _state) = self.peer().await;
-        let body = peer.read_whole(&path.parse().unwrap()).await.ok()?;
+        let path: VolumePath = path.parse().unwrap();
+        let stat = peer.stat_file(&path).await.ok()??;
+        let (object, version) = (ObjectRef::Path(path), stat.version?);
+        let whole = ByteRange::new(0, stat.size);
+        let body = peer.read(&object, &version, whole).await.ok()?;
         Some(body.to_vec())
     }
 

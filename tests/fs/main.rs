@@ -21,4 +21,5 @@ mod sealed_costs;
 mod sealed_reads;
 mod semantics;
 mod unopened;
+mod unopened_conflicts;
 mod wrong_mode;

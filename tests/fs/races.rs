@@ -6,7 +6,7 @@ use cloakfs::fs::SetAttr;
 use cloakfs::store::fault::{Effect, Rule};
 use cloakfs::store::{ErrorKind, Operation};
 
-use crate::harness::{Bucket, Layout, errno, me};
+use crate::harness::{Bucket, Layout, Mount, errno, me};
 use crate::layouts::in_every_layout;
 
 in_every_layout! {
@@ -26,6 +26,7 @@ in_every_layout! {
     entries_that_go_while_they_are_listed_do_not_end_the_listing,
     a_rename_is_refused_before_it_overwrites_where_nothing_may_be_deleted,
     without_conditional_delete_a_look_decides,
+    without_conditional_delete_a_file_of_a_renamed_directory_is_renamed,
 }
 
 /// Where the conflict copies are.
@@ -334,12 +335,7 @@ async fn a_rename_is_refused_before_it_overwrites_where_nothing_may_be_deleted(l
 
 async fn without_conditional_delete_a_look_decides(layout: Layout) {
     let bucket = Bucket::of(layout);
-    // The probe cannot find out whether the server has conditional delete.
-    let rule = bucket
-        .fault
-        .inject(Rule::new(Effect::FailBefore(ErrorKind::Unavailable)).on(Operation::DeleteObject));
-    let mount = bucket.mount().await;
-    bucket.fault.remove(rule);
+    let mount = mount_without_conditional_delete(&bucket).await;
     mount.write_file("f", b"old").await.unwrap();
     let (_, handle) = mount
         .open("temp", libc::O_WRONLY | libc::O_CREAT)
@@ -355,4 +351,24 @@ async fn without_conditional_delete_a_look_decides(layout: Layout) {
     assert_eq!(bucket.body("h").await.unwrap(), b"new");
     assert_eq!(bucket.keys(), ["h"]);
     assert_eq!(calls.of(Operation::DeleteObject), 1, "{calls:?}");
+}
+
+async fn without_conditional_delete_a_file_of_a_renamed_directory_is_renamed(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = mount_without_conditional_delete(&bucket).await;
+    mount.mkdir("d").await.unwrap();
+    mount.write_file("d/f", b"content").await.unwrap();
+    mount.rename("d", "e").await.unwrap();
+    mount.rename("e/f", "e/g").await.unwrap();
+    assert_eq!(bucket.keys(), ["e/", "e/g"]);
+    assert_eq!(bucket.body("e/g").await.unwrap(), b"content");
+}
+
+/// The probe cannot find out whether the server has it.
+async fn mount_without_conditional_delete(bucket: &Bucket) -> Mount {
+    let refused = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+    let rule = bucket.fault.inject(refused.on(Operation::DeleteObject));
+    let mount = bucket.mount_with(Duration::from_hours(1)).await;
+    bucket.fault.remove(rule);
+    mount
 }

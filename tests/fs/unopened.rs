@@ -17,6 +17,8 @@ in_client_side_layouts! {
     an_empty_object_is_not_an_empty_file,
     a_file_that_opens_again_is_as_before,
     a_directory_with_what_does_not_open_is_not_renamed,
+    a_marker_of_another_program_with_content_is_not_lost,
+    what_replaced_a_link_is_not_read_as_one,
 }
 
 const LONG: Duration = Duration::from_hours(1);
@@ -157,6 +159,57 @@ async fn a_directory_with_what_does_not_open_is_not_renamed(layout: Layout) {
     let mount = bucket.mount().await;
     assert_eq!(errno(mount.rename("d", "e").await), libc::EIO);
     assert_eq!(bucket.keys(), ["d/a", "d/b", "d/c"]);
+}
+
+async fn a_marker_of_another_program_with_content_is_not_lost(layout: Layout) {
+    for bytes in [1, 300] {
+        let bucket = Bucket::of(layout);
+        bucket.put("e/f", b"x").await;
+        let marker = bucket.key("d/").as_str().to_owned();
+        let page = vec![b'<'; bytes];
+        bucket.put_with(&marker, &page, &[]).await;
+        let mount = bucket.mount().await;
+        assert_eq!(mount.list("d").await.unwrap(), []);
+        let mode = SetAttr {
+            mode: Some(0o700),
+            ..SetAttr::default()
+        };
+        let refused = [
+            mount.rmdir("d").await.unwrap_err(),
+            mount.rename("d", "g").await.unwrap_err(),
+            mount.rename("e", "d").await.unwrap_err(),
+            mount.set("d", mode).await.unwrap_err(),
+        ];
+        for refused in refused {
+            assert_eq!(refused.errno(), libc::EIO, "{refused}");
+            assert_eq!(
+                refused.to_string(),
+                "\"d/\" was not written by cloakfs in a client-side mode: it has none of its \
+                 metadata; move it out of this volume"
+            );
+        }
+        assert_eq!(bucket.keys(), ["d/", "e/f"]);
+        let key = bucket.key("d/");
+        let kept = bucket.mem.get(&key, GetOptions::default()).await.unwrap();
+        assert_eq!(kept.body, page);
+        // One without content goes.
+        bucket.put_with(&marker, b"", &[]).await;
+        mount.rmdir("d").await.unwrap();
+        assert_eq!(bucket.keys(), ["e/f"]);
+    }
+}
+
+/// It may be of any size.
+async fn what_replaced_a_link_is_not_read_as_one(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount_with(LONG).await;
+    let made = mount.fs.symlink(me(), ROOT, "link".as_ref(), "to".as_ref());
+    let link = made.await.unwrap().attr.ino;
+    assert_eq!(&mount.fs.readlink(link).await.unwrap()[..], b"to");
+    bucket.put("link", &[b'x'; 100_000]).await;
+    let (read, calls) = bucket.calls(mount.fs.readlink(link)).await;
+    assert_eq!(errno(read), libc::ESTALE);
+    assert!(calls.bytes_down < 50_000, "{calls}");
 }
 
 #[tokio::test]

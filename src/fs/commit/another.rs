@@ -19,10 +19,7 @@ impl FileSystem {
         let Some(stat) = self.look_at_own(content, path).await? else {
             return Ok(false);
         };
-        let ours = stat
-            .commit
-            .as_deref()
-            .is_some_and(|commit| self.volume.may_be_ours(commit));
+        let ours = self.volume.may_be_ours(path, &stat)?;
         let (true, Some(version)) = (ours, stat.version) else {
             return Ok(false);
         };
@@ -43,7 +40,8 @@ impl FileSystem {
     }
 
     /// What a commit of this content would replace, if that can be looked at; `None` where it is
-    /// not there any more, or another that is closed to this mount.
+    /// not there any more, or another that is closed to this mount. What does not open is
+    /// somebody else's: the conditional write decides whether it is in the way.
     pub(super) async fn look_at_own(
         &self,
         content: &Content,
@@ -51,6 +49,7 @@ impl FileSystem {
     ) -> Result<Option<Stat>> {
         match self.volume.stat_file(path).await {
             Ok(stat) => Ok(stat),
+            Err(refused) if refused.object_error().is_some() => Ok(None),
             Err(refused) => {
                 let snapshot = content.snapshot();
                 let known = snapshot.replaced();

@@ -173,6 +173,10 @@ impl FileSystem {
                     .is_some_and(|version| version.etag == copied.source)
             {
                 self.move_content(&inode, ObjectRef::Path(path), copied.copy.clone());
+                if let Some(commit) = &copied.commit {
+                    let commit = Some(commit.clone());
+                    inode.content().update(|snapshot| snapshot.commit = commit);
+                }
             }
             inode.state().changed = Some(Instant::now());
         }

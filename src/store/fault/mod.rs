@@ -74,6 +74,8 @@ pub enum Effect {
     /// It is refused as for an object under a customer's key that was not given; the store never
     /// sees it.
     AskForKey,
+    /// It is refused for its name, which is too long; the store never sees it.
+    RefuseName,
     /// It begins so much later.
     Delay(Duration),
     /// The store carries it out at once, and the answer comes so much later.
@@ -251,6 +253,7 @@ impl Fault {
             }
             Some(Effect::RefuseKey) => Err(key_refused(operation, object)),
             Some(Effect::AskForKey) => Err(key_asked_for(operation, object)),
+            Some(Effect::RefuseName) => Err(name_refused(operation, object)),
             Some(Effect::FailAfter(kind)) => {
                 // An answer is lost whether it was good or bad.
                 drop(call.await);
@@ -311,6 +314,11 @@ fn key_asked_for(operation: Operation, object: &str) -> StoreError {
     )
     .with_code("InvalidRequest")
     .about_customer_key()
+}
+
+fn name_refused(operation: Operation, object: &str) -> StoreError {
+    let message = "the key is too long (injected)";
+    StoreError::new(ErrorKind::Invalid, operation, object, message).with_code("KeyTooLongError")
 }
 
 /// A panic elsewhere leaves counters and rules that are still right.

@@ -20,6 +20,7 @@ use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::{BodyId, BodyWriter, FOOTER_STORED_BYTES, Record, XattrPlace, xattrs};
 use crate::store::commit;
 use crate::store::{CopySource, ETag, ObjectKey, Operation, StoreError};
+use crate::volume::upload::Beginning;
 use crate::volume::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
 };
@@ -95,6 +96,7 @@ impl Volume {
                 .await;
         }
         let source = self.copy_source(source, version, None)?;
+        let attributes = Beginning::sealed(attributes, record.body);
         let (size, tail) = (segments.0.len(), Bytes::from(tail));
         let sent = Some(tail.clone());
         let done = self
@@ -131,7 +133,7 @@ impl Volume {
         key: &ObjectKey,
         target: &ObjectKey,
         etag: ETag,
-    ) -> Result<Version> {
+    ) -> Result<Committed> {
         let sealed = self.sealed.as_ref().expect("a client-side volume");
         let met = sealed.opened.get(key, &etag);
         let end = self.end_of(key, FOOTER_STORED_BYTES, Some(&etag)).await?;
@@ -149,10 +151,8 @@ impl Volume {
             range: None,
         };
         let opened = body.as_deref().unwrap_or(&opened);
-        let done = self
-            .copy_body(name, source, target, opened, record, &Condition::None)
-            .await?;
-        Ok(done.version)
+        self.copy_body(name, source, target, opened, record, &Condition::None)
+            .await
     }
 
     /// The record of a copy at `key` that is like the object that was just opened.
@@ -187,13 +187,14 @@ impl Volume {
         let attributes = self.seal_record(name, key, &record).await?;
         let size = opened.object_bytes;
         let done = if size > self.store.limits().copy_bytes_max {
+            let attributes = Beginning::sealed(attributes, record.body);
             self.copy_in_parts(source, size, None, key.clone(), attributes, condition)
                 .await?
         } else {
-            let id = CommitId::random();
+            let (id, sent) = (CommitId::random(), Some(record.body));
             let written = commit::copy(self.store.as_ref(), key, source, attributes, id).await;
             let written = written
-                .inspect_err(|error| self.note_doubt(id, error))
+                .inspect_err(|error| self.note_doubt(id, sent, error))
                 .map_err(|error| VolumeError::store(name, error))?;
             self.modes.settled(key);
             Committed {

@@ -10,7 +10,7 @@ use crate::store::{ETag, ObjectKey};
 
 /// Keys of which an object is kept.
 const KEPT: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
-/// Versions that are kept for one key: the newest, and those that handles still read.
+/// Versions that are kept for one key: the newest, and those that handles read last.
 const VERSIONS: usize = 4;
 /// Bytes of bodies that are kept with them: their ends, their manifests, their attributes.
 const KEPT_BYTES: u64 = 32 << 20;
@@ -18,9 +18,15 @@ const KEPT_BYTES: u64 = 32 << 20;
 pub struct OpenedObjects(Mutex<Kept>);
 
 struct Kept {
-    /// With its versions, the one that was met last first.
-    objects: LruCache<ObjectKey, Vec<(ETag, Arc<Opened>)>>,
+    objects: LruCache<ObjectKey, Versions>,
     bytes: u64,
+}
+
+struct Versions {
+    /// The one that was met last, whichever are read.
+    latest: ETag,
+    /// The one that was met or read last first.
+    by_use: Vec<(ETag, Arc<Opened>)>,
 }
 
 impl Default for OpenedObjects {
@@ -35,26 +41,32 @@ impl Default for OpenedObjects {
 impl OpenedObjects {
     pub fn get(&self, key: &ObjectKey, etag: &ETag) -> Option<Arc<Opened>> {
         let mut kept = self.lock();
-        let versions = kept.objects.get(key)?;
-        let (_, opened) = versions.iter().find(|(kept, _)| kept == etag)?;
+        let by_use = &mut kept.objects.get_mut(key)?.by_use;
+        let used = by_use.iter().position(|(kept, _)| kept == etag)?;
+        by_use[..=used].rotate_right(1);
+        let (_, opened) = by_use.first()?;
         Some(Arc::clone(opened))
     }
 
     /// The version of a key that was met last.
     pub fn latest(&self, key: &ObjectKey) -> Option<ETag> {
         let mut kept = self.lock();
-        let (etag, _) = kept.objects.get(key)?.first()?;
-        Some(etag.clone())
+        Some(kept.objects.get(key)?.latest.clone())
     }
 
     /// The newest is kept, however large it is.
     pub fn put(&self, key: &ObjectKey, etag: &ETag, opened: &Arc<Opened>) {
         let mut kept = self.lock();
-        let mut versions = kept.objects.pop(key).unwrap_or_default();
-        kept.bytes -= bytes_of(&versions);
-        versions.retain(|(kept, _)| kept != etag);
-        versions.truncate(VERSIONS - 1);
-        versions.insert(0, (etag.clone(), Arc::clone(opened)));
+        let before = kept.objects.pop(key);
+        kept.bytes -= before.as_ref().map_or(0, bytes_of);
+        let mut by_use = before.map_or_else(Vec::new, |before| before.by_use);
+        by_use.retain(|(kept, _)| kept != etag);
+        by_use.truncate(VERSIONS - 1);
+        by_use.insert(0, (etag.clone(), Arc::clone(opened)));
+        let versions = Versions {
+            latest: etag.clone(),
+            by_use,
+        };
         kept.bytes += bytes_of(&versions);
         if let Some((_, dropped)) = kept.objects.push(key.clone(), versions) {
             kept.bytes -= bytes_of(&dropped);
@@ -72,8 +84,11 @@ impl OpenedObjects {
     }
 }
 
-fn bytes_of(versions: &[(ETag, Arc<Opened>)]) -> u64 {
-    let bytes = versions.iter().map(|(_, opened)| opened.kept_bytes());
+fn bytes_of(versions: &Versions) -> u64 {
+    let bytes = versions
+        .by_use
+        .iter()
+        .map(|(_, opened)| opened.kept_bytes());
     bytes.sum()
 }
 
@@ -180,6 +195,24 @@ mod tests {
         kept.put(&key(1), &etag(1), &opened(1));
         assert!(bytes(&kept) < KEPT_BYTES);
         assert!(kept.get(&key(1), &etag(1)).is_some());
+    }
+
+    #[test]
+    fn a_version_that_is_read_stays_however_many_are_newer() {
+        let kept = OpenedObjects::default();
+        let opened = opened(1);
+        kept.put(&key(0), &etag(0), &opened);
+        for newer in 1..10 * VERSIONS {
+            kept.put(&key(0), &etag(newer), &opened);
+            assert!(kept.get(&key(0), &etag(0)).is_some(), "after {newer}");
+            assert_eq!(
+                kept.latest(&key(0)),
+                Some(etag(newer)),
+                "reading is not meeting"
+            );
+        }
+        assert!(kept.get(&key(0), &etag(1)).is_none(), "nobody read it");
+        bytes(&kept);
     }
 
     #[test]

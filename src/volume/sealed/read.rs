@@ -13,6 +13,7 @@ use futures_util::future::try_join_all;
 use super::Opened;
 use crate::base::range::ByteRange;
 use crate::crypto::OpenError;
+use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::{PlainRange, SealedPiece, StoredRange};
 use crate::layout::sealed::{BodyMap, ObjectError, Piece};
@@ -79,6 +80,12 @@ impl Volume {
             return Err(VolumeError::store(path, error));
         };
         let object = ObjectRef::Path(path.clone());
+        let told = opened.attributes();
+        let told = told.map_err(|error| self.refused(&object, error))?;
+        if told.attributes.kind != FileKind::Symlink {
+            let message = "it is no symlink any more: somebody else replaced it";
+            return Err(VolumeError::other(path, ErrorKind::Precondition, message));
+        }
         let version = Version::new(info.etag, info.version);
         let whole = ByteRange::new(0, opened.footer.length);
         self.read_opened(&opened, &object, &version, whole).await

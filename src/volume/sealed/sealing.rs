@@ -223,10 +223,10 @@ impl Volume {
             attributes,
             condition,
         };
-        let id = CommitId::random();
+        let (id, sent) = (CommitId::random(), Some(record.body));
         let written = commit::put(self.store.as_ref(), key, body.clone(), options, id).await;
         let written = written
-            .inspect_err(|error| self.note_doubt(id, error))
+            .inspect_err(|error| self.note_doubt(id, sent, error))
             .map_err(|error| VolumeError::store(name, error))?;
         self.modes.settled(key);
         let bytes = body.len() as u64;

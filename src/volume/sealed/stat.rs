@@ -12,7 +12,7 @@ use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::base::range::ByteRange;
 use crate::crypto::MessageLength;
 use crate::layout::path::VolumePath;
-use crate::layout::sealed::{FOOTER_STORED_BYTES, ObjectError};
+use crate::layout::sealed::{FOOTER_STORED_BYTES, ObjectError, SealedMetadata};
 use crate::store::{
     ETag, ErrorKind, GetOptions, GetRange, ListedObject, Metadata, Object, ObjectInfo, ObjectKey,
     Operation, StoreError,
@@ -50,8 +50,8 @@ impl Volume {
     }
 
     /// The same for a directory's marker. One that is not cloakfs's, as other programs make for
-    /// what they call folders, counts as none: nothing in it is worth protecting, and whoever
-    /// can put one there can also delete the real one.
+    /// what they call folders, counts as none: whoever can put one there can also delete the real
+    /// one. What it holds is theirs all the same: see [`Self::check_marker`].
     pub(in crate::volume) async fn stat_sealed_marker(
         &self,
         path: &VolumePath,
@@ -70,6 +70,36 @@ impl Volume {
         };
         let object = ObjectRef::Directory(path.clone());
         self.told_by(&opened, info, &object).await.map(Some)
+    }
+
+    /// Checks that a directory's marker holds nothing of another program that would be lost with
+    /// it. One without content holds nothing.
+    pub async fn check_marker(
+        &self,
+        path: &VolumePath,
+        listed: Option<&ListedObject>,
+    ) -> Result<()> {
+        let Some(sealed) = &self.sealed else {
+            return Ok(());
+        };
+        let key = self.marker_key(path)?;
+        let is_known = |listed: &ListedObject| {
+            listed.size == 0 || sealed.opened.get(&key, &listed.etag).is_some()
+        };
+        if listed.is_some_and(is_known) {
+            return Ok(());
+        }
+        let info = self.look(&key).await;
+        let info = info.map_err(|error| VolumeError::store(&key, error))?;
+        let Some(info) = info.filter(|info| info.size > 0) else {
+            return Ok(());
+        };
+        match SealedMetadata::decode(&info.attributes.metadata) {
+            Err(error @ ObjectError::NotOurs) => {
+                Err(VolumeError::object(format_args!("{path}/"), error))
+            }
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     async fn told_by(&self, opened: &Opened, info: ObjectInfo, object: &ObjectRef) -> Result<Stat> {

@@ -70,6 +70,12 @@ impl std::fmt::Debug for SealedPart {
     }
 }
 
+impl Sealing {
+    pub fn body(&self) -> BodyId {
+        self.record.body
+    }
+}
+
 impl std::fmt::Debug for Sealing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Sealing({:?})", self.record.body)
@@ -184,9 +190,14 @@ impl Upload {
         if is_short {
             return add();
         }
-        let task = tokio::task::spawn_blocking(add);
-        task.await
-            .unwrap_or_else(|died| std::panic::resume_unwind(died.into_panic()))
+        match tokio::task::spawn_blocking(add).await {
+            Ok(part) => part,
+            Err(died) => match died.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime is ending, and this task with it: nobody waits for the part.
+                Err(_) => std::future::pending().await,
+            },
+        }
     }
 
     /// Uploads a part that was sealed; a number that was used before is replaced. One that S3

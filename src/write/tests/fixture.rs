@@ -263,7 +263,10 @@ impl Fixture {
 
     /// What the bucket holds under a name.
     pub async fn stored(&self, name: &str) -> Bytes {
-        self.volume.read_whole(&path(name)).await.unwrap()
+        let found = self.volume.stat_file(&path(name)).await.unwrap().unwrap();
+        let (object, whole) = (ObjectRef::Path(path(name)), ByteRange::new(0, found.size));
+        let version = found.version.unwrap();
+        self.volume.read(&object, &version, whole).await.unwrap()
     }
 
     pub async fn read(&self, file: &DirtyFile, start: u64, end: u64) -> Bytes {

@@ -6,7 +6,7 @@ use super::rig::{copy_below, path, preserve, rename, set};
 use super::*;
 use crate::base::id::CommitId;
 use crate::layout::attributes::FileKind;
-use crate::layout::sealed::Segments;
+use crate::layout::sealed::{ObjectError, Segments};
 use crate::store::fault::{Effect, Rule};
 use crate::store::mem::MemStore;
 use crate::store::{
@@ -180,27 +180,46 @@ async fn an_object_that_does_not_open_is_named_and_not_copied() {
 #[tokio::test]
 async fn a_foreign_marker_becomes_a_directory_of_ours() {
     let rig = Rig::new().await;
-    for (name, body) in [("empty", &b""[..]), ("page", &[b'<'; 300])] {
-        let key = format!("d/{name}/");
-        let body = bytes::Bytes::from_static(body);
-        let options = PutOptions::default();
-        let at = ObjectKey::new(&*key).unwrap();
-        let put = rig.mem.put(&at, body.clone(), options);
-        let listed = ListedObject {
-            size: body.len() as u64,
-            etag: put.await.unwrap().etag,
-            key,
-            last_modified: crate::base::time::Timestamp::now(),
-        };
-        let moved = copy_below(&rig.volume, "d", "e", &listed).await.unwrap();
-        assert_eq!(moved.source, listed.etag);
-        let found = rig.find(&format!("e/{name}/")).await;
-        assert_eq!(found.etag, moved.copy.etag);
-        let attributes = &found.object.attributes.attributes;
+    let listed = foreign(&rig, "d/empty/", b"").await;
+    let moved = copy_below(&rig.volume, "d", "e", &listed).await.unwrap();
+    assert_eq!(moved.source, listed.etag);
+    let found = rig.find("e/empty/").await;
+    assert_eq!(found.etag, moved.copy.etag);
+    let attributes = &found.object.attributes.attributes;
+    assert_eq!(
+        (attributes.kind, attributes.perm),
+        (FileKind::Directory, 0o755)
+    );
+}
+
+/// What they hold is another program's, and would be lost.
+#[tokio::test]
+async fn a_foreign_marker_with_content_is_not_moved() {
+    let rig = Rig::new().await;
+    for bytes in [1, 300] {
+        let listed = foreign(&rig, "d/page/", &vec![b'<'; bytes]).await;
+        let refused = copy_below(&rig.volume, "d", "e", &listed).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.object_error(), Some(ObjectError::NotOurs));
         assert_eq!(
-            (attributes.kind, attributes.perm),
-            (FileKind::Directory, 0o755)
+            refused.to_string(),
+            "\"d/page/\" was not written by cloakfs in a client-side mode: it has none of its \
+             metadata; move it out of this volume"
         );
+        assert_eq!(rig.mem.keys(), ["d/page/"]);
+    }
+}
+
+/// What another program puts at a key, as a listing shows it.
+async fn foreign(rig: &Rig, key: &str, body: &[u8]) -> ListedObject {
+    let at = ObjectKey::new(key).unwrap();
+    let content = bytes::Bytes::copy_from_slice(body);
+    let put = rig.mem.put(&at, content, PutOptions::default()).await;
+    ListedObject {
+        size: body.len() as u64,
+        etag: put.unwrap().etag,
+        key: key.to_owned(),
+        last_modified: crate::base::time::Timestamp::now(),
     }
 }
 

@@ -1,0 +1,73 @@
+//! Commits whose fate is open, because the answer was lost.
+//!
+//! A commit id is told by a header that anybody who writes to the bucket can set. In a
+//! client-side volume an object is this mount's own only where its authenticated record has the
+//! body that was sent as well: else somebody could bring back an older object under the id of a
+//! commit, and what is changed here would be put together with that one's content.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use super::{Result, Stat, Volume};
+use crate::base::id::CommitId;
+use crate::layout::path::VolumePath;
+use crate::layout::sealed::BodyId;
+use crate::store::{ErrorKind, StoreError};
+
+/// Commits in doubt that are remembered.
+const DOUBTFUL_MAX: usize = 4096;
+
+/// See the module's text.
+#[derive(Debug, Default)]
+pub(super) struct Doubtful(Mutex<VecDeque<(CommitId, Option<BodyId>)>>);
+
+impl Doubtful {
+    fn note(&self, id: CommitId, body: Option<BodyId>) {
+        let mut doubtful = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if doubtful.len() == DOUBTFUL_MAX {
+            doubtful.pop_front();
+        }
+        doubtful.push_back((id, body));
+    }
+
+    /// The body that was sent with this id, `Some(None)` in the plain layout.
+    fn body_of(&self, commit: &str) -> Option<Option<BodyId>> {
+        let doubtful = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = doubtful.iter().filter(|(id, _)| id.to_string() == commit);
+        found.next().map(|(_, body)| *body)
+    }
+}
+
+impl Volume {
+    /// What was just found at a path is a write of this mount that failed without telling whether
+    /// it was carried out: it is ours, and no conflict.
+    ///
+    /// # Errors
+    /// When the path has no key.
+    pub fn may_be_ours(&self, path: &VolumePath, found: &Stat) -> Result<bool> {
+        let (Some(commit), Some(version)) = (&found.commit, &found.version) else {
+            return Ok(false);
+        };
+        let Some(sent) = self.doubtful.body_of(commit) else {
+            return Ok(false);
+        };
+        let Some(sealed) = &self.sealed else {
+            return Ok(true);
+        };
+        let key = self.file_key(path)?;
+        let opened = sealed.opened.get(&key, &version.etag);
+        Ok(opened.is_some_and(|opened| Some(opened.record.body) == sent))
+    }
+
+    /// Remembers a write whose fate its error leaves open; in a client-side volume with the body
+    /// that it sent.
+    pub(super) fn note_doubt(&self, id: CommitId, body: Option<BodyId>, error: &StoreError) {
+        let open = matches!(
+            error.kind(),
+            ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
+        );
+        if open {
+            self.doubtful.note(id, body);
+        }
+    }
+}
