@@ -8,7 +8,7 @@ use cloakfs::layout::path::VolumePath;
 use cloakfs::store::{ErrorKind, GetOptions, ListOptions, ListedObject, ObjectKey, Store};
 use cloakfs::volume::{Condition, UploadTarget, VolumeError};
 
-use crate::data_keys::{ARN, TIMEOUT, World, error, meta};
+use crate::world::{ARN, TIMEOUT, World, error, meta};
 
 /// Every object with its metadata and its bytes.
 type Bucket = BTreeMap<String, (BTreeMap<String, String>, Bytes)>;

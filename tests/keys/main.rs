@@ -8,6 +8,7 @@ mod fake;
 #[path = "../support/fake_http.rs"]
 mod fake_http;
 mod states;
+mod world;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;

@@ -266,17 +266,17 @@ async fn a_volume_is_made_where_nothing_is() {
             "p/",
             "mem:/p cannot become a client-side volume, because it is not empty: there is \"p/\"; choose an empty prefix, and copy files in through the mount",
         ),
-        (
-            ".cloakfs/root/",
-            "",
-            "mem: cannot become a client-side volume, because it is not empty: there is \".cloakfs/root/\"; choose an empty prefix, and copy files in through the mount",
-        ),
     ] {
         let store = mem();
         put(&store, there, "").await;
         let error = create(&store, at, new(1)).await.err().unwrap();
         assert_eq!(error.to_string(), sentence);
     }
+    // The attributes of the root, in a whole bucket that was mounted plainly.
+    let store = mem();
+    put(&store, &[".cloakfs", "root", ""].join("/"), "").await;
+    let error = create(&store, "", new(1)).await.err().unwrap();
+    assert!(matches!(error, RecordError::NotEmpty { .. }), "{error}");
     for (there, at, sentence) in [
         (
             "p/q/",
