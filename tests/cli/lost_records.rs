@@ -1,10 +1,10 @@
-//! A volume whose records are gone is not mounted as a plain directory, which would be written to
-//! in clear.
+//! What belongs to a volume is not mounted as a plain directory, which would be written to in
+//! clear: a volume whose records are gone, a directory in a volume.
 
 use std::fs;
 
-use super::Place;
 use super::client_side::objects;
+use super::{Place, exists};
 
 #[test]
 fn a_volume_without_its_records_is_not_mounted_plainly() {
@@ -49,4 +49,34 @@ fn a_volume_without_its_records_is_not_mounted_plainly() {
         assert_eq!(content, b"content");
         place.unmount();
     }
+}
+
+#[test]
+fn a_directory_in_a_volume_is_neither_mounted_nor_made_one() {
+    let place = Place::with_volume();
+    let store = place.store();
+    let inner = place.path("store/a/b");
+    fs::create_dir_all(&inner).unwrap();
+    std::os::unix::fs::symlink(&inner, place.path("link")).unwrap();
+    // One copy of the record is enough to see.
+    fs::remove_file(place.path("store/.cloakfs/volume-a%")).unwrap();
+    let sentence = format!(
+        "dir:{inner} lies in the client-side volume {store}, whose names and objects mean something only from its root: mount {store}"
+    );
+    for source in [
+        format!("dir:{inner}"),
+        format!("dir:{}", place.path("link")),
+    ] {
+        let cse_c = ["--encryption", "cse-c", "--key-file", "key"];
+        for options in [
+            &["mount", &source, "mnt"][..],
+            &["mount", &source, "mnt", "--encryption", "none"],
+            &[&["mount", &source, "mnt", "--create"], &cse_c[..]].concat(),
+            &[&["init", &source], &cse_c[..]].concat(),
+        ] {
+            place.run(options).refused(1, &sentence);
+        }
+    }
+    assert_eq!(fs::read_dir(&inner).unwrap().count(), 0, "nothing was made");
+    assert!(!exists(&place.path("store/.cloakfs/volume-a%")));
 }

@@ -1,11 +1,14 @@
 //! Where a volume is in the way of another, or of a mount that would not know what it sees.
 
+use std::path::Path;
+
 use futures_util::future::try_join_all;
 
 use super::{RecordError, describe};
 use crate::base::limits::RESERVED_PREFIX;
 use crate::layout::sealed::metadata::FORMAT;
 use crate::layout::sealed::volume::OBJECTS;
+use crate::store::dir::DirStore;
 use crate::store::{ErrorKind, HeadOptions, ListOptions, ObjectKey, Store, StoreError};
 
 /// Objects that are looked at where there is no record.
@@ -43,6 +46,32 @@ pub async fn refuse_inside(store: &dyn Store, prefix: &str) -> Result<(), Record
         Some(root) => Err(RecordError::Inside {
             volume: describe(store, prefix),
             above: describe(store, &root),
+        }),
+    }
+}
+
+/// Refuses a local directory that lies in one that is a volume. A store sees nothing above its
+/// own directory, so this is not [`refuse_inside`]. What cannot be looked at is taken for no
+/// volume, as there. Blocks.
+///
+/// # Errors
+/// [`RecordError::Inside`].
+pub fn refuse_inside_directory(path: &Path) -> Result<(), RecordError> {
+    let Ok(path) = path.canonicalize() else {
+        // Whoever opens it says why.
+        return Ok(());
+    };
+    let is_volume = |directory: &&Path| {
+        let mut records = OBJECTS
+            .map(|name| format!("{RESERVED_PREFIX}{name}"))
+            .into_iter();
+        records.any(|key| DirStore::has(directory, &key))
+    };
+    match path.ancestors().skip(1).find(is_volume) {
+        None => Ok(()),
+        Some(above) => Err(RecordError::Inside {
+            volume: format!("dir:{}", path.display()),
+            above: format!("dir:{}", above.display()),
         }),
     }
 }
