@@ -227,7 +227,7 @@ async fn open(
     kms: &Kms<'_>,
 ) -> anyhow::Result<Mounted> {
     let mut notes = Vec::new();
-    if record.mode() != material.mode() {
+    if !record.has_mode(material.mode()) {
         bail!(RecordError::OtherMode {
             volume: place.described.clone(),
             is: record.mode(),
