@@ -57,6 +57,15 @@ pub enum Unreachable {
 pub struct Interrupted(#[source] pub(super) Box<dyn Error + Send + Sync>);
 
 impl Unreachable {
+    /// There is a server, and no trust in it: asking again changes nothing.
+    #[must_use]
+    pub const fn is_about_tls(&self) -> bool {
+        matches!(
+            self,
+            Self::Untrusted { .. } | Self::BadCertificate { .. } | Self::Tls { .. }
+        )
+    }
+
     /// Finds the reason in the HTTP client's error.
     pub(super) fn from_transport(host: &str, error: legacy::Error) -> Self {
         let host = host.to_owned();

@@ -9,8 +9,8 @@
 //! - It has decoded the escapes of fstab(5) (`\040`), and starts the helper with the rights of
 //!   whoever called mount(8), and for an ordinary user with hardly any environment.
 //! - It keeps the option `encryption=` for itself, a relic of encrypted loop devices, and does
-//!   not pass it on. So that nobody's data is then stored otherwise than the line says, a line for
-//!   a bucket must name a mode by the other name, `encryption_mode=`.
+//!   not pass it on. So that nobody's data is then stored otherwise than the line says, every line
+//!   must name a mode by the other name, `encryption_mode=`.
 //! - umount(8) takes any FUSE mount for one of type `fuse`, and finds this helper only where
 //!   mount(8) has noted something about the mount in `/run/mount/utab`, as it does for `_netdev`,
 //!   or with `-l` and `-f`. Else it unmounts by itself, which fails while files are open; what an
@@ -154,7 +154,7 @@ impl Helper {
 
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default"
+    "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default, or a local directory in clear"
 )]
 struct NoMode;
 
@@ -179,7 +179,7 @@ fn mount_for_others(call: &MountCall) -> Result<anyhow::Result<()>, UsageError> 
     };
     Ok(match MountConfig::from_arguments(&arguments) {
         Err(error) => Err(error.into()),
-        Ok(config) if config.is_bucket_default() => Err(NoMode.into()),
+        Ok(config) if config.names_no_mode() => Err(NoMode.into()),
         Ok(config) => perform(&config, call.fake, call.verbose),
     })
 }

@@ -20,6 +20,7 @@ use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::s3::{RequestedEncryption, S3Config, S3Store};
+use crate::volume::record::place;
 
 /// Requests under way at once. A server on the same machine is busy with far fewer; one at 20 ms
 /// of distance needs them to be.
@@ -70,7 +71,11 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
         StoreConfig::Dir(settings) => {
             let path = settings.path.clone();
             // It looks at the disk, which a task may not wait for.
-            let store = tokio::task::spawn_blocking(move || DirStore::open(&path)).await??;
+            let opening = tokio::task::spawn_blocking(move || {
+                place::refuse_inside_directory(&path)?;
+                anyhow::Ok(DirStore::open(&path)?)
+            });
+            let store = opening.await??;
             Ok(wrap(Arc::new(store), About::default(), timeout))
         }
         StoreConfig::S3(settings) => {

@@ -211,7 +211,9 @@ const fn kind_of(kind: KmsErrorKind) -> ErrorKind {
         | KmsErrorKind::Unsuitable => ErrorKind::Denied,
         KmsErrorKind::NotWrapped => ErrorKind::Corrupt,
         KmsErrorKind::Throttled => ErrorKind::Throttled,
-        KmsErrorKind::ServerFault | KmsErrorKind::Unreachable => ErrorKind::Unavailable,
+        KmsErrorKind::ServerFault | KmsErrorKind::Unreachable | KmsErrorKind::Disconnected => {
+            ErrorKind::Unavailable
+        }
         KmsErrorKind::TimedOut => ErrorKind::TimedOut,
     }
 }

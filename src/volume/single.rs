@@ -15,8 +15,8 @@ use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::{self, PlainRange, StoredRange};
 use crate::layout::sealed::{
-    AttributeVersion, BodyMap, Footer, ObjectError, Piece, Record, SealedMetadata, Segments,
-    StoredKey, Tail, manifest, xattrs,
+    AttributeVersion, BodyMap, Footer, Names, ObjectError, Piece, Record, SealedMetadata, Segments,
+    StoredKey, StoredPath, Tail, manifest, xattrs,
 };
 use crate::store::{ETag, ErrorKind, GetOptions, GetRange, Object, ObjectKey, Store};
 
@@ -116,12 +116,7 @@ async fn find(
     volume: &OpenVolume,
     name: &str,
 ) -> Result<(ObjectKey, Object)> {
-    let path: Option<VolumePath> = name.parse().ok();
-    let by_path = path.and_then(|path| volume.names.stored_path(&path).ok());
-    let by_path = by_path.map(|path| path.file_key().as_str().to_owned());
-    for stored in by_path.into_iter().chain([name.to_owned()]) {
-        let key = ObjectKey::new(format!("{prefix}{stored}"))
-            .map_err(|error| VolumeError::invalid(name, &error.to_string()))?;
+    for key in candidates(prefix, &volume.names, name) {
         let options = GetOptions {
             range: Some(GetRange::Suffix(END_BYTES)),
             ..GetOptions::default()
@@ -137,6 +132,30 @@ async fn find(
         ErrorKind::NotFound,
         "there is no such file in the volume, neither by its path nor by its stored key",
     ))
+}
+
+/// The keys that a name may mean: as a path, and as what is stored. Where names are encrypted,
+/// what does not decrypt is a path, and is not shown to the store.
+fn candidates(prefix: &str, names: &Names, name: &str) -> Vec<ObjectKey> {
+    let path: Option<VolumePath> = name.parse().ok();
+    let by_path = path.and_then(|path| names.stored_path(&path).ok());
+    let by_path = by_path.map(|path| path.file_key().as_str().to_owned());
+    let as_stored = is_stored(names, name).then(|| name.to_owned());
+    by_path
+        .into_iter()
+        .chain(as_stored)
+        // A stored key that is sealed once more as a path may be too long.
+        .filter_map(|stored| ObjectKey::new(format!("{prefix}{stored}")).ok())
+        .collect()
+}
+
+fn is_stored(names: &Names, name: &str) -> bool {
+    let mut parent = StoredPath::root();
+    name.split('/').all(|component| {
+        let opens = names.open(&parent, component).is_ok();
+        parent = parent.join(component);
+        opens
+    })
 }
 
 async fn open(
@@ -260,4 +279,50 @@ fn short(name: &str) -> VolumeError {
         ErrorKind::Corrupt,
         "the store answered other bytes than those that were asked for",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::NameKey;
+
+    fn keys(names: &Names, name: &str) -> Vec<String> {
+        let keys = candidates("p/", names, name);
+        keys.iter().map(|key| key.as_str().to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_in_clear_is_never_a_key_where_names_are_encrypted() {
+        let names = Names::Encrypted(Box::new(NameKey::random()));
+        let stored = |path: &str| {
+            let path = names.stored_path(&path.parse().unwrap()).unwrap();
+            path.file_key().as_str().to_owned()
+        };
+        for path in ["secret", "secret/also secret", "a/b/c"] {
+            assert_eq!(
+                keys(&names, path),
+                [format!("p/{}", stored(path))],
+                "{path}"
+            );
+        }
+        // Not even below or above a component that decrypts.
+        let directory = stored("d");
+        for mixed in [format!("{directory}/secret"), format!("secret/{directory}")] {
+            assert!(!keys(&names, &mixed).contains(&format!("p/{mixed}")));
+        }
+        let own = stored("d/e");
+        assert!(keys(&names, &own).contains(&format!("p/{own}")));
+        assert_eq!(keys(&Names::Plain, "a/b")[0], "p/a/b");
+    }
+
+    #[test]
+    fn a_long_stored_key_is_a_key() {
+        let names = Names::Encrypted(Box::new(NameKey::random()));
+        let path = vec!["n".repeat(60); 7].join("/");
+        let path = names.stored_path(&path.parse().unwrap()).unwrap();
+        let own = path.file_key().as_str().to_owned();
+        let again = names.stored_path(&own.parse().unwrap()).unwrap();
+        assert!(again.as_str().len() > 1024, "too long for a key");
+        assert_eq!(keys(&names, &own), [format!("p/{own}")]);
+    }
 }

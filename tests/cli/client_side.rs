@@ -115,10 +115,6 @@ fn options_that_do_not_go_together_are_a_wrong_command_line() {
             "--attributes s3 takes attributes from listings, and with --encryption cse-c they are sealed in the objects; leave it out",
         ),
         (
-            &["-o", "encryption=cse-c,names=plain"],
-            "--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out",
-        ),
-        (
             &["-o", "encryption=cse-c,kms_key=k"],
             "--kms-key is for --encryption cse-kms, and the mode is cse-c; give --encryption cse-kms, or leave --kms-key out",
         ),
@@ -282,7 +278,7 @@ fn a_wrong_key_or_mode_is_told_in_one_sentence() {
             ),
         ),
         (
-            &[&own[..], &["--create", "--names", "plain"]].concat(),
+            &[&own[..], &["--names", "plain"]].concat(),
             format!(
                 "{store} was made with --names encrypted, and how names are stored does not change: leave --names out"
             ),
@@ -308,8 +304,8 @@ fn a_wrong_key_or_mode_is_told_in_one_sentence() {
             "{store} has no passphrase, only a key: give the file that holds it with --key-file"
         ),
     );
-    // A volume that is there is mounted with --create too.
-    let answer = place.mount(&[&own[..], &["--create"]].concat());
+    // A volume that is there is mounted with --create too, and with its own --names.
+    let answer = place.mount(&[&own[..], &["--create", "--names", "encrypted"]].concat());
     assert_eq!(answer.code, Some(0), "{answer:?}");
     let status = place.run(&["status", "mnt", "--json"]);
     let status: serde_json::Value = serde_json::from_str(&status.stdout).unwrap();

@@ -98,12 +98,18 @@ fn a_helper_has_the_exit_codes_of_its_caller() {
         1,
         "\"bucket\" is not a source: write s3://BUCKET or s3://BUCKET/PREFIX for a bucket, or dir:PATH for a local directory",
     );
-    call("mount.fuse.cloakfs", &["s3://bucket", &mnt, "-o", "rw"]).refused(
-        1,
-        "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default",
-    );
+    for source in ["s3://bucket", &store] {
+        call("mount.fuse.cloakfs", &[source, &mnt, "-o", "rw"]).refused(
+            1,
+            "no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default, or a local directory in clear",
+        );
+    }
     let none = place.path("none");
-    call("mount.fuse.cloakfs", &[&store, &none, "-o", "rw"]).refused(
+    call(
+        "mount.fuse.cloakfs",
+        &[&store, &none, "-o", "encryption_mode=none"],
+    )
+    .refused(
         32,
         &format!("the mountpoint {none} does not exist; make it with: mkdir -p {none}"),
     );

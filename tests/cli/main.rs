@@ -8,6 +8,7 @@ mod client_side;
 mod encryption;
 mod installing;
 mod key_files;
+mod lost_records;
 mod opening;
 mod refusals;
 mod usage;

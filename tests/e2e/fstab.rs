@@ -46,7 +46,7 @@ pub mod as_root {
             (
                 &format!("dir:{}", store.display()),
                 &at[0],
-                &format!("{FOR_OTHERS},uid=7,gid=8,umask=077,allow_other"),
+                &format!("{FOR_OTHERS},encryption_mode=none,uid=7,gid=8,umask=077,allow_other"),
             ),
             (
                 &format!("s3://{}/below", s3.name),
@@ -216,14 +216,14 @@ pub mod as_root {
                 .starts_with("cloakfs: -o does not know \"turbo\"; it knows: nonempty, ro, rw, "),
             "{refused:?}"
         );
-        machine.fstab(&[(&source, &at, "timeout=soon")]);
+        machine.fstab(&[(&source, &at, "encryption_mode=none,timeout=soon")]);
         let refused = machine.finish("mount", &[at.as_os_str()]);
         assert_eq!(refused.status.code(), Some(1), "{refused:?}");
         assert_eq!(
             refused.stderr,
             "cloakfs: invalid value 'soon' for '--timeout <DURATION>': write a whole number of seconds, at least 1, or one with s, m or h, as in 90s\n"
         );
-        machine.fstab(&[("dir:/no/such", &at, "defaults")]);
+        machine.fstab(&[("dir:/no/such", &at, "encryption_mode=none")]);
         let refused = machine.finish("mount", &["-a".as_ref()]);
         assert_eq!(refused.status.code(), Some(32), "{refused:?}");
         assert!(
@@ -244,13 +244,17 @@ pub mod as_root {
             "cloakfs: the key file /no/such does not exist: check its path\n"
         );
         // mount(8) drops `encryption=`, which it knows from encrypted loop devices.
-        for options in ["encryption=sse-s3", "defaults"] {
-            machine.fstab(&[("s3://bucket", &at, options)]);
+        for (source, options) in [
+            ("s3://bucket", "encryption=sse-s3"),
+            ("s3://bucket", "defaults"),
+            (&source, "encryption=cse-c,key_file=/key"),
+        ] {
+            machine.fstab(&[(source, &at, options)]);
             let refused = machine.finish("mount", &[at.as_os_str()]);
             assert_eq!(refused.status.code(), Some(1), "{refused:?}");
             assert_eq!(
                 refused.stderr,
-                "cloakfs: no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default\n"
+                "cloakfs: no encryption_mode was given, and mount(8) keeps an option encryption= for itself; write encryption_mode=sse-s3 (or sse-kms, sse-c, cse-kms, cse-c), or encryption_mode=none to leave it to the bucket's default, or a local directory in clear\n"
             );
         }
         assert_eq!(machine.findmnt("FSTYPE", &at), "");
@@ -339,7 +343,8 @@ pub mod as_root {
     pub fn local_unmounted(options: &str) -> (Machine, PathBuf, PathBuf) {
         let machine = Machine::new();
         let (store, at) = (machine.directory("store"), machine.directory("mnt"));
-        machine.fstab(&[(&format!("dir:{}", store.display()), &at, options)]);
+        let options = format!("encryption_mode=none,{options}");
+        machine.fstab(&[(&format!("dir:{}", store.display()), &at, &options)]);
         (machine, at, store)
     }
 

@@ -133,6 +133,22 @@ async fn throttling_and_faults_pass() {
     }
 }
 
+#[tokio::test]
+async fn a_connection_that_breaks_is_made_again() {
+    let fake = FakeKms::start_after(3, |_| enabled()).await;
+    assert_eq!(ask(&fake, ID, TIMEOUT).await.unwrap().arn, ARN);
+    assert_eq!(fake.requests().len(), 1);
+    let fake = FakeKms::start_after(usize::MAX, |_| enabled()).await;
+    let error = ask(&fake, ID, Duration::from_millis(300))
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), KmsErrorKind::Disconnected);
+    assert!(
+        error.to_string().ends_with(" (asked again for 0.3 s)"),
+        "{error}"
+    );
+}
+
 /// What is told at the deadline, `keys::kms` tests without a clock; here that it comes at all.
 #[tokio::test]
 async fn silence_ends_at_the_deadline() {

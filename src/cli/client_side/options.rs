@@ -27,6 +27,7 @@ pub(in crate::cli) enum ClientSide {
 pub(in crate::cli) struct Options {
     pub root: RootSource,
     pub create: bool,
+    /// Of a new volume; one that is there must have been made so.
     pub names: Option<NamesArgument>,
     pub records_per_data_key: NonZeroU64,
 }
@@ -72,10 +73,6 @@ pub(in crate::cli) enum ClientSideError {
         mode: &'static str,
         given: &'static str,
     },
-    #[error(
-        "--names is for a new volume, whose names stay as they are made; give --create with it, or leave --names out"
-    )]
-    NamesWithoutCreate,
 }
 
 impl ClientSideError {
@@ -124,9 +121,6 @@ impl ClientSide {
                 return Ok(Self::Unstated(input.map_err(ClientSideError::from)?));
             }
         };
-        if arguments.names.is_some() && !arguments.create {
-            return Err(ClientSideError::NamesWithoutCreate.into());
-        }
         let asked = arguments.data_key_reuse.and_then(NonZeroU64::new);
         Ok(Self::Yes(Options {
             root: RootSource::new(mode, &arguments.keys, absolute)?,

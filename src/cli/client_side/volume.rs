@@ -46,7 +46,7 @@ pub(in crate::cli) async fn for_mount(
     material: Option<Material>,
     kms: &Kms<'_>,
 ) -> anyhow::Result<Option<Mounted>> {
-    let (store, described) = (place.store.as_ref(), &place.described);
+    let described = &place.described;
     match (asked, material) {
         (ClientSide::Yes(options), Some(material)) => {
             Box::pin(for_client_side(place, options, material, kms))
@@ -55,34 +55,47 @@ pub(in crate::cli) async fn for_mount(
         }
         (ClientSide::Yes(_), None) => unreachable!("the files of a client-side mode were read"),
         (ClientSide::No(mode), _) => {
-            place::refuse_inside(store, place.prefix).await?;
-            if !place::is_volume(store, place.prefix).await? {
-                return Ok(None);
-            }
-            let Some(record) = record::find(place.store, place.prefix).await? else {
+            let Some(found) = look(place).await? else {
                 return Ok(None);
             };
+            // In this mode it may not even be readable.
+            let own = found
+                .as_ref()
+                .map_or("cse-c or cse-kms", |record| record.mode());
             bail!(
-                "{described} is a client-side volume, and with --encryption {} its objects would be taken for plain ones: mount it with --encryption {}",
+                "{described} is a client-side volume, and with --encryption {} its objects would be taken for plain ones: mount it with --encryption {own}",
                 mode.name(),
-                record.mode()
             )
         }
         (ClientSide::Unstated(input), _) => {
-            place::refuse_inside(store, place.prefix).await?;
-            if !place::is_volume(store, place.prefix).await? {
+            let Some(found) = look(place).await? else {
                 refuse_unneeded(input)?;
                 return Ok(None);
-            }
-            let Some(record) = record::find(place.store, place.prefix).await? else {
-                return Ok(None);
             };
+            let record = found?;
             let material = own_mode(&record, input, described)?;
             let options = Options::of_own_mode(input);
             let opening = open(place, &options, record, material, kms);
             Box::pin(opening).await.map(Some)
         }
     }
+}
+
+/// The record of the volume that is there; `None` only where nothing speaks for a volume. So
+/// nothing that goes wrong on the way makes a plain mount of one.
+async fn look(place: &Place<'_>) -> Result<Option<Result<VolumeRecord, RecordError>>, RecordError> {
+    let (store, prefix) = (place.store.as_ref(), place.prefix);
+    place::refuse_inside(store, prefix).await?;
+    if !place::is_volume(store, prefix).await? {
+        place::refuse_sealed(store, prefix).await?;
+        return Ok(None);
+    }
+    let found = record::find(place.store, prefix).await;
+    Ok(Some(found.and_then(|record| {
+        record.ok_or_else(|| RecordError::Vanished {
+            volume: place.described.clone(),
+        })
+    })))
 }
 
 fn refuse_unneeded(input: &Input) -> anyhow::Result<()> {
@@ -125,6 +138,7 @@ async fn for_client_side(
         return Box::pin(open(place, options, record, material, kms)).await;
     }
     place::refuse_inside(place.store.as_ref(), place.prefix).await?;
+    place::refuse_sealed(place.store.as_ref(), place.prefix).await?;
     let (described, mode) = (&place.described, material.mode());
     if !options.create {
         bail!(
@@ -213,7 +227,7 @@ async fn open(
     kms: &Kms<'_>,
 ) -> anyhow::Result<Mounted> {
     let mut notes = Vec::new();
-    if record.mode() != material.mode() {
+    if !record.has_mode(material.mode()) {
         bail!(RecordError::OtherMode {
             volume: place.described.clone(),
             is: record.mode(),

@@ -29,8 +29,10 @@ pub enum KmsErrorKind {
     Throttled,
     /// A fault of the server; asked again until the deadline.
     ServerFault,
-    /// No connection, no encrypted one, or no answer that KMS would give.
+    /// No encrypted connection, or no answer that KMS would give.
     Unreachable,
+    /// The connection was refused or broke; asked again until the deadline.
+    Disconnected,
     /// No answer until the deadline.
     TimedOut,
 }
@@ -39,7 +41,10 @@ impl KmsErrorKind {
     /// Whether the same request may be answered a moment later.
     #[must_use]
     pub const fn passes(self) -> bool {
-        matches!(self, Self::Throttled | Self::ServerFault)
+        matches!(
+            self,
+            Self::Throttled | Self::ServerFault | Self::Disconnected
+        )
     }
 }
 
@@ -177,7 +182,7 @@ where
         }
         SdkError::ResponseError(response) => match unreachable::find::<Interrupted>(&error) {
             Some(broken) => KmsError::new(
-                KmsErrorKind::Unreachable,
+                KmsErrorKind::Disconnected,
                 about(subject, &broken.to_string()),
             ),
             None => from_answer(subject, response.raw().status().as_u16(), None, None),
@@ -326,8 +331,19 @@ fn credentials_advice(code: &str) -> Option<&'static str> {
 /// No HTTP answer: the connection, the credentials, or the request itself.
 fn without_answer(subject: &Subject<'_>, error: &(dyn Error + 'static)) -> KmsError {
     if let Some(reason) = unreachable::find::<Unreachable>(error) {
+        // At mount, a wrong endpoint is to be told at once.
+        let is_wrong = subject.operation.is_about_name_alone()
+            && matches!(
+                reason,
+                Unreachable::Refused { .. } | Unreachable::Name { .. }
+            );
+        let kind = if is_wrong || reason.is_about_tls() {
+            KmsErrorKind::Unreachable
+        } else {
+            KmsErrorKind::Disconnected
+        };
         let reason = format!("KMS cannot be asked: {reason}");
-        return KmsError::new(KmsErrorKind::Unreachable, about(subject, &reason));
+        return KmsError::new(kind, about(subject, &reason));
     }
     if let Some(reason) = unreachable::find::<CredentialsError>(error) {
         let reason = CredentialsFault::of(reason).to_string();

@@ -86,6 +86,13 @@ impl DirStore {
         })))
     }
 
+    /// Whether a directory, opened or not, has this object. Blocks.
+    #[must_use]
+    pub fn has(directory: &Path, key: &str) -> bool {
+        let path = directory.join(names::file_path(key));
+        std::fs::symlink_metadata(path).is_ok()
+    }
+
     /// Runs a request on a blocking thread, with the progress of the task that asks.
     async fn run<T: Send + 'static>(
         &self,

@@ -60,6 +60,20 @@ pub enum RecordError {
         "{volume} cannot become a client-side volume, because it is not empty: there is {object:?}; choose an empty prefix, and copy files in through the mount"
     )]
     NotEmpty { volume: String, object: String },
+    #[error(
+        "whether {volume} is a client-side volume is not known, and one must not be taken for plain: {error}"
+    )]
+    Unknown {
+        volume: String,
+        #[source]
+        error: StoreError,
+    },
+    #[error(
+        "{volume} has no volume record, but {object:?} in it is sealed by cloakfs: the record was removed or is hidden, and a plain mount would write in clear; restore .cloakfs/volume-a from the volume's export (that of `cloakfs init --export`), a backup or an older version, and mount it with its own --encryption"
+    )]
+    Lost { volume: String, object: String },
+    #[error("{volume} lost its volume record while it was looked at: try again")]
+    Vanished { volume: String },
     #[error("the prefix {0:?} leaves no room for a volume's keys: choose a shorter one")]
     Prefix(String),
 }

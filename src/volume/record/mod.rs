@@ -6,8 +6,9 @@
 //! where one is in the way.
 //!
 //! Invariants:
-//! 1. Of two copies the authentic one with the higher sequence number counts. A copy that this
-//!    program does not understand is never written over.
+//! 1. Of two copies the authentic one with the higher sequence number counts, whatever the other
+//!    is: only two authentic ones of two volumes are refused. A copy that this program does not
+//!    understand is never written over.
 //! 2. A record is made by a write that refuses to replace one, and what is there afterwards is
 //!    compared with it: of several that make one at the same time, one wins.
 
@@ -61,7 +62,7 @@ enum Found {
 /// Looks for a volume at `prefix`, which is empty or ends in `/`.
 ///
 /// # Errors
-/// When there is a record that cannot be read, or the two copies are of different volumes.
+/// When a copy cannot be read, or there is none that could be authentic.
 pub async fn find(
     store: &Arc<dyn Store>,
     prefix: &str,
@@ -70,21 +71,13 @@ pub async fn find(
     let (a, b) = tokio::try_join!(a, b)?;
     let volume = describe(store.as_ref(), prefix);
     let mut shown: Option<&SealedVolume> = None;
-    let mut broken = None;
+    let mut broken: Option<VolumeError> = None;
     for copy in [&a, &b] {
-        match (&copy.found, shown) {
-            (Found::Broken(_, error @ VolumeError::UnknownVersion(_)), _) => {
-                return Err(RecordError::record(&volume, *error));
-            }
-            (Found::Broken(_, error), _) => broken = broken.or(Some(*error)),
-            (Found::Sealed(_, _, sealed), None) => shown = Some(sealed),
-            (Found::Sealed(_, _, other), Some(one)) if one.header().id != other.header().id => {
-                return Err(RecordError::TwoVolumes {
-                    volume,
-                    ids: [one.header().id, other.header().id],
-                });
-            }
-            (Found::Missing, _) | (Found::Sealed(..), Some(_)) => {}
+        match &copy.found {
+            Found::Sealed(_, _, sealed) => shown = shown.or(Some(sealed)),
+            Found::Broken(_, error @ VolumeError::UnknownVersion(_)) => broken = Some(*error),
+            Found::Broken(_, error) => broken = broken.or(Some(*error)),
+            Found::Missing => {}
         }
     }
     match (shown.cloned(), broken) {
@@ -109,10 +102,13 @@ impl VolumeRecord {
     /// The mode as `--encryption` names it.
     #[must_use]
     pub const fn mode(&self) -> &'static str {
-        match self.header().key {
-            WrappedKey::Kms(_) => "cse-kms",
-            WrappedKey::Master(_) => "cse-c",
-        }
+        mode_of(self.header())
+    }
+
+    /// Whether a copy is of this mode. That of a damaged one may be another.
+    #[must_use]
+    pub fn has_mode(&self, mode: &str) -> bool {
+        self.sealed().any(|sealed| mode_of(sealed.header()) == mode)
     }
 
     /// A passphrase opens it.
@@ -127,22 +123,28 @@ impl VolumeRecord {
     /// When the passphrase is another one, or there is none.
     pub fn unlock(&self, passphrase: &[u8]) -> Result<MasterKey, RecordError> {
         let mut tried = Vec::new();
-        // They differ where somebody was interrupted who changed the passphrase.
+        let mut failed = None;
+        // They differ where somebody was interrupted who changed the passphrase, or one is
+        // damaged.
         for header in self.sealed().map(SealedVolume::header) {
-            let Some(lock) = header.lock.as_ref().filter(|lock| !tried.contains(lock)) else {
+            let Some(lock) = header.lock.as_ref() else {
                 continue;
             };
+            if tried.contains(&(header.id, lock)) {
+                continue;
+            }
+            tried.push((header.id, lock));
             match lock.open(passphrase, header.id.as_bytes()) {
                 Ok(master) => return Ok(master),
-                Err(PassphraseError::Wrong) => tried.push(lock),
-                Err(error) => return Err(error.into()),
+                Err(PassphraseError::Wrong) => {}
+                Err(error) => failed = Some(error),
             }
         }
         let volume = self.volume.clone();
-        Err(if tried.is_empty() {
-            RecordError::NoPassphrase { volume }
-        } else {
-            RecordError::WrongPassphrase { volume }
+        Err(match failed {
+            Some(error) => error.into(),
+            None if tried.is_empty() => RecordError::NoPassphrase { volume },
+            None => RecordError::WrongPassphrase { volume },
         })
     }
 
@@ -151,6 +153,13 @@ impl VolumeRecord {
             Found::Sealed(_, _, sealed) => Some(&**sealed),
             Found::Missing | Found::Broken(..) => None,
         })
+    }
+}
+
+const fn mode_of(header: &VolumeHeader) -> &'static str {
+    match header.key {
+        WrappedKey::Kms(_) => "cse-kms",
+        WrappedKey::Master(_) => "cse-c",
     }
 }
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use super::{Copy, Found, RecordError, VolumeRecord};
 use crate::base::id::CommitId;
 use crate::crypto::DataKey;
-use crate::keys::kms::KmsErrorKind;
+use crate::keys::kms::{KmsError, KmsErrorKind};
 use crate::keys::root::Root;
-use crate::layout::sealed::volume::{SealedVolume, Settings, VolumeError};
+use crate::layout::sealed::volume::{SealedVolume, Settings, VolumeError, VolumeHeader};
 use crate::layout::sealed::{Names, VolumeId, WrappedKey};
 use crate::store::{PutOptions, Store, WriteCondition, commit};
 use crate::volume::ClientSide;
@@ -46,7 +46,7 @@ impl VolumeRecord {
     /// # Errors
     /// When the key is wrong, or right and the record was changed.
     pub async fn open(&self, root: Root, read_only: bool) -> Result<OpenVolume, RecordError> {
-        if root.mode() != self.mode() {
+        if !self.has_mode(root.mode()) {
             return Err(RecordError::OtherMode {
                 is: self.mode(),
                 asked: root.mode(),
@@ -54,13 +54,13 @@ impl VolumeRecord {
             });
         }
         let opened = self.open_copies(&root).await?;
-        let (settings, bytes, key) = self.best(&root, opened)?;
-        let notes = self.mend(&bytes, settings.sequence, read_only).await;
+        let (settings, best) = self.best(&root, opened)?;
+        let notes = self.mend(best.bytes, settings.sequence, read_only).await;
         Ok(OpenVolume {
-            id: self.header().id,
+            id: best.header.id,
             names: settings.names,
+            key_check: key_check(&best.header.key),
             root,
-            key_check: key_check(&key),
             notes,
         })
     }
@@ -68,53 +68,65 @@ impl VolumeRecord {
     /// Of each copy whose wrapped key is one of the root what its settings are.
     async fn open_copies(&self, root: &Root) -> Result<Vec<Opened<'_>>, RecordError> {
         let mut opened = Vec::new();
+        let mut refused = None;
         // Both have the same data key, in general.
-        let mut known: Option<(&WrappedKey, DataKey)> = None;
+        let mut known: Option<(&VolumeHeader, DataKey)> = None;
         for copy in &self.copies {
             let Found::Sealed(_, bytes, sealed) = &copy.found else {
                 continue;
             };
-            let wrapped = &sealed.header().key;
-            if known.as_ref().is_none_or(|(same, _)| *same != wrapped) {
-                known = unwrap(sealed, root).await?.map(|key| (wrapped, key));
+            let header = sealed.header();
+            let is_known =
+                |(same, _): &(&VolumeHeader, _)| same.id == header.id && same.key == header.key;
+            if !known.as_ref().is_some_and(is_known) {
+                known = match unwrap(sealed, root).await {
+                    Ok(key) => key.map(|key| (header, key)),
+                    // A damaged copy names another volume in its context, which a policy may
+                    // deny.
+                    Err(error) if error.kind() == KmsErrorKind::Denied => {
+                        refused = Some(error);
+                        None
+                    }
+                    Err(error) => return Err(error.into()),
+                };
             }
             if let Some((_, key)) = &known {
-                opened.push(Opened {
-                    settings: sealed.open(key),
-                    bytes,
-                    wrapped,
-                });
+                let settings = sealed.open(key);
+                opened.push((settings, Copied { header, bytes }));
             }
         }
-        Ok(opened)
+        match refused {
+            Some(error) if opened.is_empty() => Err(error.into()),
+            _ => Ok(opened),
+        }
     }
 
-    fn best(
+    fn best<'a>(
         &self,
         root: &Root,
-        opened: Vec<Opened<'_>>,
-    ) -> Result<(Settings, Bytes, WrappedKey), RecordError> {
-        let mut best: Option<(Settings, &Bytes, &WrappedKey)> = None;
+        opened: Vec<Opened<'a>>,
+    ) -> Result<(Settings, Copied<'a>), RecordError> {
+        let mut best: Option<(Settings, Copied<'a>)> = None;
         let mut failed = None;
-        for copy in opened {
-            match copy.settings {
-                Ok(settings)
-                    if best
-                        .as_ref()
-                        .is_none_or(|(best, ..)| best.sequence < settings.sequence) =>
-                {
-                    best = Some((settings, copy.bytes, copy.wrapped));
+        for (settings, copy) in opened {
+            match (settings, &best) {
+                (Ok(_), Some((_, one))) if one.header.id != copy.header.id => {
+                    return Err(RecordError::TwoVolumes {
+                        volume: self.volume.clone(),
+                        ids: [one.header.id, copy.header.id],
+                    });
                 }
-                Ok(_older) => {}
+                (Ok(older), Some((best, _))) if older.sequence <= best.sequence => {}
+                (Ok(settings), _) => best = Some((settings, copy)),
                 // Whoever wrote it had the key, and knew more than this program.
-                Err(error @ (VolumeError::UnknownFeature(_) | VolumeError::Malformed(_))) => {
+                (Err(error @ (VolumeError::UnknownFeature(_) | VolumeError::Malformed(_))), _) => {
                     return Err(RecordError::record(&self.volume, error));
                 }
-                Err(error) => failed = Some(error),
+                (Err(error), _) => failed = Some(error),
             }
         }
         match (best, failed) {
-            (Some((settings, bytes, key)), _) => Ok((settings, bytes.clone(), key.clone())),
+            (Some(best), _) => Ok(best),
             (None, Some(error)) => Err(RecordError::record(&self.volume, error)),
             (None, None) => Err(self.wrong_key(root)),
         }
@@ -140,6 +152,13 @@ impl VolumeRecord {
                     WriteCondition::IfMatch(etag.clone()),
                     "is not authentic or older than the other".to_owned(),
                 ),
+                Found::Broken(_, error @ VolumeError::UnknownVersion(_)) => {
+                    let key = &copy.key;
+                    notes.push(format!(
+                        "the copy {key:?} of the volume record {error}; it is left as it is, and the other was taken"
+                    ));
+                    continue;
+                }
                 Found::Broken(etag, error) => {
                     (WriteCondition::IfMatch(etag.clone()), error.to_string())
                 }
@@ -165,21 +184,24 @@ impl VolumeRecord {
     }
 }
 
-struct Opened<'a> {
-    settings: Result<Settings, VolumeError>,
+/// A copy whose wrapped key is one of the root.
+#[derive(Clone, Copy)]
+struct Copied<'a> {
+    header: &'a VolumeHeader,
     bytes: &'a Bytes,
-    wrapped: &'a WrappedKey,
 }
 
+type Opened<'a> = (Result<Settings, VolumeError>, Copied<'a>);
+
 /// `None` where it was wrapped under another root.
-async fn unwrap(sealed: &SealedVolume, root: &Root) -> Result<Option<DataKey>, RecordError> {
+async fn unwrap(sealed: &SealedVolume, root: &Root) -> Result<Option<DataKey>, KmsError> {
     match (root, &sealed.header().key) {
         (Root::Master(master), _) => Ok(sealed.unwrap(master).ok()),
         (Root::Kms(kms), WrappedKey::Kms(blob)) => {
             match kms.unwrap(sealed.header().id.as_bytes(), blob).await {
                 Ok(key) => Ok(Some(key)),
                 Err(error) if error.kind() == KmsErrorKind::NotWrapped => Ok(None),
-                Err(error) => Err(error.into()),
+                Err(error) => Err(error),
             }
         }
         (Root::Kms(_), WrappedKey::Master(_)) => Ok(None),

@@ -1,23 +1,39 @@
 //! Where a volume is in the way of another, or of a mount that would not know what it sees.
 
+use std::path::Path;
+
 use futures_util::future::try_join_all;
 
-use super::{RecordError, describe, key};
+use super::{RecordError, describe};
 use crate::base::limits::RESERVED_PREFIX;
+use crate::layout::sealed::metadata::FORMAT;
 use crate::layout::sealed::volume::OBJECTS;
-use crate::store::{ErrorKind, HeadOptions, ListOptions, Store};
+use crate::store::dir::DirStore;
+use crate::store::{ErrorKind, HeadOptions, ListOptions, ObjectKey, Store, StoreError};
 
-/// The prefix of the innermost volume that `prefix` lies in, itself excluded.
+/// Objects that are looked at where there is no record.
+const SAMPLES: usize = 4;
+
+/// The prefix of the volume that `prefix` lies in, itself excluded.
+///
+/// One prefix after another is asked about, the shortest first, and none below a volume: the
+/// names there are for nobody to see who only has the store.
 ///
 /// # Errors
 /// When the store does not answer. What these credentials may not look at is taken for no
 /// volume: they may be confined to the prefix.
 pub async fn above(store: &dyn Store, prefix: &str) -> Result<Option<String>, RecordError> {
-    let ancestors = ancestors(prefix).map(|ancestor| async move {
-        Ok::<_, RecordError>(is_volume(store, ancestor).await?.then_some(ancestor))
-    });
-    let found = try_join_all(ancestors).await?;
-    Ok(found.into_iter().flatten().next_back().map(str::to_owned))
+    for ancestor in ancestors(prefix) {
+        match listed(store, ancestor).await {
+            Ok(true) => return Ok(Some(ancestor.to_owned())),
+            Ok(false) => {}
+            Err(error) if error.kind() == ErrorKind::Denied => {
+                tracing::debug!("whether there is a volume at {ancestor:?} is not known: {error}");
+            }
+            Err(error) => return Err(unknown(store, ancestor, error)),
+        }
+    }
+    Ok(None)
 }
 
 /// Refuses a prefix that lies in a volume.
@@ -34,29 +50,116 @@ pub async fn refuse_inside(store: &dyn Store, prefix: &str) -> Result<(), Record
     }
 }
 
-/// Whether there is a copy of a volume record, in a request that no encryption of the server
-/// stands in the way of.
+/// Refuses a local directory that lies in one that is a volume. A store sees nothing above its
+/// own directory, so this is not [`refuse_inside`]. What cannot be looked at is taken for no
+/// volume, as there. Blocks.
 ///
 /// # Errors
-/// As [`above`].
+/// [`RecordError::Inside`].
+pub fn refuse_inside_directory(path: &Path) -> Result<(), RecordError> {
+    let Ok(path) = path.canonicalize() else {
+        // Whoever opens it says why.
+        return Ok(());
+    };
+    let is_volume = |directory: &&Path| {
+        let mut records = OBJECTS
+            .map(|name| format!("{RESERVED_PREFIX}{name}"))
+            .into_iter();
+        records.any(|key| DirStore::has(directory, &key))
+    };
+    match path.ancestors().skip(1).find(is_volume) {
+        None => Ok(()),
+        Some(above) => Err(RecordError::Inside {
+            volume: format!("dir:{}", path.display()),
+            above: format!("dir:{}", above.display()),
+        }),
+    }
+}
+
+/// Whether there is a copy of a volume record.
+///
+/// # Errors
+/// Whenever that is not known: what is no volume is written to in clear.
 pub async fn is_volume(store: &dyn Store, prefix: &str) -> Result<bool, RecordError> {
-    let heads = OBJECTS.map(|name| async move {
-        let key = key(prefix, name)?;
-        match store.head(&key, HeadOptions::default()).await {
-            Ok(_there) => Ok(true),
-            Err(error) => match error.kind() {
-                ErrorKind::NotFound => Ok(false),
-                ErrorKind::Denied | ErrorKind::Invalid => {
-                    tracing::debug!(
-                        "whether there is a volume at {prefix:?} is not known: {error}"
-                    );
-                    Ok(false)
-                }
-                _ => Err(RecordError::from(error)),
-            },
-        }
+    let listed = listed(store, prefix).await;
+    listed.map_err(|error| unknown(store, prefix, error))
+}
+
+/// By a listing: no encryption by the server stands in its way, as it does in that of a HEAD.
+async fn listed(store: &dyn Store, prefix: &str) -> Result<bool, StoreError> {
+    let reserved = format!("{prefix}{RESERVED_PREFIX}");
+    let page = store.list(ListOptions {
+        prefix: format!("{reserved}volume-"),
+        ..ListOptions::default()
     });
-    Ok(try_join_all(heads).await?.contains(&true))
+    let objects = page.await?.objects;
+    let mut names = objects
+        .iter()
+        .filter_map(|object| object.key.strip_prefix(&reserved));
+    Ok(names.any(|name| OBJECTS.contains(&name)))
+}
+
+fn unknown(store: &dyn Store, prefix: &str, error: StoreError) -> RecordError {
+    RecordError::Unknown {
+        volume: describe(store, prefix),
+        error,
+    }
+}
+
+/// Refuses a prefix without a record that has sealed objects all the same: a volume's whose
+/// record was removed or is hidden. A few of the root's own objects and directories are looked
+/// at, no more; one that cannot be looked at counts for nothing.
+///
+/// # Errors
+/// [`RecordError::Lost`], or when the store does not list.
+pub async fn refuse_sealed(store: &dyn Store, prefix: &str) -> Result<(), RecordError> {
+    let page = store.list(ListOptions {
+        prefix: prefix.to_owned(),
+        delimiter: true,
+        ..ListOptions::default()
+    });
+    let page = page.await.map_err(|error| unknown(store, prefix, error))?;
+    let reserved = format!("{prefix}{RESERVED_PREFIX}");
+    let objects = page.objects.into_iter().map(|object| object.key);
+    let keys: Vec<String> = objects
+        .chain(page.common_prefixes)
+        .filter(|key| *key != reserved)
+        .collect();
+    let step = keys.len().div_ceil(SAMPLES).max(1);
+    let samples = keys.into_iter().step_by(step);
+    // Where the prefix is empty, the root's attributes.
+    let samples = samples.chain([format!("{reserved}root/")]);
+    let sealed = try_join_all(samples.map(|key| sealed(store, prefix, key))).await?;
+    match sealed.into_iter().flatten().next() {
+        None => Ok(()),
+        Some(object) => Err(RecordError::Lost {
+            volume: describe(store, prefix),
+            object,
+        }),
+    }
+}
+
+/// The key, if its object is sealed and not the root of another volume.
+async fn sealed(
+    store: &dyn Store,
+    prefix: &str,
+    key: String,
+) -> Result<Option<String>, RecordError> {
+    let Ok(object) = ObjectKey::new(key.clone()) else {
+        return Ok(None);
+    };
+    let is_sealed = match store.head(&object, HeadOptions::default()).await {
+        Ok(info) => info.attributes.metadata.contains_key(FORMAT),
+        Err(error) => {
+            tracing::debug!("whether {key:?} is sealed is not known: {error}");
+            false
+        }
+    };
+    let is_root_below = is_sealed
+        && key != prefix
+        && key.ends_with('/')
+        && listed(store, &key).await.unwrap_or(false);
+    Ok((is_sealed && !is_root_below).then_some(key))
 }
 
 /// Refuses a prefix with anything in it but what mounts leave under the reserved prefix. So no
@@ -109,14 +212,4 @@ fn ancestors(prefix: &str) -> impl Iterator<Item = &str> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ancestors_are_proper() {
-        let of = |prefix| ancestors(prefix).collect::<Vec<_>>();
-        assert_eq!(of(""), [""; 0]);
-        assert_eq!(of("a/"), [""]);
-        assert_eq!(of("a/b/c/"), ["", "a/", "a/b/"]);
-    }
-}
+mod tests;

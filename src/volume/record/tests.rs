@@ -109,10 +109,9 @@ async fn a_copy_that_is_missing_or_changed_is_mended_from_the_other() {
                 bytes[at] ^= 1;
                 bytes.into()
             })
-            // The volume's id, which is another volume then, and the version, which is a newer
-            // program's.
+            // The version, which is a newer program's.
             .enumerate()
-            .filter_map(|(at, bytes)| (!(8..25).contains(&at)).then_some(bytes))
+            .filter_map(|(at, bytes)| (at != 8).then_some(bytes))
             .collect();
         broken.extend([Bytes::new(), record.slice(..20), "something else".into()]);
         let longer = [&record[..], &vec![0; 9000]].concat();
@@ -175,13 +174,19 @@ async fn a_record_that_nobody_here_can_have_written_is_refused_and_left() {
 
     let mut newer = record.to_vec();
     newer[8] = 2;
-    for copy in [B, A] {
-        put(&store, copy, newer.clone()).await;
-        assert_eq!(
-            refused(&store, 1).await,
-            "the volume record of mem:/p has format version 2, and this cloakfs reads version 1: use a newer one"
-        );
-    }
+    put(&store, B, newer.clone()).await;
+    assert_eq!(
+        open(&store, 1).await.ok().unwrap().notes,
+        [format!(
+            "the copy {B:?} of the volume record has format version 2, and this cloakfs reads version 1: use a newer one; it is left as it is, and the other was taken"
+        )]
+    );
+    assert_eq!(body(&store, B).await.unwrap(), newer);
+    put(&store, A, newer.clone()).await;
+    assert_eq!(
+        refused(&store, 1).await,
+        "the volume record of mem:/p has format version 2, and this cloakfs reads version 1: use a newer one"
+    );
     put(&store, A, "what").await;
     put(&store, B, Bytes::new()).await;
     assert_eq!(
@@ -219,6 +224,21 @@ async fn a_passphrase_opens_what_its_key_opens() {
         record.unlock(b"wrong").err().unwrap().to_string(),
         "the passphrase does not open mem:/p: it is another one"
     );
+    // Also where a copy is damaged, in its id too.
+    let whole = body(&store, A).await.unwrap();
+    for (copy, at) in [(A, 9), (B, 24), (A, whole.len() - 1)] {
+        let mut damaged = whole.to_vec();
+        damaged[at] ^= 1;
+        put(&store, copy, damaged).await;
+        let record = find(&store, "p/").await.unwrap().unwrap();
+        let unlocked = record.unlock(b"correct").ok().unwrap();
+        record
+            .open(Root::Master(unlocked), false)
+            .await
+            .ok()
+            .unwrap();
+        assert_eq!(body(&store, copy).await.unwrap(), whole);
+    }
     made(&store, "q/", 1).await;
     let record = find(&store, "q/").await.unwrap().unwrap();
     assert!(!record.has_passphrase());

@@ -14,7 +14,7 @@ on_both_places!(
     a_setuid_bit_of_another_file_cannot_be_taken_over,
     a_changed_volume_record_is_mended_from_the_other,
     a_volume_whose_records_are_both_changed_is_not_mounted,
-    the_record_of_another_volume_is_not_taken,
+    both_records_of_another_volume_of_the_root_make_it_that_volume,
 );
 
 /// The names under which the other modes keep attributes.
@@ -102,7 +102,7 @@ fn a_volume_whose_records_are_both_changed_is_not_mounted(volume: &Sealed) {
     }
 }
 
-fn the_record_of_another_volume_is_not_taken(volume: &Sealed) {
+fn both_records_of_another_volume_of_the_root_make_it_that_volume(volume: &Sealed) {
     let other = Sealed::new(volume.row(), "other-volume");
     write(volume, &[("file", CONTENT)]);
     write(&other, &[("file", CONTENT)]);
