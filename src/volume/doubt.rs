@@ -19,22 +19,29 @@ const DOUBTFUL_MAX: usize = 4096;
 
 /// See the module's text.
 #[derive(Debug, Default)]
-pub(super) struct Doubtful(Mutex<VecDeque<(CommitId, Option<BodyId>)>>);
+pub(super) struct Doubtful(Mutex<VecDeque<Doubt>>);
+
+/// One commit.
+#[derive(Clone, Copy, Debug)]
+struct Doubt {
+    id: CommitId,
+    /// What was sent with it; `None` in the plain layout.
+    body: Option<BodyId>,
+}
 
 impl Doubtful {
-    fn note(&self, id: CommitId, body: Option<BodyId>) {
+    fn note(&self, doubt: Doubt) {
         let mut doubtful = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if doubtful.len() == DOUBTFUL_MAX {
             doubtful.pop_front();
         }
-        doubtful.push_back((id, body));
+        doubtful.push_back(doubt);
     }
 
-    /// The body that was sent with this id, `Some(None)` in the plain layout.
-    fn body_of(&self, commit: &str) -> Option<Option<BodyId>> {
+    fn find(&self, commit: &str) -> Option<Doubt> {
         let doubtful = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = doubtful.iter().filter(|(id, _)| id.to_string() == commit);
-        found.next().map(|(_, body)| *body)
+        let mut found = doubtful.iter().filter(|it| it.id.to_string() == commit);
+        found.next().copied()
     }
 }
 
@@ -48,7 +55,7 @@ impl Volume {
         let (Some(commit), Some(version)) = (&found.commit, &found.version) else {
             return Ok(false);
         };
-        let Some(sent) = self.doubtful.body_of(commit) else {
+        let Some(sent) = self.doubtful.find(commit) else {
             return Ok(false);
         };
         let Some(sealed) = &self.sealed else {
@@ -56,7 +63,7 @@ impl Volume {
         };
         let key = self.file_key(path)?;
         let opened = sealed.opened.get(&key, &version.etag);
-        Ok(opened.is_some_and(|opened| Some(opened.record.body) == sent))
+        Ok(opened.is_some_and(|opened| Some(opened.record.body) == sent.body))
     }
 
     /// Remembers a write whose fate its error leaves open; in a client-side volume with the body
@@ -67,7 +74,7 @@ impl Volume {
             ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
         );
         if open {
-            self.doubtful.note(id, body);
+            self.doubtful.note(Doubt { id, body });
         }
     }
 }

@@ -8,6 +8,9 @@ use crate::store::fault::{Effect, Fault, Rule};
 use crate::store::mem::MemStore;
 use crate::store::{Operation, PutOptions};
 
+/// The object of a volume's own directory.
+const ROOT_MARKER: &str = concat!(".cloakfs/", "root/");
+
 /// A store with these objects, the second of which is sealed.
 async fn store(plain: &[&str], sealed: &[&str]) -> Fault {
     let store = Fault::new(Arc::new(MemStore::new()));
@@ -75,7 +78,7 @@ async fn what_is_sealed_is_no_plain_place() {
     for (prefix, sealed) in [
         ("", "file"),
         ("", "directory/"),
-        ("", ".cloakfs/root/"),
+        ("", ROOT_MARKER),
         ("p/", "p/file"),
         ("p/", "p/"),
     ] {
