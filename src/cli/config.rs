@@ -143,11 +143,8 @@ impl MountConfig {
 
     /// Nobody said how a bucket's objects are to be encrypted.
     pub(super) fn is_bucket_default(&self) -> bool {
-        self.names_no_mode() && matches!(self.store, StoreConfig::S3(_))
-    }
-
-    pub(super) const fn names_no_mode(&self) -> bool {
         matches!(self.client_side, ClientSide::Unstated(_))
+            && matches!(self.store, StoreConfig::S3(_))
     }
 
     /// Every file that the mount reads keys from.

@@ -177,9 +177,12 @@ fn mount_for_others(call: &MountCall) -> Result<anyhow::Result<()>, UsageError> 
     let Command::Mount(arguments) = arguments.command else {
         unreachable!("it was made with the command `mount`");
     };
+    if arguments.encryption.is_none() {
+        // Before what else is wrong: options of a mode look wrong where mount(8) kept the mode.
+        return Ok(Err(NoMode.into()));
+    }
     Ok(match MountConfig::from_arguments(&arguments) {
         Err(error) => Err(error.into()),
-        Ok(config) if config.names_no_mode() => Err(NoMode.into()),
         Ok(config) => perform(&config, call.fake, call.verbose),
     })
 }
