@@ -31,8 +31,9 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    CopyAttributes, CopySource, ErrorKind, HeadOptions, ObjectAttributes, ObjectInfo, ObjectKey,
-    PartReceipt, PutOptions, Result, Store, StoreError, UploadId, WriteCondition, Written,
+    CopyAttributes, CopySource, Elsewhere, ErrorKind, HeadOptions, ObjectAttributes, ObjectInfo,
+    ObjectKey, PartReceipt, PutOptions, Result, Store, StoreError, UploadId, WriteCondition,
+    Written,
 };
 use crate::base::id::CommitId;
 use crate::base::jitter::Jitter;
@@ -67,6 +68,21 @@ pub async fn complete(
 ) -> Result<Written> {
     let send = || store.complete_multipart(key, upload, parts, condition.clone());
     settle(store, key, &condition, id, send).await
+}
+
+/// Completes an upload at another key, where it gets `id` into its metadata.
+pub async fn complete_elsewhere(
+    store: &dyn Store,
+    key: &ObjectKey,
+    upload: &UploadId,
+    parts: &[PartReceipt],
+    mut to: Elsewhere,
+    condition: WriteCondition,
+    id: CommitId,
+) -> Result<Written> {
+    mark(&mut to.attributes, id);
+    let send = || store.complete_elsewhere(key, upload, parts, to.clone(), condition.clone());
+    settle(store, &to.key, &condition, id, send).await
 }
 
 /// Copies an object, giving the copy these attributes and `id`. A copy of an object to itself

@@ -15,9 +15,9 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::{
-    CopyAttributes, CopySource, DeleteOptions, GetOptions, HeadOptions, Limits, ListOptions,
-    ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber, PartReceipt,
-    PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
+    CopyAttributes, CopySource, DeleteOptions, Elsewhere, GetOptions, HeadOptions, Limits,
+    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
+    PartReceipt, PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
 };
 
 /// Bytes are counted in steps of this many, because a semaphore takes 32-bit counts.
@@ -130,6 +130,20 @@ impl Store for Limit {
         let _place = self.request().await;
         self.inner
             .complete_multipart(key, upload, parts, condition)
+            .await
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let _place = self.request().await;
+        self.inner
+            .complete_elsewhere(key, upload, parts, to, condition)
             .await
     }
 

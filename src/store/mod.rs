@@ -94,6 +94,21 @@ pub trait Store: Send + Sync + Debug {
         condition: WriteCondition,
     ) -> Result<Written>;
 
+    /// Ends an upload as [`Self::complete_multipart`] does, but at another key than it was begun
+    /// at and with other attributes; the condition is that key's. Only where
+    /// [`Limits::completes_elsewhere`] says so: S3 has nothing like it.
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let _ = (key, upload, parts, condition);
+        Err(rules::completes_where_it_began(&to.key))
+    }
+
     /// Drops an upload and its parts. One that is not there (any more) is no error.
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()>;
 

@@ -248,6 +248,14 @@ pub fn no_such_upload(operation: Operation, key: &ObjectKey) -> StoreError {
     .with_code("NoSuchUpload")
 }
 
+/// An upload of this store becomes the object that it was begun for, and no other.
+#[must_use]
+pub fn completes_where_it_began(key: &ObjectKey) -> StoreError {
+    let operation = Operation::CompleteMultipartUpload;
+    let message = "this store completes an upload only at the key where it was begun";
+    StoreError::new(ErrorKind::Invalid, operation, key.as_str(), message)
+}
+
 /// The parts named by a complete against those that are there; `stored` gives a part's ETag
 /// and length. Answers the length of the object in bytes.
 pub fn check_parts(

@@ -301,6 +301,14 @@ pub struct PendingUpload {
     pub initiated: Timestamp,
 }
 
+/// What an upload becomes that is not completed where it was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub key: ObjectKey,
+    /// Instead of those that the upload was begun with.
+    pub attributes: ObjectAttributes,
+}
+
 /// What a kind of store allows; sizes in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -316,6 +324,8 @@ pub struct Limits {
     pub copied_part_bytes_max: u64,
     /// Longest body of one [`super::Store::put`].
     pub put_bytes_max: u64,
+    /// Whether there is [`super::Store::complete_elsewhere`].
+    pub completes_elsewhere: bool,
 }
 
 impl Limits {
@@ -329,5 +339,6 @@ impl Limits {
         copy_bytes_max: limits::PART_BYTES_MAX,
         copied_part_bytes_max: limits::PART_BYTES_MAX,
         put_bytes_max: limits::PART_BYTES_MAX,
+        completes_elsewhere: false,
     };
 }

@@ -1,6 +1,8 @@
 //! Multipart uploads: journalled before they begin, so that a mount that dies leaves none
 //! behind for good.
 
+mod elsewhere;
+
 use std::sync::Arc;
 
 use bytes::Bytes;

@@ -6,7 +6,7 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use super::executor::{Kind, Origin};
+use super::executor::{Kind, Origin, copies};
 use super::extents::ExtentSet;
 use super::file::DirtyFile;
 use super::planner::sealed::SealedFile;
@@ -15,14 +15,14 @@ use super::stream::{Stream, private_meta};
 use super::{Base, Result, WriteError};
 use crate::base::range::ByteRange;
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, PartNumber};
+use crate::store::ErrorKind;
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, Part, UploadTarget};
 
 /// A plan and what it was made from.
-struct Planned {
-    size: u64,
-    plan: Plan,
-    origin: Origin,
+pub(super) struct Planned {
+    pub size: u64,
+    pub plan: Plan,
+    pub origin: Origin,
 }
 
 impl DirtyFile {
@@ -84,6 +84,9 @@ impl DirtyFile {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
+        if let Some(published) = self.publish(target, meta, condition).await? {
+            return Ok(published);
+        }
         self.end_stream().await?;
         let Planned { size, plan, origin } = self.plan(&self.engine.limits).await?;
         let committed = match plan {
@@ -144,6 +147,7 @@ impl DirtyFile {
     }
 
     async fn checkpoint_alone(self: &Arc<Self>) -> Result<()> {
+        self.settle_publication().await?;
         // Twice, when the first only finds out that an earlier checkpoint was carried out.
         while let Some(stream) = self.stream_of_dirty() {
             self.checkpoint_through(stream).await?;
@@ -257,7 +261,7 @@ impl DirtyFile {
         Ok(())
     }
 
-    async fn plan(&self, limits: &PlanLimits) -> Result<Planned> {
+    pub(super) async fn plan(&self, limits: &PlanLimits) -> Result<Planned> {
         let origin = self.origin(limits).await?;
         let state = self.state();
         let (table, size) = (&state.table, state.table.size());
@@ -384,16 +388,4 @@ const fn may_be_done(kind: ErrorKind) -> bool {
         | ErrorKind::Corrupt => true,
         ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Invalid => false,
     }
-}
-
-/// A whole object in part copies of at most `piece` bytes.
-fn copies(size: u64, piece: u64) -> Vec<PartStep> {
-    let steps = (0..size.div_ceil(piece))
-        .zip(1..)
-        .map(|(index, number)| PartStep {
-            number: PartNumber::new(number).expect("10,000 copies are more than any object"),
-            range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
-            how: PartSource::Copy,
-        });
-    steps.collect()
 }

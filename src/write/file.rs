@@ -14,6 +14,7 @@ use super::staging::{StagedSlot, StagingError, StagingFile};
 use super::stream::Stream;
 use super::{Base, Result};
 use crate::base::range::ByteRange;
+use crate::layout::path::VolumePath;
 
 /// A file with changes that are not in the bucket yet; see [the module](super). All handles of
 /// an inode share one.
@@ -39,6 +40,8 @@ pub(super) struct State {
     pub stream: Option<Arc<Stream>>,
     /// The private object that the base is, when a checkpoint made it.
     pub private: Option<String>,
+    /// What the stream's upload was to become, where the answer was lost.
+    pub publication: Option<VolumePath>,
     /// Uploads of the stream under way.
     pub in_flight: usize,
     /// No new uploads of the stream: a commit runs, or one failed.
@@ -61,6 +64,7 @@ impl DirtyFile {
                     table,
                     stream: None,
                     private: None,
+                    publication: None,
                     in_flight: 0,
                     paused: false,
                 }),

@@ -51,6 +51,7 @@ mod file;
 pub mod grid;
 pub mod planner;
 mod pool;
+mod publish;
 mod read;
 pub mod staging;
 mod stream;

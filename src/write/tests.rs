@@ -5,6 +5,7 @@ mod corrupt_answers;
 mod faults;
 mod fixture;
 mod model;
+mod publishing;
 mod races;
 mod sparse;
 mod streaming;

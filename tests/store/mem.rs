@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use cloakfs::base::jitter::Jitter;
-use cloakfs::store::Store;
 use cloakfs::store::fault::Fault;
 use cloakfs::store::limit::Limit;
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::retry::{Retry, RetryPolicy};
+use cloakfs::store::{Limits, Store};
 
 use crate::suite::{Server, run};
 
@@ -27,11 +27,21 @@ async fn memory() {
     conforms("mem", Arc::new(MemStore::new())).await;
     let keeping = MemStore::new().copies_keep_etags();
     conforms("mem whose copies keep ETags", Arc::new(keeping)).await;
+    let limits = Limits {
+        completes_elsewhere: true,
+        ..Limits::S3
+    };
+    let anywhere = MemStore::new().with_limits(limits);
+    conforms("mem that completes anywhere", Arc::new(anywhere)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn decorators() {
-    let fault = Fault::new(Arc::new(MemStore::new()));
+    let limits = Limits {
+        completes_elsewhere: true,
+        ..Limits::S3
+    };
+    let fault = Fault::new(Arc::new(MemStore::new().with_limits(limits)));
     let retry = Retry::new(Arc::new(fault), RetryPolicy::default(), Jitter::from_os());
     let limit = Limit::new(Arc::new(retry), 16, 32 << 20);
     conforms("mem under limit, retry and fault", Arc::new(limit)).await;

@@ -43,10 +43,10 @@ pub use error::DirError;
 
 use super::listing::PagePlan;
 use super::{
-    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, GetOptions, HeadOptions, Limits,
-    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
-    PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId, WriteCondition,
-    Written,
+    CopyAttributes, CopySource, DeleteOptions, ETag, Elsewhere, ErrorKind, GetOptions, HeadOptions,
+    Limits, ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation,
+    PartNumber, PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId,
+    WriteCondition, Written,
 };
 use crate::base::id::CommitId;
 use crate::base::progress::Progress;
@@ -74,7 +74,11 @@ impl DirStore {
     /// # Errors
     /// When `path` is missing, not a directory, not writable, or on a full disk.
     pub fn open(path: &Path) -> std::result::Result<Self, DirError> {
-        Self::open_with_limits(path, Limits::S3)
+        let limits = Limits {
+            completes_elsewhere: true,
+            ..Limits::S3
+        };
+        Self::open_with_limits(path, limits)
     }
 
     /// With other limits, such as small parts for a test.
@@ -220,7 +224,24 @@ impl Store for DirStore {
         let (owned, upload, parts) = (key.clone(), upload.clone(), parts.to_vec());
         let operation = Operation::CompleteMultipartUpload;
         self.run(operation, key.as_str(), move |context, uploads| {
-            context.complete_multipart(uploads, &owned, &upload, &parts, &condition)
+            context.complete_multipart(uploads, &owned, &upload, &parts, None, &condition)
+        })
+        .await
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let (owned, upload, parts) = (key.clone(), upload.clone(), parts.to_vec());
+        let operation = Operation::CompleteMultipartUpload;
+        let target = to.key.clone();
+        self.run(operation, target.as_str(), move |context, uploads| {
+            context.complete_multipart(uploads, &owned, &upload, &parts, Some(to), &condition)
         })
         .await
     }

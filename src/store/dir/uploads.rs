@@ -23,7 +23,7 @@ use super::parts::{Part, Upload, lock};
 use super::{fresh_etag, now};
 use crate::base::id::CommitId;
 use crate::store::{
-    CopySource, ETag, ObjectAttributes, ObjectKey, Operation, PartNumber, PartReceipt,
+    CopySource, ETag, Elsewhere, ObjectAttributes, ObjectKey, Operation, PartNumber, PartReceipt,
     PendingUpload, Result, StoreError, UploadId, WriteCondition, Written, rules,
 };
 
@@ -127,11 +127,20 @@ impl Context<'_> {
         key: &ObjectKey,
         id: &UploadId,
         parts: &[PartReceipt],
+        to: Option<Elsewhere>,
         condition: &WriteCondition,
     ) -> Result<Written> {
+        let begun_at = key;
+        let (key, attributes) = match &to {
+            Some(to) => (&to.key, Some(&to.attributes)),
+            None => (key, None),
+        };
         let request = request(Operation::CompleteMultipartUpload, key);
         let fail = |error| request.io(self.disk.root(), error);
-        let upload = match uploads.find(request.operation, key, id) {
+        if let Some(attributes) = attributes {
+            rules::check_attributes(request.operation, key, attributes, self.limits)?;
+        }
+        let upload = match uploads.find(request.operation, begun_at, id) {
             Ok(upload) => upload,
             Err(gone) => return Err(self.disk.check_condition(request, key, condition, gone)),
         };
@@ -158,7 +167,7 @@ impl Context<'_> {
                 parts.len()
             )),
             last_modified: now(),
-            attributes: upload.attributes.clone(),
+            attributes: attributes.unwrap_or(&upload.attributes).clone(),
         };
         let chosen: Vec<&Part> = parts.iter().map(|part| &stored[&part.number]).collect();
         if upload.is_in_place(&chosen, size).map_err(fail)? {

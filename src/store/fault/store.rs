@@ -5,9 +5,9 @@ use bytes::Bytes;
 
 use super::Fault;
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, GetOptions, HeadOptions, Limits, ListOptions,
-    ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber, PartReceipt,
-    PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
+    CopyAttributes, CopySource, DeleteOptions, Elsewhere, GetOptions, HeadOptions, Limits,
+    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
+    PartReceipt, PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
 };
 
 #[async_trait]
@@ -83,6 +83,22 @@ impl Store for Fault {
     ) -> Result<Written> {
         let call = self.inner.complete_multipart(key, upload, parts, condition);
         self.run(Operation::CompleteMultipartUpload, key.as_str(), call)
+            .await
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let target = to.key.clone();
+        let call = self
+            .inner
+            .complete_elsewhere(key, upload, parts, to, condition);
+        self.run(Operation::CompleteMultipartUpload, target.as_str(), call)
             .await
     }
 

@@ -9,11 +9,51 @@ use bytes::{Bytes, BytesMut};
 use super::{Bucket, MemStore, Stored, Upload};
 use crate::store::listing::{PageBuilder, PagePlan, Shown, after_prefix};
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, ETag, GetOptions, HeadOptions, Limits, ListOptions,
-    ListPage, ListedObject, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
-    PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId, WriteCondition,
-    Written, rules,
+    CopyAttributes, CopySource, DeleteOptions, ETag, Elsewhere, GetOptions, HeadOptions, Limits,
+    ListOptions, ListPage, ListedObject, Object, ObjectAttributes, ObjectInfo, ObjectKey,
+    Operation, PartNumber, PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError,
+    UploadId, WriteCondition, Written, rules,
 };
+
+impl MemStore {
+    fn complete(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Option<Elsewhere>,
+        condition: &WriteCondition,
+    ) -> Result<Written> {
+        let operation = Operation::CompleteMultipartUpload;
+        let target = to.as_ref().map_or(key, |to| &to.key).clone();
+        if let Some(to) = &to {
+            rules::check_attributes(operation, &target, &to.attributes, &self.limits)?;
+        }
+        let mut bucket = self.bucket();
+        rules::check_condition(operation, &target, condition, bucket.etag(&target))?;
+        let found = bucket.upload(operation, key, upload)?;
+        let stored_part = |part: &PartReceipt| {
+            let (etag, body) = found.parts.get(&part.number.value())?;
+            Some((etag.clone(), body.len() as u64))
+        };
+        let size = rules::check_parts(&target, parts, stored_part, &self.limits)?;
+        let mut body = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
+        for part in parts {
+            if let Some((_, bytes)) = found.parts.get(&part.number.value()) {
+                body.extend_from_slice(bytes);
+            }
+        }
+        let stored = Stored {
+            body: body.freeze(),
+            etag: ETag::new(format!("\"{}-{}\"", self.identifier(), parts.len())),
+            last_modified: self.now(),
+            attributes: to.map_or_else(|| found.attributes.clone(), |to| to.attributes),
+            encryption: self.encryption(),
+        };
+        bucket.uploads.remove(upload);
+        Ok(bucket.write(&target, stored))
+    }
+}
 
 impl Bucket {
     fn object(&self, operation: Operation, key: &ObjectKey) -> Result<&Stored> {
@@ -189,30 +229,21 @@ impl Store for MemStore {
         parts: &[PartReceipt],
         condition: WriteCondition,
     ) -> Result<Written> {
-        let operation = Operation::CompleteMultipartUpload;
-        let mut bucket = self.bucket();
-        rules::check_condition(operation, key, &condition, bucket.etag(key))?;
-        let found = bucket.upload(operation, key, upload)?;
-        let stored_part = |part: &PartReceipt| {
-            let (etag, body) = found.parts.get(&part.number.value())?;
-            Some((etag.clone(), body.len() as u64))
-        };
-        let size = rules::check_parts(key, parts, stored_part, &self.limits)?;
-        let mut body = BytesMut::with_capacity(usize::try_from(size).unwrap_or(0));
-        for part in parts {
-            if let Some((_, bytes)) = found.parts.get(&part.number.value()) {
-                body.extend_from_slice(bytes);
-            }
+        self.complete(key, upload, parts, None, &condition)
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        if !self.limits.completes_elsewhere {
+            return Err(rules::completes_where_it_began(&to.key));
         }
-        let stored = Stored {
-            body: body.freeze(),
-            etag: ETag::new(format!("\"{}-{}\"", self.identifier(), parts.len())),
-            last_modified: self.now(),
-            attributes: found.attributes.clone(),
-            encryption: self.encryption(),
-        };
-        bucket.uploads.remove(upload);
-        Ok(bucket.write(key, stored))
+        self.complete(key, upload, parts, Some(to), &condition)
     }
 
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()> {

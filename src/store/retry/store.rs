@@ -6,9 +6,10 @@ use bytes::Bytes;
 use super::Retry;
 use super::attempt::Request;
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, Limits,
-    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
-    PartReceipt, PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
+    CopyAttributes, CopySource, DeleteOptions, Elsewhere, ErrorKind, GetOptions, HeadOptions,
+    Limits, ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation,
+    PartNumber, PartReceipt, PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition,
+    Written,
 };
 
 /// A request that may be repeated even when it may have been carried out.
@@ -107,6 +108,24 @@ impl Store for Retry {
         let send = || {
             let condition = condition.clone();
             self.inner.complete_multipart(key, upload, parts, condition)
+        };
+        self.run(request, send).await.result
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let conditional = condition != WriteCondition::None;
+        let request = write(Operation::CompleteMultipartUpload, &to.key, conditional);
+        let send = || {
+            let (to, condition) = (to.clone(), condition.clone());
+            self.inner
+                .complete_elsewhere(key, upload, parts, to, condition)
         };
         self.run(request, send).await.result
     }

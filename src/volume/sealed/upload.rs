@@ -74,6 +74,11 @@ impl Sealing {
     pub fn body(&self) -> BodyId {
         self.record.body
     }
+
+    /// What its segments are sealed with.
+    pub fn content(&self) -> Content {
+        self.record.content.duplicate()
+    }
 }
 
 impl std::fmt::Debug for Sealing {
@@ -92,7 +97,6 @@ impl Volume {
         base: Option<(&ObjectRef, &Version)>,
         condition: &Condition,
     ) -> Result<UploadRecord> {
-        let place = xattr_place(&path, meta)?;
         let content = match base {
             Some((object, version)) => {
                 let opened = self.opened(object, version).await?;
@@ -100,6 +104,20 @@ impl Volume {
             }
             None => Content::random(),
         };
+        self.record_of_content(path, key, meta, content, condition)
+            .await
+    }
+
+    /// The same, of segments under this content's key.
+    pub(in crate::volume) async fn record_of_content(
+        &self,
+        path: impl Display,
+        key: &ObjectKey,
+        meta: &ObjectMeta,
+        content: Content,
+        condition: &Condition,
+    ) -> Result<UploadRecord> {
+        let place = xattr_place(&path, meta)?;
         let lineage = &meta.lineage;
         let generation = self
             .next_generation(key, lineage.generation, condition)

@@ -67,13 +67,17 @@ impl Layout {
     }
 
     fn store(self) -> MemStore {
-        MemStore::new().with_limits(match self {
+        MemStore::new().with_limits(self.store_limits())
+    }
+
+    fn store_limits(self) -> Limits {
+        match self {
             Self::Plain => Limits {
                 part_bytes_min: CELL,
                 ..Limits::S3
             },
             Self::Sealed => Limits::S3,
-        })
+        }
     }
 
     /// Staging for as many cells; each takes whole pages of the disk.
@@ -183,6 +187,27 @@ impl Fixture {
             layout.cell(),
         )
         .await
+    }
+
+    /// As [`Self::tiny_with`], over a store that completes an upload at any key.
+    pub async fn publishing(
+        layout: Layout,
+        memory_bytes: u64,
+        staging_bytes: u64,
+        after_bytes: u64,
+    ) -> Self {
+        let config = WriteConfig {
+            memory_bytes,
+            staging_bytes: layout.staging(staging_bytes),
+            stream_after_bytes: after_bytes,
+            parallel_uploads: 3,
+            ..WriteConfig::default()
+        };
+        let mem = MemStore::new().with_limits(Limits {
+            completes_elsewhere: true,
+            ..layout.store_limits()
+        });
+        Self::new(layout, mem, config, layout.limits(), layout.cell()).await
     }
 
     /// As a mount has it.

@@ -87,8 +87,12 @@ struct Run {
 }
 
 impl Run {
-    async fn new(layout: Layout, staging_bytes: u64) -> Self {
-        let fixture = Fixture::tiny_with(layout, 0, staging_bytes).await;
+    async fn new(layout: Layout, staging_bytes: u64, publishes: bool) -> Self {
+        let fixture = if publishes {
+            Fixture::publishing(layout, 0, staging_bytes, u64::MAX).await
+        } else {
+            Fixture::tiny_with(layout, 0, staging_bytes).await
+        };
         let mut files = Vec::new();
         for index in 0..FILES {
             let name = format!("file{index}");
@@ -256,14 +260,14 @@ fn heal(fixture: &Fixture) {
     }
 }
 
-fn run(layout: Layout, staging: u64, steps: &[Step]) {
+fn run(layout: Layout, staging: u64, publishes: bool, steps: &[Step]) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     runtime.block_on(async {
-        let mut run = Run::new(layout, staging).await;
+        let mut run = Run::new(layout, staging, publishes).await;
         for step in steps {
             run.step(step).await;
         }
@@ -276,28 +280,28 @@ fn staging() -> impl Strategy<Value = u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn files_hold_what_was_written(
-        staging in staging(), steps in prop::collection::vec(step(), 1..60),
+        staging in staging(), publishes: bool, steps in prop::collection::vec(step(), 1..60),
     ) {
-        run(Layout::Plain, staging, &steps);
+        run(Layout::Plain, staging, publishes, &steps);
     }
 }
 
 proptest! {
     // Real segments: each case moves some hundred MiB.
     #![proptest_config(ProptestConfig {
-        cases: 3,
+        cases: 4,
         max_shrink_iters: 20,
         ..ProptestConfig::default()
     })]
 
     #[test]
     fn client_side_files_hold_what_was_written(
-        staging in staging(), steps in prop::collection::vec(step(), 1..25),
+        staging in staging(), publishes: bool, steps in prop::collection::vec(step(), 1..25),
     ) {
-        run(Layout::Sealed, staging, &steps);
+        run(Layout::Sealed, staging, publishes, &steps);
     }
 }

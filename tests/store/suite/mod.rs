@@ -152,6 +152,7 @@ const CHECKS: &[(&str, Check)] = checks! {
     writes: an_overwrite_is_a_new_version, a_put_if_absent, a_put_if_match,
         one_of_many_creators_wins, deletes, a_conditional_delete;
     multipart: parts_become_an_object, a_part_is_replaced, small_parts_are_refused,
+        an_upload_is_completed_elsewhere_or_refused,
         parts_are_copied_from_objects, a_conditional_complete, a_complete_is_not_repeated,
         an_abort_ends_an_upload, wrong_parts_are_refused, uploads_under_way_are_listed;
     copies: a_copy_keeps_everything, a_copy_replaces_attributes, a_copy_onto_itself,

@@ -3,8 +3,8 @@
 use bytes::{Bytes, BytesMut};
 use cloakfs::base::range::ByteRange;
 use cloakfs::store::{
-    CopySource, ErrorKind, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, PutOptions,
-    Result, UploadId, WriteCondition, Written,
+    CopySource, Elsewhere, ErrorKind, ObjectAttributes, ObjectKey, PartNumber, PartReceipt,
+    PutOptions, Result, UploadId, WriteCondition, Written,
 };
 
 use super::{Difference, Server, assert_fails, pattern};
@@ -109,6 +109,55 @@ pub async fn parts_become_an_object(server: &Server) {
     let only = upload.part(1, Bytes::from_static(b"one small part")).await;
     upload.complete(&[only]).await.unwrap();
     assert_eq!(server.body(name).await, "one small part");
+}
+
+pub async fn an_upload_is_completed_elsewhere_or_refused(server: &Server) {
+    let upload = Upload::begin(server, "elsewhere/begun").await;
+    let parts = [
+        upload.part(1, pattern(5 * MIB, 1)).await,
+        upload.part(2, Bytes::from_static(b"tail")).await,
+    ];
+    let attributes = ObjectAttributes {
+        metadata: [("mode".to_owned(), "33188".to_owned())].into(),
+        content_type: Some("text/plain".to_owned()),
+    };
+    let complete = async |condition| {
+        let to = Elsewhere {
+            key: server.key("elsewhere/target"),
+            attributes: attributes.clone(),
+        };
+        let store = &server.store;
+        store
+            .complete_elsewhere(&upload.key, &upload.id, &parts, to, condition)
+            .await
+    };
+    if !server.store.limits().completes_elsewhere {
+        let refused = complete(WriteCondition::None).await;
+        assert_fails(refused, &[ErrorKind::Invalid], "an upload's end elsewhere");
+        // It is as it was.
+        upload.complete(&parts).await.unwrap();
+        return;
+    }
+    server.put("elsewhere/target", "theirs").await;
+    let taken = complete(WriteCondition::IfAbsent).await;
+    assert_fails(taken, &[ErrorKind::Precondition], "a name that is taken");
+    assert_eq!(server.body("elsewhere/target").await, "theirs");
+    let theirs = server.head("elsewhere/target").await.unwrap().etag;
+    let written = complete(WriteCondition::IfMatch(theirs)).await.unwrap();
+    let info = server.head("elsewhere/target").await.unwrap();
+    assert_eq!((&info.etag, &info.attributes), (&written.etag, &attributes));
+    let body = server.body("elsewhere/target").await;
+    assert_eq!(body.slice(..5 * MIB), pattern(5 * MIB, 1));
+    assert_eq!(body.slice(5 * MIB..), "tail");
+    assert_fails(
+        server.head("elsewhere/begun").await,
+        &[ErrorKind::NotFound],
+        "a HEAD where it was begun",
+    );
+    let again = complete(WriteCondition::None).await;
+    assert_fails(again, &[ErrorKind::NotFound], "an upload's second end");
+    let pending = server.store.list_multipart(upload.key.as_str()).await;
+    assert_eq!(pending.unwrap(), []);
 }
 
 pub async fn a_part_is_replaced(server: &Server) {
