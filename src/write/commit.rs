@@ -15,7 +15,7 @@ use super::stream::{Stream, private_meta};
 use super::{Base, Result, WriteError};
 use crate::base::range::ByteRange;
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, PartNumber};
+use crate::store::ErrorKind;
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, Part, UploadTarget};
 
 /// A plan and what it was made from.
@@ -85,7 +85,8 @@ impl DirtyFile {
         condition: &Condition,
     ) -> Result<Committed> {
         self.end_stream().await?;
-        let Planned { size, plan, origin } = self.plan(&self.engine.limits).await?;
+        let limits = &self.engine.limits;
+        let Planned { size, plan, origin } = self.plan(limits, Kind::Direct).await?;
         let committed = match plan {
             Plan::Put { .. } => self.put(size, target, meta, condition).await?,
             Plan::Nothing if size <= self.engine.limits.put_bytes_max => {
@@ -207,7 +208,7 @@ impl DirtyFile {
             put_bytes_max: 0,
             ..self.engine.limits
         };
-        let Planned { size, plan, origin } = self.plan(&limits).await?;
+        let Planned { size, plan, origin } = self.plan(&limits, Kind::Private).await?;
         let Plan::Multipart(steps) = plan else {
             // The file was cut back to what the base is, or to nothing.
             self.drop_stream();
@@ -257,7 +258,8 @@ impl DirtyFile {
         Ok(())
     }
 
-    async fn plan(&self, limits: &PlanLimits) -> Result<Planned> {
+    /// Parts of an upload at the target's key have no numbers before, those of a private one do.
+    async fn plan(&self, limits: &PlanLimits, kind: Kind) -> Result<Planned> {
         let origin = self.origin(limits).await?;
         let state = self.state();
         let (table, size) = (&state.table, state.table.size());
@@ -267,6 +269,7 @@ impl DirtyFile {
         };
         let (base, dirty) = (table.planner_base(), table.dirty());
         let plan = match &origin.stored {
+            None if kind == Kind::Direct => planner::free::plan(base, dirty, size, &limits)?,
             None => planner::plan(base, dirty, size, &limits)?,
             Some(stored) => {
                 let file = SealedFile {
@@ -275,7 +278,10 @@ impl DirtyFile {
                     dirty,
                     size,
                 };
-                file.plan(&limits)?
+                match kind {
+                    Kind::Direct => file.plan_free(&limits)?,
+                    Kind::Private => file.plan(&limits)?,
+                }
             }
         };
         Ok(Planned { size, plan, origin })
@@ -302,7 +308,7 @@ impl DirtyFile {
     fn copies(&self, size: u64, origin: &Origin) -> Vec<PartStep> {
         let limits = self.engine.limits_for(size);
         match &origin.stored {
-            None => copies(size, limits.copy_bytes_max),
+            None => planner::copies(size, limits.copy_bytes_max),
             Some(stored) => {
                 let file = SealedFile {
                     base: Some(planner::Base::whole(size)),
@@ -384,16 +390,4 @@ const fn may_be_done(kind: ErrorKind) -> bool {
         | ErrorKind::Corrupt => true,
         ErrorKind::Throttled | ErrorKind::Denied | ErrorKind::Invalid => false,
     }
-}
-
-/// A whole object in part copies of at most `piece` bytes.
-fn copies(size: u64, piece: u64) -> Vec<PartStep> {
-    let steps = (0..size.div_ceil(piece))
-        .zip(1..)
-        .map(|(index, number)| PartStep {
-            number: PartNumber::new(number).expect("10,000 copies are more than any object"),
-            range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
-            how: PartSource::Copy,
-        });
-    steps.collect()
 }
