@@ -16,6 +16,7 @@
 //!    operation: a waiting directory rename between the two would block it for good. Reads take
 //!    none of these; they look again after a change ([`flux`]).
 
+mod absence;
 mod admission;
 mod attr;
 mod closed;
