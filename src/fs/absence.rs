@@ -8,9 +8,10 @@
 //! Invariants:
 //! 1. *Only absence is answered.* A name of the listing may have gone meanwhile or changed; it is
 //!    looked at as ever.
-//! 2. *A name that this mount changed is not answered.* Changes are noted from before a listing
-//!    is asked for until it is dropped, so whatever the listing says of them does not count. What
-//!    is noted for one listing is not there for another: [`Watch`] tells them apart.
+//! 2. *A name that this mount changed, or showed to a program, is not answered.* Both are noted
+//!    from before a listing is asked for until it is dropped, so whatever the listing says of
+//!    them does not count. What is noted for one listing is not there for another: [`Watch`]
+//!    tells them apart.
 //! 3. *What others make is seen after the time to live.* This is for lookups alone: what changes
 //!    a name asks the bucket.
 
@@ -66,7 +67,7 @@ pub(super) struct Making {
 struct Directory {
     watch: Watch,
     listing: Option<Listing>,
-    /// Names that this mount changed, and when.
+    /// Names that this mount changed, or showed, and when.
     changed: HashMap<PlainName, Instant>,
     misses: u32,
     last_miss: Option<Instant>,
@@ -202,6 +203,32 @@ impl Absence {
         {
             inner.count(0, 1);
         }
+    }
+
+    /// A program is shown these names now: from then on it finds them.
+    pub fn shown<'a>(
+        &self,
+        directory: &VolumePath,
+        names: impl IntoIterator<Item = &'a PlainName>,
+        now: Instant,
+    ) {
+        let mut inner = self.lock();
+        let Some(known) = inner.directories.get_mut(directory) else {
+            return;
+        };
+        let is_being_listed = known.watch.try_lock().is_err();
+        if known.listing.is_none() && !is_being_listed {
+            return;
+        }
+        let before = known.names();
+        for name in names {
+            let listing = known.listing.as_ref();
+            if is_being_listed || !listing.is_some_and(|listing| listing.names.contains(name)) {
+                known.changed.insert(name.clone(), now);
+            }
+        }
+        let after = known.names();
+        inner.count(before, after);
     }
 
     /// There is something at the path after all, or there may be.

@@ -190,6 +190,9 @@ async fn what_others_made_is_not_replaced_unseen(layout: Layout) {
     let theirs = bucket.mount().await;
     theirs.write_file("theirs", b"theirs").await.unwrap();
     assert_eq!(errno(mount.walk("theirs").await), libc::ENOENT);
+    theirs.write_file("shown", b"shown").await.unwrap();
+    assert!(mount.list("").await.unwrap().len() > 2);
+    assert_eq!(mount.read_file("shown").await.unwrap(), b"shown");
 
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
     let made = mount

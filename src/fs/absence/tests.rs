@@ -115,6 +115,24 @@ fn a_listing_whose_changes_were_dropped_is_not_learnt() {
     assert_eq!(absence.lock().names, 0);
 }
 
+/// Whatever the listing said, and also where it is still on its way.
+#[test]
+fn what_a_program_was_shown_is_not_absent() {
+    let (absence, start) = (Absence::new(TTL), Instant::now());
+    miss(&absence, "d/a", start);
+    miss(&absence, "d/b", start);
+    let watch = absence.wants_listing(&path("d"), start).unwrap();
+    let knows = |text: &str| absence.knows(&path("d"), &name(text), start);
+    {
+        let _listing = watch.try_lock().unwrap();
+        absence.shown(&path("d"), &names(&["new"]), start);
+        absence.learn(&path("d"), &watch, start, names(&["old"]), 1);
+    }
+    absence.shown(&path("d"), &names(&["old", "newer"]), start);
+    assert!(knows("a") && !knows("old") && !knows("new") && !knows("newer"));
+    assert_eq!(absence.lock().names, 3);
+}
+
 #[test]
 fn memory_is_bounded() {
     let (absence, start) = (Absence::new(TTL), Instant::now());
