@@ -17,9 +17,14 @@ fmt:
     cargo fmt --all
     cargo clippy --locked --all-targets -- -D warnings
 
-# Throughput beside the SDK alone and s3fs; the figures are for docs/BENCHMARKS.md.
+# Throughput beside the SDK alone and s3fs, and small files; the figures are for docs/BENCHMARKS.md.
 bench *ARGS:
     scripts/bench {{ARGS}}
+    scripts/bench-tar
+
+# An archive unpacked over a far link, beside s3fs.
+bench-tar *ARGS:
+    scripts/bench-tar {{ARGS}}
 
 # Throughput of cse-c on a local directory, beside no encryption and gocryptfs.
 bench-local *ARGS:

@@ -18,12 +18,12 @@ timed() {
 
 difference() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f\n", a - b }'; }
 
-# heading PLACE: what the figures below it were taken on.
+# heading PLACE [SIZE]: what the figures below it were taken on.
 heading() {
     local processor
     processor=$(awk -F ': ' '/^model name/ { print $2; exit }' /proc/cpuinfo)
-    printf '\n%s, %s cores (%s), %s MiB, %s, medians:\n\n' \
-        "$(date +%F)" "$(nproc)" "${processor:-unknown processor}" "$MIB" "$1"
+    printf '\n%s, %s cores (%s), %s, %s:\n\n' \
+        "$(date +%F)" "$(nproc)" "${processor:-unknown processor}" "${2:-$MIB MiB}" "$1"
 }
 
 # medians MIB: of recorded seconds, `WHO WRITE READ` in MiB/s.

@@ -21,6 +21,22 @@ mount_bucket() {
     wait_for_mount "$mountpoint" "$DAEMON_PID" "$log"
 }
 
+# mount_s3fs BUCKET MOUNTPOINT LOG: in the foreground of a child; sets DAEMON_PID.
+mount_s3fs() {
+    local bucket=$1 mountpoint=$2 log=$3
+    (umask 077 && printf '%s:%s\n' "$MINIO_ACCESS_KEY" "$MINIO_SECRET_KEY" >"$SANDBOX/s3fs-password")
+    CURL_CA_BUNDLE=$SANDBOX/certs/public.crt s3fs "$bucket" "$mountpoint" -f \
+        -o "url=$MINIO_ENDPOINT" -o use_path_request_style \
+        -o "passwd_file=$SANDBOX/s3fs-password" </dev/null >>"$log" 2>&1 &
+    DAEMON_PID=$!
+    wait_for_mount "$mountpoint" "$DAEMON_PID" "$log"
+}
+
+unmount_s3fs() {
+    umount "$1" 2>/dev/null || fusermount3 -u "$1" || fusermount -u "$1"
+    wait "$DAEMON_PID" || true
+}
+
 # Waits until MOUNTPOINT is mounted, up to 30 s, or PID is gone.
 wait_for_mount() {
     local mountpoint=$1 pid=$2 log=$3 tenths

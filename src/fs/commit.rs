@@ -134,9 +134,10 @@ impl FileSystem {
                     snapshot.committed(done.version, done.commit, size);
                 });
                 self.cache.forget(before);
+                // Before it may be forgotten: what was known of the name is of the past.
+                self.stats.changed(path);
                 finish_meta(inode, changes);
                 inode.state().changed = Some(Instant::now());
-                self.stats.changed(path);
                 self.forget_pending(inode);
                 if inode.is_uncommitted() && !content.is_dirty() {
                     // Attributes changed while the content was on its way.
@@ -187,7 +188,8 @@ impl FileSystem {
     }
 
     /// Attributes that somebody else set since this file was opened are not undone by a commit
-    /// of its content, unless they were set here too.
+    /// of its content, unless they were set here too. Those of a file that this mount made are
+    /// known for the time to live.
     async fn take_over_attributes(
         &self,
         inode: &Inode,
@@ -196,7 +198,8 @@ impl FileSystem {
         version: &Version,
         commit: Option<&str>,
     ) -> Result<()> {
-        if inode.state().meta_set_here {
+        let is_new = |made: Instant| made.elapsed() < self.config.ttl;
+        if inode.state().meta_set_here || inode.state().made.is_some_and(is_new) {
             return Ok(());
         }
         let Some(stat) = self.look_at_own(content, path).await? else {

@@ -37,11 +37,14 @@ impl FileSystem {
             let path = self.child_path(parent, &name)?;
             let meta = self.new_meta(caller, parent, FileKind::File, mode, 0)?;
             if flags & libc::O_EXCL != 0 {
+                let asked = Instant::now();
                 let done = self
                     .volume
                     .put(&path, &meta, Bytes::new(), &Condition::IfAbsent)
                     .await;
-                self.made(&path, parent, &name, meta, 0, done)?
+                let inode = self.made(&path, parent, &name, meta, 0, done)?;
+                inode.state().made = Some(asked);
+                inode
             } else {
                 self.table.child(parent, &name).map_or_else(
                     || {
@@ -112,7 +115,15 @@ impl FileSystem {
         mode: u32,
     ) -> Result<Entry> {
         let meta = self.new_meta(caller, parent, FileKind::Directory, mode, 0)?;
-        self.make(parent, name, meta, Bytes::new()).await
+        let path = PlainName::new(name)
+            .ok()
+            .and_then(|name| self.child_path(parent, &name).ok());
+        let making = path.and_then(|path| Some((self.stats.absence.making(&path)?, path)));
+        let made = self.make(parent, name, meta, Bytes::new()).await;
+        if let (Ok(_), Some((making, path))) = (&made, making) {
+            self.stats.absence.made(&path, &making);
+        }
+        made
     }
 
     pub async fn symlink(

@@ -47,6 +47,8 @@ pub(super) struct State {
     pub checked: Option<Instant>,
     /// When this mount last changed the object: answers asked for earlier are worth nothing.
     pub changed: Option<Instant>,
+    /// When this mount asked for the object to be made, if it did.
+    pub made: Option<Instant>,
     /// A directory without a marker of its own.
     pub implicit: bool,
     /// Why the object could not be looked at, the last time that was tried.
@@ -156,6 +158,7 @@ impl Inode {
                 meta_set_here: false,
                 checked: None,
                 changed: None,
+                made: None,
                 implicit: false,
                 closed: None,
                 told: None,

@@ -1,5 +1,6 @@
 //! lookup and forget: from names to inodes.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,13 +12,65 @@ use super::{FileSystem, FsError, Result};
 use crate::layout::path::{NameError, PlainName, VolumePath};
 use crate::volume::{Stat, VolumeError};
 
+/// Longest listing of which names are known not to be there.
+const LISTED_PAGES_MAX: u32 = 4;
+
 impl FileSystem {
     /// Finds a name. Counts a kernel reference to the inode.
     pub async fn lookup(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<Entry> {
         let name = PlainName::new(name)?;
         let _gate = self.gate.read().await;
+        let path = self.child_path(parent, &name)?;
+        if self.table.child(parent, &name).is_none()
+            && self.stats.fresh(&path).is_none()
+            && self.is_absent(&path, &name).await
+        {
+            return Err(FsError::posix(libc::ENOENT));
+        }
         let inode = self.find(parent, &name).await?;
         self.entry(&inode)
+    }
+
+    /// The name is known not to be there; where names of its directory were missed before, after
+    /// a listing of all of it. The caller holds the gate.
+    async fn is_absent(&self, path: &VolumePath, name: &PlainName) -> bool {
+        let (absence, Some(directory)) = (&self.stats.absence, path.parent()) else {
+            return false;
+        };
+        if absence.knows(&directory, name, Instant::now()) {
+            return true;
+        }
+        let Some(watch) = absence.wants_listing(&directory, Instant::now()) else {
+            return false;
+        };
+        let _alone = watch.lock().await;
+        // Another lookup may have listed it meanwhile, or found that it cannot be.
+        if absence.wants_listing(&directory, Instant::now()).is_some() {
+            let asked = Instant::now();
+            match self.names_in(&directory).await {
+                Some((names, pages)) => absence.learn(&directory, &watch, asked, names, pages),
+                None => absence.give_up(&directory, &watch, Instant::now()),
+            }
+        }
+        absence.knows(&directory, name, Instant::now())
+    }
+
+    /// The names in a directory, and how many pages they took; `None` where those are many, or
+    /// cannot be had: a look at a single name says why.
+    async fn names_in(&self, directory: &VolumePath) -> Option<(HashSet<PlainName>, u32)> {
+        let (mut names, mut next) = (HashSet::new(), None);
+        for page in 1..=LISTED_PAGES_MAX {
+            let listed = self.volume.list(directory, next).await.ok()?;
+            for (key, reason) in listed.hidden {
+                self.notices.note_hidden(&key, reason.to_string());
+            }
+            names.extend(listed.entries.into_iter().map(|entry| entry.name));
+            next = listed.next;
+            if next.is_none() {
+                return Some((names, page));
+            }
+        }
+        None
     }
 
     /// Gives back `count` kernel references.
@@ -58,6 +111,7 @@ impl FileSystem {
                 }
                 self.lose(&inode);
             }
+            self.stats.absence.missed(&path, asked, Instant::now());
             Err(FsError::posix(libc::ENOENT))
         }
     }

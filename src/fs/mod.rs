@@ -14,8 +14,10 @@
 //!    a `std` mutex for a few instructions. Nothing takes an earlier one while it holds a later
 //!    one, and no `std` mutex is held across an await. The gate is not taken twice by one
 //!    operation: a waiting directory rename between the two would block it for good. Reads take
-//!    none of these; they look again after a change ([`flux`]).
+//!    none of these; they look again after a change ([`flux`]). A lookup that lists a directory
+//!    holds its [`absence::Watch`] inside the gate, and takes nothing inside that.
 
+mod absence;
 mod admission;
 mod attr;
 mod closed;

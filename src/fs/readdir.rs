@@ -254,6 +254,8 @@ impl FileSystem {
         for (key, reason) in page.hidden {
             self.notices.note_hidden(&key, reason.to_string());
         }
+        let names = page.entries.iter().map(|entry| &entry.name);
+        self.stats.absence.shown(path, names, Instant::now());
         // Where a name is both, the directory is what a lookup finds.
         let directories: HashSet<PlainName> = page
             .entries

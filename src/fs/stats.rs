@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use lru::LruCache;
 
+use super::absence::Absence;
 use crate::base::time::Timestamp;
 use crate::layout::path::VolumePath;
 use crate::store::ListedObject;
@@ -27,6 +28,8 @@ const LISTED_FOR: Duration = Duration::from_mins(1);
 #[derive(Debug)]
 pub(super) struct StatCache {
     ttl: Duration,
+    /// What is not there.
+    pub absence: Absence,
     entries: Mutex<Entries>,
 }
 
@@ -60,6 +63,7 @@ impl StatCache {
         };
         Self {
             ttl,
+            absence: Absence::new(ttl),
             entries: Mutex::new(entries),
         }
     }
@@ -121,6 +125,7 @@ impl StatCache {
 
     /// Remembers an answer that was asked for at `asked`.
     pub fn note(&self, path: VolumePath, stat: Stat, asked: Instant) {
+        self.absence.may_be_there(&path);
         let settled = Timestamp::now().secs() - stat.last_modified.secs() > 2;
         let mut entries = self.lock();
         let changed = match entries.known.peek(&path) {
@@ -145,6 +150,7 @@ impl StatCache {
 
     /// This mount changed what is at the path.
     pub fn changed(&self, path: &VolumePath) {
+        self.absence.changed(path, Instant::now());
         let mut entries = self.lock();
         entries.listed.pop(path);
         let changed = Known::Changed(Instant::now());
@@ -153,6 +159,7 @@ impl StatCache {
 
     /// This mount changed what is at many paths.
     pub fn all_changed(&self) {
+        self.absence.all_changed();
         let mut entries = self.lock();
         entries.known.clear();
         entries.listed.clear();

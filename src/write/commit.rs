@@ -88,7 +88,8 @@ impl DirtyFile {
             return Ok(published);
         }
         self.end_stream().await?;
-        let Planned { size, plan, origin } = self.plan(&self.engine.limits).await?;
+        let limits = &self.engine.limits;
+        let Planned { size, plan, origin } = self.plan(limits, Kind::Direct).await?;
         let committed = match plan {
             Plan::Put { .. } => self.put(size, target, meta, condition).await?,
             Plan::Nothing if size <= self.engine.limits.put_bytes_max => {
@@ -211,7 +212,7 @@ impl DirtyFile {
             put_bytes_max: 0,
             ..self.engine.limits
         };
-        let Planned { size, plan, origin } = self.plan(&limits).await?;
+        let Planned { size, plan, origin } = self.plan(&limits, Kind::Private).await?;
         let Plan::Multipart(steps) = plan else {
             // The file was cut back to what the base is, or to nothing.
             self.drop_stream();
@@ -261,7 +262,8 @@ impl DirtyFile {
         Ok(())
     }
 
-    pub(super) async fn plan(&self, limits: &PlanLimits) -> Result<Planned> {
+    /// Parts of an upload at the target's key have no numbers before, those of a private one do.
+    pub(super) async fn plan(&self, limits: &PlanLimits, kind: Kind) -> Result<Planned> {
         let origin = self.origin(limits).await?;
         let state = self.state();
         let (table, size) = (&state.table, state.table.size());
@@ -271,6 +273,7 @@ impl DirtyFile {
         };
         let (base, dirty) = (table.planner_base(), table.dirty());
         let plan = match &origin.stored {
+            None if kind == Kind::Direct => planner::free::plan(base, dirty, size, &limits)?,
             None => planner::plan(base, dirty, size, &limits)?,
             Some(stored) => {
                 let file = SealedFile {
@@ -279,7 +282,10 @@ impl DirtyFile {
                     dirty,
                     size,
                 };
-                file.plan(&limits)?
+                match kind {
+                    Kind::Direct => file.plan_free(&limits)?,
+                    Kind::Private => file.plan(&limits)?,
+                }
             }
         };
         Ok(Planned { size, plan, origin })
@@ -306,7 +312,7 @@ impl DirtyFile {
     fn copies(&self, size: u64, origin: &Origin) -> Vec<PartStep> {
         let limits = self.engine.limits_for(size);
         match &origin.stored {
-            None => copies(size, limits.copy_bytes_max),
+            None => planner::copies(size, limits.copy_bytes_max),
             Some(stored) => {
                 let file = SealedFile {
                     base: Some(planner::Base::whole(size)),

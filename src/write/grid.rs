@@ -1,5 +1,5 @@
-//! How a file is cut into parts: a fixed grid, so that a part's number and bytes can be known
-//! while the file is still growing.
+//! How a file is cut into parts that go up while it is still growing: a fixed grid, so that a
+//! part's number and bytes can be known before the file's length is.
 //!
 //! Part numbers go to 10,000 and files to 5 TiB, so parts have to grow: blocks of 1,024 parts,
 //! those of the first 8 MiB (one segment), those of each next block twice as long.
@@ -61,6 +61,12 @@ impl Grid {
             part_bytes,
             parts_per_block,
         }
+    }
+
+    /// Length of the first parts: a segment.
+    #[must_use]
+    pub const fn segment_bytes(self) -> u64 {
+        self.part_bytes
     }
 
     /// The part that holds the byte at `offset`.

@@ -59,7 +59,7 @@ impl DirtyFile {
             put_bytes_max: 0,
             ..self.engine.limits
         };
-        let Planned { size, plan, origin } = self.plan(&limits).await?;
+        let Planned { size, plan, origin } = self.plan(&limits, Kind::Private).await?;
         let Plan::Multipart(steps) = plan else {
             return Ok(None);
         };

@@ -5,6 +5,7 @@ mod corrupt_answers;
 mod faults;
 mod fixture;
 mod model;
+mod prefixes;
 mod publishing;
 mod races;
 mod sparse;

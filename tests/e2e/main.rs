@@ -41,6 +41,7 @@ mod attributes;
 mod ending;
 mod files;
 mod fstab;
+mod fsx;
 mod kms_outage;
 mod matrix;
 mod memory;

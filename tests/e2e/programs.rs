@@ -2,11 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use crate::fsx;
 use crate::process::{run, sh};
-use crate::s3_server::announced;
 use crate::stage::{Ground, Workload, on_every_stage};
 use crate::tree::{bytes, plant};
 
@@ -17,7 +17,7 @@ on_every_stage!(
     copy_archive: COPY_ARCHIVE,
     sqlite_inserts: SQLITE_INSERTS,
     editor_save: EDITOR_SAVE,
-    fsx_random_operations: FSX_RANDOM_OPERATIONS,
+    fsx_random_operations: fsx::ON_FIVE_FILES,
 );
 
 /// `git` that reads nobody's configuration.
@@ -204,49 +204,3 @@ fn write_synced(path: &Path, content: &[u8]) {
     file.write_all(content).expect("writing");
     file.sync_all().expect("fsync");
 }
-
-/// What fsx does: reads, writes, mapped reads and writes, truncates up and down, closes, syncs.
-const FSX_WEIGHTS: &str = "[weights]
-close_open = 0.5
-invalidate = 0.2
-mapread = 1.0
-mapwrite = 1.0
-read = 1.0
-write = 1.0
-truncate = 1.0
-fsync = 0.2
-fdatasync = 0.1
-sendfile = 0.2
-posix_fadvise = 0.1
-copy_file_range = 0.2
-";
-
-/// 2,000 random operations on each of 5 files, every one checked by fsx against its own model.
-const FSX_RANDOM_OPERATIONS: Workload = Workload {
-    perform: |Ground { root, aside }| {
-        let weights = aside.join("fsx.toml");
-        fs::write(&weights, FSX_WEIGHTS).expect("writing fsx's configuration");
-        for seed in 1..=5 {
-            let name = format!("fsx-{seed}");
-            run(
-                Command::new(PathBuf::from(announced("CLOAKFS_TEST_TOOLS")).join("bin/fsx"))
-                    .args(["-N", "2000", "-S", &seed.to_string(), "-f"])
-                    .arg(&weights)
-                    .arg("-P")
-                    .arg(aside)
-                    .arg(root.join(&name)),
-            );
-            fs::copy(root.join(&name), aside.join(&name)).expect("keeping what fsx left");
-        }
-    },
-    verify: |Ground { root, aside }| {
-        for seed in 1..=5 {
-            let name = format!("fsx-{seed}");
-            let kept = fs::read(aside.join(&name)).expect("reading the kept file");
-            assert!(
-                fs::read(root.join(&name)).expect("reading") == kept,
-                "{name} has changed"
-            );
-        }
-    },
-};

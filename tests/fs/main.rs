@@ -2,6 +2,7 @@
 //! ones: what each operation does, what it costs in requests, and that random sequences agree
 //! with a model.
 
+mod absence;
 mod bucket;
 mod closed_conflicts;
 mod conflicts;

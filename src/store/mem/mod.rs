@@ -174,6 +174,17 @@ impl MemStore {
         objects.chain(parts).map(|len| len as u64).sum()
     }
 
+    /// The parts of unfinished uploads.
+    #[cfg(test)]
+    pub fn parts(&self) -> Vec<Bytes> {
+        let bucket = self.bucket();
+        let parts = bucket
+            .uploads
+            .values()
+            .flat_map(|upload| upload.parts.values());
+        parts.map(|(_, body)| body.clone()).collect()
+    }
+
     fn bucket(&self) -> MutexGuard<'_, Bucket> {
         // A panic in a test elsewhere leaves whole requests only: the map is consistent.
         self.bucket.lock().unwrap_or_else(PoisonError::into_inner)

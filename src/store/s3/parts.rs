@@ -10,8 +10,8 @@
 //! instead, few and small ones at a time. So under SSE-KMS no part of more than [`CARRIED_BYTES_MAX`]
 //! is asked for there ([`Limits::copied_part_bytes_max`](crate::store::Limits)), whether or not
 //! there is such a policy: that shows when the first part is on its way. Longer ones are left of
-//! files of more than 120 GiB, whose own parts are longer from there on, and of renames of more
-//! than 625 GiB, for lack of part numbers.
+//! files of more than 120 GiB most of which changes, whose own parts are longer from there on, and
+//! of changes and renames of more than 625 GiB, for lack of part numbers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;

@@ -1,17 +1,20 @@
 //! What a commit sends: a pure function of what the object was, what is dirty and how long the
 //! file is now.
 //!
-//! A file up to the threshold goes up whole in one PUT. A longer one is a multipart upload on
-//! the [`Grid`]: a part without a dirty byte that the base still holds is copied on the server,
-//! neighbours of the kind in one request; every other part is uploaded. A part has the same
-//! number whatever else changes, so that one that was uploaded while the program was still
-//! writing stays valid for as long as its bytes and its range do.
+//! A file up to the threshold goes up whole in one PUT. A longer one is a multipart upload, in
+//! which what is clean is copied on the server and what changed is uploaded:
+//! - at the target's key, for this commit alone, segment by segment ([`free`]);
+//! - of a private object that parts went to while the program was still writing, on the
+//!   [`Grid`]: a part has the same number whatever else changes, so that one that was uploaded
+//!   stays valid for as long as its bytes and its range do. A part without a dirty byte that the
+//!   base still holds is copied, neighbours of the kind in one request.
 //!
 //! Invariants: the steps cover every byte of the file once, in ascending order and with
 //! ascending numbers; S3's limits hold; nothing is uploaded but parts with a byte that the base
-//! does not have. A plan only makes a multipart upload, so any prefix of it leaves the old
+//! does not have, unless there would be too many parts. A plan only makes a multipart upload, so any prefix of it leaves the old
 //! object as it was; what makes the new one visible is the completion, which is not a step.
 
+pub mod free;
 pub mod sealed;
 
 use super::extents::ExtentSet;
@@ -35,8 +38,14 @@ pub struct PlanLimits {
     pub put_bytes_max: u64,
     /// Longest range of one part copy; a part of the grid is copied whole, however long it is.
     pub copy_bytes_max: u64,
+    /// The same where there would be too many parts.
+    pub copy_bytes_limit: u64,
     /// Shortest copy that other parts may follow.
     pub part_bytes_min: u64,
+    /// Longest upload that several segments are joined to where there would be too many parts.
+    pub upload_bytes_max: u64,
+    /// Most parts, without what follows the segments of a client-side file.
+    pub parts_max: u32,
     /// Longest file.
     pub object_bytes_max: u64,
     pub grid: Grid,
@@ -120,7 +129,12 @@ impl PlanLimits {
     pub const S3: Self = Self {
         put_bytes_max: limits::SEGMENT_BYTES,
         copy_bytes_max: limits::PART_BYTES_MAX,
+        copy_bytes_limit: limits::PART_BYTES_MAX,
         part_bytes_min: limits::PART_BYTES_MIN,
+        // What is stored of it in a client-side volume is a little longer.
+        upload_bytes_max: 512 * limits::SEGMENT_BYTES,
+        // One for what follows the segments.
+        parts_max: limits::PARTS_MAX - 1,
         object_bytes_max: limits::OBJECT_BYTES_MAX,
         grid: Grid::S3,
     };
@@ -140,7 +154,7 @@ impl PlanLimits {
     }
 }
 
-/// Plans the commit of a file of `size` bytes; `base` is `None` for a new file.
+/// Plans an upload on the grid of a file of `size` bytes; `base` is `None` for a new file.
 ///
 /// # Errors
 /// When the file is longer than an object can be.
@@ -153,20 +167,8 @@ pub fn plan(
     size: u64,
     limits: &PlanLimits,
 ) -> Result<Plan, PlanError> {
-    assert!(
-        dirty.end() <= size,
-        "dirty to {} in a file of {size} bytes",
-        dirty.end()
-    );
-    if size > limits.object_bytes_max {
-        let max = limits.object_bytes_max;
-        return Err(PlanError::TooLarge { size, max });
-    }
-    if base == Some(Base::whole(size)) && dirty.is_empty() {
-        return Ok(Plan::Nothing);
-    }
-    if size <= limits.put_bytes_max {
-        return Ok(Plan::Put { size });
+    if let Some(plan) = whole_plan(base, dirty, size, limits)? {
+        return Ok(plan);
     }
     let valid = base.map_or(0, Base::valid);
     let mut steps: Vec<PartStep> = Vec::new();
@@ -188,6 +190,43 @@ pub fn plan(
         }
     }
     Ok(Plan::Multipart(steps))
+}
+
+/// The plan of a file that is not sent in parts.
+fn whole_plan(
+    base: Option<Base>,
+    dirty: &ExtentSet,
+    size: u64,
+    limits: &PlanLimits,
+) -> Result<Option<Plan>, PlanError> {
+    assert!(
+        dirty.end() <= size,
+        "dirty to {} in a file of {size} bytes",
+        dirty.end()
+    );
+    if size > limits.object_bytes_max {
+        let max = limits.object_bytes_max;
+        return Err(PlanError::TooLarge { size, max });
+    }
+    if base == Some(Base::whole(size)) && dirty.is_empty() {
+        return Ok(Some(Plan::Nothing));
+    }
+    if size <= limits.put_bytes_max {
+        return Ok(Some(Plan::Put { size }));
+    }
+    Ok(None)
+}
+
+/// A whole object in part copies of at most `piece` bytes.
+pub(super) fn copies(size: u64, piece: u64) -> Vec<PartStep> {
+    let steps = (0..size.div_ceil(piece))
+        .zip(1..)
+        .map(|(index, number)| PartStep {
+            number: PartNumber::new(number).expect("10,000 copies are more than any object"),
+            range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
+            how: PartSource::Copy,
+        });
+    steps.collect()
 }
 
 /// Where the bytes of `range` are, ascending and without gaps.

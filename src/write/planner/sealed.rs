@@ -1,5 +1,5 @@
-//! Plans for client-side files: the same grid, but what is stored of a part are the messages of
-//! its segments (docs/FORMAT.md, section 6).
+//! Plans for client-side files: the same, but what is stored of a part are the messages of its
+//! segments (docs/FORMAT.md, section 6).
 //!
 //! What that changes:
 //! - A segment without a dirty byte is *clean* while all bytes of its message are the file's
@@ -13,7 +13,7 @@
 //! Lengths of copies are those in the bucket. What follows the segments is no step: it is sent
 //! with the completion.
 
-use super::{Base, ExtentSet, PartIndex, PartSource, PartStep, Plan, PlanError, PlanLimits};
+use super::{Base, ExtentSet, PartIndex, PartSource, PartStep, Plan, PlanError, PlanLimits, free};
 use crate::base::limits;
 use crate::base::range::ByteRange;
 use crate::volume::StoredSegments;
@@ -62,22 +62,42 @@ enum Segment {
 }
 
 impl SealedFile<'_> {
-    /// Plans a commit, as [`super::plan`] does.
+    /// Plans an upload on the grid, as [`super::plan`] does.
     ///
     /// # Errors
     /// When the file is longer than an object can be.
     pub fn plan(&self, limits: &PlanLimits) -> Result<Plan, PlanError> {
-        let (size, max) = (self.size, limits.object_bytes_max);
-        if size > max {
-            return Err(PlanError::TooLarge { size, max });
-        }
-        if self.base == Some(Base::whole(size)) && self.dirty.is_empty() {
-            return Ok(Plan::Nothing);
-        }
-        if size <= limits.put_bytes_max {
-            return Ok(Plan::Put { size });
-        }
-        Ok(Plan::Multipart(self.steps(limits)))
+        let whole = super::whole_plan(self.base, self.dirty, self.size, limits)?;
+        Ok(whole.unwrap_or_else(|| Plan::Multipart(self.steps(limits))))
+    }
+
+    /// Plans a commit whose parts have no numbers yet, as [`super::free::plan`] does.
+    ///
+    /// # Errors
+    /// When the file is longer than an object can be.
+    pub fn plan_free(&self, limits: &PlanLimits) -> Result<Plan, PlanError> {
+        let whole = super::whole_plan(self.base, self.dirty, self.size, limits)?;
+        Ok(whole.unwrap_or_else(|| Plan::Multipart(self.free_steps(limits))))
+    }
+
+    /// The parts of a commit whose parts have no numbers yet. The tail follows, so that no copy
+    /// is the last part.
+    fn free_steps(&self, limits: &PlanLimits) -> Vec<PartStep> {
+        let pieces = segments_of(ByteRange::new(0, self.size)).filter_map(|segment| {
+            let (data_end, clean) = match self.segment(segment) {
+                Segment::Hole => return None,
+                Segment::Clean(message) => (message.end(), true),
+                Segment::Changed { data_end } => (data_end, false),
+            };
+            let range = ByteRange::new(segment.start(), data_end);
+            Some(free::Piece {
+                range,
+                grid_end: segment.end(),
+                copy_bytes: clean.then(|| StoredSegments::stored_bytes(range.len())),
+                upload_bytes: StoredSegments::stored_bytes(segment.len()),
+            })
+        });
+        free::steps(pieces.collect(), limits, limits.part_bytes_min)
     }
 
     /// The parts of an upload of the whole file; none where all of it is a hole.

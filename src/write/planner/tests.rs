@@ -9,7 +9,10 @@ const GIB: u64 = 1 << 30;
 const TINY: PlanLimits = PlanLimits {
     put_bytes_max: 8,
     copy_bytes_max: 70,
+    copy_bytes_limit: 70,
     part_bytes_min: 0,
+    upload_bytes_max: 64,
+    parts_max: 10_000,
     object_bytes_max: 400,
     grid: Grid::tiny(8, 3),
 };

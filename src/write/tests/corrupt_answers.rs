@@ -43,7 +43,7 @@ async fn a_checkpoint_with_a_corrupt_answer_may_have_been_carried_out() {
 
 #[tokio::test]
 async fn no_part_is_copied_that_is_longer_than_the_store_takes() {
-    for (longest, copies) in [(u64::MAX, 6), (3 * CELL, 8)] {
+    for (longest, copies) in [(u64::MAX, 6), (3 * CELL, 10)] {
         let limits = Limits {
             copied_part_bytes_max: longest,
             ..Limits::S3

@@ -60,6 +60,10 @@ impl Layout {
         PlanLimits {
             put_bytes_max: cell,
             copy_bytes_max: 5 * cell,
+            part_bytes_min: match self {
+                Self::Plain => CELL,
+                Self::Sealed => PlanLimits::S3.part_bytes_min,
+            },
             object_bytes_max: 40 * cell,
             grid: Grid::tiny(cell, 3),
             ..PlanLimits::S3

@@ -201,15 +201,19 @@ proptest! {
         let mut world = World::new(&base);
         world.change(&changes);
         let file = Changed::new(Some(&base), &changes);
-        let steps = file.view().steps(&FEW);
-        let (object, sent) = world.carry_out(&file, &steps);
-        let opened = world.open(&object);
-        let whole = PlainRange(ByteRange::new(0, file.size));
-        let read = read(&opened, &object.body, whole).unwrap();
-        prop_assert!(read == world.content, "another file");
-        let uploads = steps.iter().filter(|step| step.how == PartSource::Upload);
-        let messages = uploads.flat_map(|step| file.view().messages(step.range));
-        let sealed: u64 = messages.map(|range| StoredSegments::stored_bytes(range.len())).sum();
-        prop_assert!(sent <= sealed + 4096, "{sent} bytes sent for {sealed}");
+        let few_numbers = PlanLimits { parts_max: 2, ..FEW };
+        let free = [FEW, few_numbers].map(|limits| file.view().free_steps(&limits));
+        prop_assert!(free[1].len() <= 2);
+        for steps in [file.view().steps(&FEW)].into_iter().chain(free) {
+            let (object, sent) = world.carry_out(&file, &steps);
+            let opened = world.open(&object);
+            let whole = PlainRange(ByteRange::new(0, file.size));
+            let read = read(&opened, &object.body, whole).unwrap();
+            prop_assert!(read == world.content, "another file");
+            let uploads = steps.iter().filter(|step| step.how == PartSource::Upload);
+            let messages = uploads.flat_map(|step| file.view().messages(step.range));
+            let sealed: u64 = messages.map(|range| StoredSegments::stored_bytes(range.len())).sum();
+            prop_assert!(sent <= sealed + 4096, "{sent} bytes sent for {sealed}");
+        }
     }
 }

@@ -13,7 +13,10 @@ const GIB: u64 = 1 << 30;
 const FEW: PlanLimits = PlanLimits {
     put_bytes_max: SEGMENT,
     copy_bytes_max: 5 * SEGMENT,
+    copy_bytes_limit: 5 * SEGMENT,
     part_bytes_min: limits::PART_BYTES_MIN,
+    upload_bytes_max: 16 * SEGMENT,
+    parts_max: 10_000,
     object_bytes_max: 64 * SEGMENT,
     grid: Grid::tiny(SEGMENT, 3),
 };
