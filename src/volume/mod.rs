@@ -42,6 +42,8 @@ pub use types::{
 };
 pub use upload::{Part, Upload};
 
+use types::CopyWay;
+
 use crate::base::secret::fill_random;
 use crate::keys::kms::Calls;
 use crate::keys::root::Root;
