@@ -18,6 +18,7 @@
 
 mod admission;
 mod attr;
+mod clone;
 mod closed;
 mod commit;
 mod conflict;
@@ -48,6 +49,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::RwLock;
 
+pub use clone::CopyRange;
 pub use error::FsError;
 pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;

@@ -73,7 +73,7 @@ impl DirtyFile {
     }
 
     /// Uploads may start again, and cells that a failed commit was sending are evictable.
-    fn resume(&self) {
+    pub(super) fn resume(&self) {
         self.state().paused = false;
         self.engine.pool.notify();
     }
