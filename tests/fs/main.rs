@@ -3,6 +3,7 @@
 //! with a model.
 
 mod bucket;
+mod clones;
 mod closed_conflicts;
 mod conflicts;
 mod costs;
