@@ -51,6 +51,7 @@ use tokio::sync::RwLock;
 
 pub use clone::CopyRange;
 pub use error::FsError;
+pub use rename::RenameStatus;
 pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;
 
@@ -63,6 +64,7 @@ use flux::{Change, Flux};
 use inode::Inode;
 use open::FileHandle;
 use readdir::DirHandle;
+use rename::Renames;
 use stats::StatCache;
 use status::Notices;
 use table::{InodeTable, NameLocks};
@@ -96,6 +98,7 @@ pub struct FileSystem {
     gate: RwLock<()>,
     /// A directory rename is changing keys.
     moving: Flux,
+    renames: Renames,
     stats: StatCache,
     cache: BlockCache<Arc<VolumeError>>,
     engine: Arc<WriteEngine>,
@@ -135,6 +138,7 @@ impl FileSystem {
             names: NameLocks::new(),
             gate: RwLock::new(()),
             moving: Flux::new(),
+            renames: Renames::default(),
             stats: StatCache::new(config.ttl),
             cache: BlockCache::new(half),
             engine,

@@ -18,6 +18,9 @@ use crate::store::{
     ObjectInfo, ObjectKey, Operation, StoreError,
 };
 
+/// Objects of a directory that are copied or deleted at once.
+pub const PARALLEL_OBJECTS: usize = 32;
+
 /// An object of a directory that was renamed.
 #[derive(Clone, Debug)]
 pub struct Moved {
@@ -99,11 +102,7 @@ impl Volume {
         to: &VolumePath,
         meta: &ObjectMeta,
     ) -> Result<Committed> {
-        if let Access::Denied(words) = &self.capabilities.delete {
-            // Found out before the target is overwritten.
-            let message = format!("a rename needs to delete the old name, and may not: {words}");
-            return Err(VolumeError::other(from, ErrorKind::Denied, &message));
-        }
+        self.check_may_rename(from)?;
         let version = stat.version.as_ref().ok_or_else(|| {
             VolumeError::invalid(from, "a directory without a marker has nothing to copy")
         })?;
@@ -125,6 +124,15 @@ impl Volume {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Checks that a rename could delete the old name: before anything is copied.
+    pub fn check_may_rename(&self, from: &VolumePath) -> Result<()> {
+        let Access::Denied(words) = &self.capabilities.delete else {
+            return Ok(());
+        };
+        let message = format!("a rename needs to delete the old name, and may not: {words}");
+        Err(VolumeError::other(from, ErrorKind::Denied, &message))
     }
 
     /// Copies one object of a directory that is being renamed, attributes and all, and tells
@@ -269,7 +277,7 @@ impl Volume {
         self.key_below(to, rest).map(drop)
     }
 
-    fn key_below(&self, dir: &VolumePath, rest: &str) -> Result<ObjectKey> {
+    pub(super) fn key_below(&self, dir: &VolumePath, rest: &str) -> Result<ObjectKey> {
         let key = self.keys.key_below(dir, rest);
         let key = key.map_err(|name| VolumeError::name(dir, name))?;
         ObjectKey::new(key).map_err(|error| VolumeError::invalid(dir, &error.to_string()))

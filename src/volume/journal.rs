@@ -6,6 +6,8 @@
 //! uploads by prefix; its id follows. The lines are not synced: they protect against a process
 //! that dies, and what a power cut leaves is found by the bucket's lifecycle rule.
 
+mod owner;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -15,6 +17,8 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
+pub(super) use owner::Owner;
+
 use super::{Result, Volume, VolumeError};
 use crate::base::id::CommitId;
 use crate::store::{DeleteOptions, ErrorKind, ListOptions, ObjectKey, UploadId};
@@ -23,6 +27,7 @@ use crate::store::{DeleteOptions, ErrorKind, ListOptions, ObjectKey, UploadId};
 pub(super) struct Journal {
     path: PathBuf,
     file: Mutex<File>,
+    owner: Owner,
 }
 
 /// One upload's place in the journal.
@@ -118,6 +123,7 @@ impl Journal {
         let journal = Self {
             path,
             file: Mutex::new(file),
+            owner: Owner::new(dir, mount_id).map_err(failed)?,
         };
         let first = Line::Mount {
             source: source.to_owned(),
