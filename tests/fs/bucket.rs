@@ -76,6 +76,27 @@ impl Bucket {
 
     pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        self.mount_from(state, ttl, choose).await
+    }
+
+    /// A mount of the machine whose last mount is given, which has died. What it held is let go.
+    pub async fn mount_again(&self, dead: Mount) -> Mount {
+        let Mount { fs, _state: state } = dead;
+        let last = Arc::downgrade(&fs);
+        drop(fs);
+        while last.strong_count() > 0 {
+            // What it had begun ends, as the store does not answer it any more.
+            tokio::task::yield_now().await;
+        }
+        self.mount_from(state, Duration::ZERO, |_| {}).await
+    }
+
+    async fn mount_from(
+        &self,
+        state: TempDir,
+        ttl: Duration,
+        choose: impl FnOnce(&mut VolumeOptions),
+    ) -> Mount {
         let mut options = options(&state);
         choose(&mut options);
         let read_only = options.read_only;

@@ -18,6 +18,7 @@ mod namespace;
 mod object_xattrs;
 mod other_keys;
 mod races;
+mod rename_crashes;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;
