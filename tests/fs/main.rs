@@ -19,6 +19,7 @@ mod object_xattrs;
 mod other_keys;
 mod races;
 mod rename_crashes;
+mod rename_owners;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;
