@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::journal::Renaming;
 use super::{
-    Committed, Condition, ObjectMeta, ObjectRef, Result, Stat, Version, Volume, VolumeError,
+    Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Stat, Version, Volume,
+    VolumeError,
 };
 use crate::base::id::CommitId;
 use crate::layout::attributes::FileKind;
@@ -106,9 +108,29 @@ impl Volume {
         let version = stat.version.as_ref().ok_or_else(|| {
             VolumeError::invalid(from, "a directory without a marker has nothing to copy")
         })?;
-        let source = ObjectRef::Path(from.clone());
+        let way = CopyWay::marked(CommitId::random());
+        let (from_key, to_key) = (self.file_key(from)?, self.file_key(to)?);
+        let commit = stat.commit.as_deref();
+        let renaming = Renaming::new(&from_key, &to_key, &version.etag, commit, way.id);
+        let ticket = self.journal.renaming(renaming)?;
+        let done = self.copy_and_delete(way, from, stat, version, to, meta).await;
+        // Who lives to see how it ended tells the caller.
+        self.journal.ended(&ticket);
+        done
+    }
+
+    async fn copy_and_delete(
+        self: &Arc<Self>,
+        way: CopyWay,
+        from: &VolumePath,
+        stat: &Stat,
+        version: &Version,
+        to: &VolumePath,
+        meta: &ObjectMeta,
+    ) -> Result<Committed> {
+        let (source, size) = (ObjectRef::Path(from.clone()), stat.size);
         let done = self
-            .copy_to(&source, version, stat.size, to, meta, &Condition::None)
+            .copy_in_way(way, &source, version, size, to, meta, &Condition::None)
             .await?;
         match self
             .delete_version(from, version, stat.commit.as_deref())
@@ -234,7 +256,7 @@ impl Volume {
 
     /// Deletes an object while it has an ETag, and, where a HEAD must find that out, while `same`
     /// says so too. One that is not there is no error.
-    async fn delete_if(
+    pub(super) async fn delete_if(
         &self,
         key: &ObjectKey,
         etag: Option<&ETag>,

@@ -2,6 +2,8 @@
 //! and what another client does to it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,14 +81,26 @@ impl Bucket {
         self.mount_from(state, ttl, choose).await
     }
 
-    /// A mount of the machine whose last mount is given, which has died. What it held is let go.
-    pub async fn mount_again(&self, dead: Mount) -> Mount {
-        let Mount { fs, _state: state } = dead;
-        let last = Arc::downgrade(&fs);
+    /// A mount of the machine whose last mount is given, which was killed. What it held is let
+    /// go, and its journal is as it was.
+    pub async fn mount_again(&self, killed: Mount) -> Mount {
+        let Mount { fs, _state: state } = killed;
+        let journal: Vec<_> = std::fs::read_dir(state.path().join("journal"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
         drop(fs);
-        while last.strong_count() > 0 {
-            // What it had begun ends, as the store does not answer it any more.
+        let is_held = |path: &Path| {
+            let held = File::open(path).and_then(|file| Ok(file.try_lock()?));
+            held.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        while journal.iter().any(|(path, _)| is_held(path)) {
+            // A task that was ended is gone when it would have run next.
             tokio::task::yield_now().await;
+        }
+        for (path, text) in journal {
+            std::fs::write(path, text).unwrap();
         }
         self.mount_from(state, Duration::ZERO, |_| {}).await
     }

@@ -121,7 +121,10 @@ impl FileSystem {
             }
         }
         if copies.failed.is_none() {
-            let marker = self.volume.put_marker(to, meta, &Condition::None).await;
+            let marker = match intent.check() {
+                Ok(()) => self.volume.put_marker(to, meta, &Condition::None).await,
+                Err(error) => Err(error),
+            };
             if let Err(error) = marker {
                 if is_doubtful(error.kind()) {
                     copies.done.remove("");
