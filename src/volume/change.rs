@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::journal::Renaming;
+use super::upload::Beginning;
 use super::{
     Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Stat, Version, Volume,
     VolumeError,
@@ -221,15 +222,13 @@ impl Volume {
             let info = self.store.head(key, HeadOptions::default()).await;
             let info = info.map_err(|error| VolumeError::store(key, error))?;
             let (size, attributes) = (info.size, info.attributes);
+            // As a copy in one request keeps it: it tells who finishes a rename what was copied.
+            let id = attributes.metadata.get(CommitId::METADATA_NAME);
+            let id = id.and_then(|id| CommitId::parse(id));
+            let beginning = Beginning::plain(attributes, id.unwrap_or_else(CommitId::random));
+            let (target, none) = (target.clone(), &Condition::None);
             let done = self
-                .copy_in_parts(
-                    source,
-                    size,
-                    None,
-                    target.clone(),
-                    attributes.into(),
-                    &Condition::None,
-                )
+                .copy_in_parts(source, size, None, target, beginning, none)
                 .await?;
             return Ok(Moved::new(etag, done));
         }

@@ -20,7 +20,7 @@ use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{
-    DeleteOptions, GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions,
+    DeleteOptions, GetOptions, HeadOptions, Limits, ObjectAttributes, ObjectKey, PutOptions,
     ServerEncryption, Store,
 };
 use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeOptions};
@@ -49,6 +49,11 @@ impl Bucket {
     /// A server that may override the encryption it is asked for.
     pub fn asking_for(encryption: ServerEncryption) -> Self {
         Self::over(MemStore::new().asks_for(encryption), Layout::Plain)
+    }
+
+    /// A server with other limits than Amazon's.
+    pub fn limited(limits: Limits, layout: Layout) -> Self {
+        Self::over(MemStore::new().with_limits(limits), layout)
     }
 
     fn over(mem: MemStore, layout: Layout) -> Self {

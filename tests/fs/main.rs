@@ -11,6 +11,7 @@ mod ending;
 mod harness;
 mod kernel;
 mod key_outage;
+mod large_renames;
 mod layouts;
 mod lineage;
 mod names;

@@ -185,9 +185,24 @@ async fn renew(volume: Weak<Volume>, held: Arc<Held>) {
                 RENEWAL
             }
             Err(error) if is_lost(error.kind()) => {
-                tracing::error!("{error}: the rename of {:?} is not ours any more", record.from);
-                held.state().lost = true;
-                return;
+                match volume.read_intent(&held.name).await {
+                    // A renewal whose answer was lost was made after all.
+                    Ok(Some(found)) if found.record.owner == record.owner => {
+                        // When it began is not known: as early as the last one that is.
+                        let renewed = held.state().renewed;
+                        held.renewed(found.record.renewals, found.version, renewed);
+                        RENEWAL_PAUSE
+                    }
+                    Err(error) if error.kind() != ErrorKind::Corrupt => {
+                        tracing::warn!("whose a rename is by now is not known: {error}");
+                        RENEWAL_PAUSE
+                    }
+                    Ok(_) | Err(_) => {
+                        tracing::error!("the rename of {:?} is not ours any more", record.from);
+                        held.state().lost = true;
+                        return;
+                    }
+                }
             }
             Err(error) => {
                 tracing::warn!("the intent of a rename is not renewed yet: {error}");
