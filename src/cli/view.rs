@@ -3,6 +3,7 @@
 //! The daemon may be older or newer: figures that it does not tell are not shown.
 
 mod encryption;
+mod renames;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -31,6 +32,7 @@ struct Filesystem {
     uncommitted_files: u64,
     uncommitted_bytes: u64,
     failed: BTreeMap<String, String>,
+    renames: Vec<renames::Rename>,
     conflicts: Vec<Conflict>,
     conflicts_total: u64,
     hidden: BTreeMap<String, String>,
@@ -115,6 +117,11 @@ pub(super) fn status(status: &Status) -> String {
     text.line("block cache", &block_cache(&filesystem));
     text.line("operations", &operations(status));
     text.line("retries", &retries(&store));
+    text.list(
+        "directory renames",
+        filesystem.renames.len() as u64,
+        filesystem.renames.iter().map(renames::Rename::words),
+    );
     text.list(
         "failed uploads (the data is still here; `cloakfs sync` tries again)",
         filesystem.failed.len() as u64,

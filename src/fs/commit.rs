@@ -190,7 +190,7 @@ impl FileSystem {
     /// Attributes that somebody else set since this file was opened are not undone by a commit
     /// of its content, unless they were set here too. Those of a file that this mount made are
     /// known for the time to live.
-    async fn take_over_attributes(
+    pub(super) async fn take_over_attributes(
         &self,
         inode: &Inode,
         content: &Content,
@@ -319,13 +319,13 @@ impl FileSystem {
     }
 }
 
-fn current_meta(inode: &Inode) -> (crate::volume::ObjectMeta, u64) {
+pub(super) fn current_meta(inode: &Inode) -> (crate::volume::ObjectMeta, u64) {
     let state = inode.state();
     (state.meta.clone(), state.meta_changes)
 }
 
 /// The bucket has the attributes as they were at `changes`.
-fn finish_meta(inode: &Inode, changes: u64) {
+pub(super) fn finish_meta(inode: &Inode, changes: u64) {
     let mut state = inode.state();
     if state.meta_changes == changes {
         state.meta_dirty = false;

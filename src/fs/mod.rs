@@ -20,6 +20,7 @@
 mod absence;
 mod admission;
 mod attr;
+mod clone;
 mod closed;
 mod commit;
 mod conflict;
@@ -50,7 +51,9 @@ use std::time::Duration;
 use dashmap::DashMap;
 use tokio::sync::RwLock;
 
+pub use clone::CopyRange;
 pub use error::FsError;
+pub use rename::RenameStatus;
 pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;
 
@@ -63,6 +66,7 @@ use flux::{Change, Flux};
 use inode::Inode;
 use open::FileHandle;
 use readdir::DirHandle;
+use rename::Renames;
 use stats::StatCache;
 use status::Notices;
 use table::{InodeTable, NameLocks};
@@ -96,6 +100,7 @@ pub struct FileSystem {
     gate: RwLock<()>,
     /// A directory rename is changing keys.
     moving: Flux,
+    renames: Renames,
     stats: StatCache,
     cache: BlockCache<Arc<VolumeError>>,
     engine: Arc<WriteEngine>,
@@ -135,6 +140,7 @@ impl FileSystem {
             names: NameLocks::new(),
             gate: RwLock::new(()),
             moving: Flux::new(),
+            renames: Renames::default(),
             stats: StatCache::new(config.ttl),
             cache: BlockCache::new(half),
             engine,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use super::clone::CutClone;
 use super::inode::{Content, Inode, Place};
 use super::readahead::ReadAhead;
 use super::types::{Caller, FileKind, HandleId, Ino, Opened};
@@ -26,6 +27,8 @@ pub(super) struct FileHandle {
     anonymous_writer: AtomicBool,
     /// Something was written through this handle since it last saw a commit.
     unsaved: AtomicBool,
+    /// The file was cloned through this handle, further than the answer could say.
+    pub cut_clone: Mutex<Option<CutClone>>,
 }
 
 impl FileHandle {
@@ -37,6 +40,7 @@ impl FileHandle {
             writers: Mutex::new(HashSet::new()),
             anonymous_writer: AtomicBool::new(false),
             unsaved: AtomicBool::new(false),
+            cut_clone: Mutex::new(None),
         }
     }
 

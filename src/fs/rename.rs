@@ -1,12 +1,16 @@
 //! rename: a copy on the server and a delete, for a directory of everything below it.
 
 mod directory;
+mod progress;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::RwLockWriteGuard;
+
+pub use progress::RenameStatus;
+pub(super) use progress::Renames;
 
 use super::inode::{Content, Inode};
 use super::types::{FileKind, Ino};

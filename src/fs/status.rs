@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use super::{FileSystem, FsError};
+use super::{FileSystem, FsError, RenameStatus};
 use crate::keys::kms::Calls;
 use crate::layout::path::VolumePath;
 use crate::volume::{ModesSeen, Stat};
@@ -45,6 +45,8 @@ pub struct FsStatus {
     pub uncommitted_bytes: u64,
     /// Files whose last commit failed, and why.
     pub failed: BTreeMap<String, String>,
+    /// Directory renames under way.
+    pub renames: Vec<RenameStatus>,
     pub conflicts: Vec<Conflict>,
     pub conflicts_total: u64,
     /// Objects that no path shows, and why.
@@ -158,6 +160,7 @@ impl FileSystem {
             uncommitted_files: uncommitted.len() as u64,
             uncommitted_bytes: bytes,
             failed: notices.failed.clone(),
+            renames: self.renames.status(),
             conflicts: notices.conflicts.iter().cloned().collect(),
             conflicts_total: notices.conflicts_total,
             hidden: notices.hidden.clone(),

@@ -37,10 +37,8 @@ impl FileSystem {
         } else {
             dirty.write(offset, data).await?;
         }
-        if Self::is_lost(&file.inode, &file.content) {
-            // While this waited for room, somebody else's version took the name.
-            return Err(Self::replaced(&file.inode));
-        }
+        // While this waited for room, somebody else's version may have taken the name.
+        Self::check_not_lost(&file.inode, &file.content)?;
         Self::touch(&file.inode);
         Ok(written)
     }
@@ -124,6 +122,13 @@ impl FileSystem {
         content.is_stale() || !Arc::ptr_eq(&inode.content(), content)
     }
 
+    pub(super) fn check_not_lost(inode: &Inode, content: &Arc<Content>) -> Result<()> {
+        if Self::is_lost(inode, content) {
+            return Err(Self::replaced(inode));
+        }
+        Ok(())
+    }
+
     fn replaced(inode: &Inode) -> FsError {
         FsError::refused(
             libc::ESTALE,
@@ -201,7 +206,7 @@ impl FileSystem {
     }
 
     /// The content changed now.
-    fn touch(inode: &Inode) {
+    pub(super) fn touch(inode: &Inode) {
         let now = Timestamp::now();
         let mut state = inode.state();
         state.meta.attributes.mtime = now;

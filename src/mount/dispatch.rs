@@ -40,6 +40,7 @@ pub enum Operation {
     Create,
     Read,
     Write,
+    CopyFileRange,
     Flush,
     Fsync,
     Release,
@@ -54,7 +55,7 @@ pub enum Operation {
     RemoveXattr,
 }
 
-const NAMES: [&str; 26] = [
+const NAMES: [&str; 27] = [
     "lookup",
     "getattr",
     "setattr",
@@ -69,6 +70,7 @@ const NAMES: [&str; 26] = [
     "create",
     "read",
     "write",
+    "copy_file_range",
     "flush",
     "fsync",
     "release",

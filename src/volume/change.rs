@@ -5,8 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::journal::Renaming;
+use super::upload::Beginning;
 use super::{
-    Committed, Condition, ObjectMeta, ObjectRef, Result, Stat, Version, Volume, VolumeError,
+    Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Stat, Version, Volume,
+    VolumeError,
 };
 use crate::base::id::CommitId;
 use crate::layout::attributes::FileKind;
@@ -17,6 +20,9 @@ use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, HeadOptions, ListedObject,
     ObjectInfo, ObjectKey, Operation, StoreError,
 };
+
+/// Objects of a directory that are copied or deleted at once.
+pub const PARALLEL_OBJECTS: usize = 32;
 
 /// An object of a directory that was renamed.
 #[derive(Clone, Debug)]
@@ -99,17 +105,33 @@ impl Volume {
         to: &VolumePath,
         meta: &ObjectMeta,
     ) -> Result<Committed> {
-        if let Access::Denied(words) = &self.capabilities.delete {
-            // Found out before the target is overwritten.
-            let message = format!("a rename needs to delete the old name, and may not: {words}");
-            return Err(VolumeError::other(from, ErrorKind::Denied, &message));
-        }
+        self.check_may_rename(from)?;
         let version = stat.version.as_ref().ok_or_else(|| {
             VolumeError::invalid(from, "a directory without a marker has nothing to copy")
         })?;
-        let source = ObjectRef::Path(from.clone());
+        let way = CopyWay::marked(CommitId::random());
+        let (from_key, to_key) = (self.file_key(from)?, self.file_key(to)?);
+        let commit = stat.commit.as_deref();
+        let renaming = Renaming::new(&from_key, &to_key, &version.etag, commit, way.id);
+        let ticket = self.journal.renaming(renaming)?;
+        let done = self.copy_and_delete(way, from, stat, version, to, meta).await;
+        // Who lives to see how it ended tells the caller.
+        self.journal.ended(&ticket);
+        done
+    }
+
+    async fn copy_and_delete(
+        self: &Arc<Self>,
+        way: CopyWay,
+        from: &VolumePath,
+        stat: &Stat,
+        version: &Version,
+        to: &VolumePath,
+        meta: &ObjectMeta,
+    ) -> Result<Committed> {
+        let (source, size) = (ObjectRef::Path(from.clone()), stat.size);
         let done = self
-            .copy_to(&source, version, stat.size, to, meta, &Condition::None)
+            .copy_in_way(way, &source, version, size, to, meta, &Condition::None)
             .await?;
         match self
             .delete_version(from, version, stat.commit.as_deref())
@@ -125,6 +147,15 @@ impl Volume {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Checks that a rename could delete the old name: before anything is copied.
+    pub fn check_may_rename(&self, from: &VolumePath) -> Result<()> {
+        let Access::Denied(words) = &self.capabilities.delete else {
+            return Ok(());
+        };
+        let message = format!("a rename needs to delete the old name, and may not: {words}");
+        Err(VolumeError::other(from, ErrorKind::Denied, &message))
     }
 
     /// Copies one object of a directory that is being renamed, attributes and all, and tells
@@ -191,15 +222,13 @@ impl Volume {
             let info = self.store.head(key, HeadOptions::default()).await;
             let info = info.map_err(|error| VolumeError::store(key, error))?;
             let (size, attributes) = (info.size, info.attributes);
+            // As a copy in one request keeps it: it tells who finishes a rename what was copied.
+            let id = attributes.metadata.get(CommitId::METADATA_NAME);
+            let id = id.and_then(|id| CommitId::parse(id));
+            let beginning = Beginning::plain(attributes, id.unwrap_or_else(CommitId::random));
+            let (target, none) = (target.clone(), &Condition::None);
             let done = self
-                .copy_in_parts(
-                    source,
-                    size,
-                    None,
-                    target.clone(),
-                    attributes.into(),
-                    &Condition::None,
-                )
+                .copy_in_parts(source, size, None, target, beginning, none)
                 .await?;
             return Ok(Moved::new(etag, done));
         }
@@ -226,7 +255,7 @@ impl Volume {
 
     /// Deletes an object while it has an ETag, and, where a HEAD must find that out, while `same`
     /// says so too. One that is not there is no error.
-    async fn delete_if(
+    pub(super) async fn delete_if(
         &self,
         key: &ObjectKey,
         etag: Option<&ETag>,
@@ -269,7 +298,7 @@ impl Volume {
         self.key_below(to, rest).map(drop)
     }
 
-    fn key_below(&self, dir: &VolumePath, rest: &str) -> Result<ObjectKey> {
+    pub(super) fn key_below(&self, dir: &VolumePath, rest: &str) -> Result<ObjectKey> {
         let key = self.keys.key_below(dir, rest);
         let key = key.map_err(|name| VolumeError::name(dir, name))?;
         ObjectKey::new(key).map_err(|error| VolumeError::invalid(dir, &error.to_string()))

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sealed::xattr_place;
-use super::{Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError};
+use super::upload::Beginning;
+use super::{
+    Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
+};
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
 use crate::layout::attributes::FileKind;
@@ -134,19 +137,56 @@ impl Volume {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
+        let way = CopyWay::marked(CommitId::random());
+        self.copy_in_way(way, source, version, size, target, meta, condition)
+            .await
+    }
+
+    /// Makes the file at a path a clone: the content of another file's version, which is copied
+    /// on the server, under its own attributes, if the condition holds. In a client-side volume
+    /// the two share a content key from then on.
+    pub async fn clone_to(
+        self: &Arc<Self>,
+        source: &ObjectRef,
+        version: &Version,
+        size: u64,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let way = CopyWay {
+            id: CommitId::random(),
+            guarded: true,
+        };
+        self.copy_in_way(way, source, version, size, target, meta, condition)
+            .await
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
+    pub(super) async fn copy_in_way(
+        self: &Arc<Self>,
+        way: CopyWay,
+        source: &ObjectRef,
+        version: &Version,
+        size: u64,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
         let key = self.file_key(target)?;
         if self.is_sealed() {
-            let copy = self.copy_sealed(source, version, target, key, meta, condition);
+            let copy = self.copy_sealed(way, source, version, target, key, meta, condition);
             return Box::pin(copy).await;
         }
         let attributes = self.encode(target, meta)?;
         let source = self.copy_source(source, version, None)?;
-        if size > self.store.limits().copy_bytes_max {
+        if way.in_parts(size, self.store.limits().copy_bytes_max) {
+            let beginning = Beginning::plain(attributes, way.id);
             return self
-                .copy_in_parts(source, size, None, key, attributes.into(), condition)
+                .copy_in_parts(source, size, None, key, beginning, condition)
                 .await;
         }
-        let id = CommitId::random();
+        let id = way.id;
         let written = commit::copy(self.store.as_ref(), &key, source, attributes, id).await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, None, error))

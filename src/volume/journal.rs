@@ -1,10 +1,14 @@
-//! What this machine must not forget about its unfinished uploads.
+//! What this machine must not forget about its unfinished uploads and renames of files.
 //!
 //! One file for each mount, a line for each event, locked (flock) while the mount lives: a
 //! later mount of the same source reads the files that nobody holds and clears away what they
 //! name. A key is written down before the upload is created, because some servers list no
 //! uploads by prefix; its id follows. The lines are not synced: they protect against a process
 //! that dies, and what a power cut leaves is found by the bucket's lifecycle rule.
+
+mod owner;
+mod renames;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -15,14 +19,32 @@ use std::sync::Mutex;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Result, Volume, VolumeError};
+pub(super) use owner::Owner;
+pub(super) use renames::Renaming;
+
+use super::{Result, VolumeError};
 use crate::base::id::CommitId;
-use crate::store::{DeleteOptions, ErrorKind, ListOptions, ObjectKey, UploadId};
+use crate::store::{ErrorKind, ObjectKey, UploadId};
+
+/// Lines of what has ended are dropped when they are more.
+const LINES_BYTES_MAX: u64 = 1 << 20;
 
 #[derive(Debug)]
 pub(super) struct Journal {
     path: PathBuf,
-    file: Mutex<File>,
+    lines: Mutex<Lines>,
+    owner: Owner,
+}
+
+/// The file, and what was written to it.
+#[derive(Debug)]
+struct Lines {
+    file: File,
+    /// Of the first line, and of all.
+    first_bytes: u64,
+    bytes: u64,
+    /// Something has begun and not ended, or was left.
+    open: u64,
 }
 
 /// One upload's place in the journal.
@@ -48,6 +70,8 @@ struct Unfinished {
     uploads: Vec<(ObjectKey, UploadId)>,
     /// Keys of uploads that may or may not have begun: the answer is not in the journal.
     begun: Vec<ObjectKey>,
+    /// Files that may be at two names.
+    renames: Vec<Renaming>,
     /// Private objects were left.
     private: bool,
 }
@@ -66,6 +90,11 @@ enum Line {
     Created {
         ticket: String,
         upload: String,
+    },
+    Rename {
+        ticket: String,
+        #[serde(flatten)]
+        renaming: Renaming,
     },
     Ended {
         ticket: String,
@@ -117,7 +146,13 @@ impl Journal {
         file.lock().map_err(failed)?;
         let journal = Self {
             path,
-            file: Mutex::new(file),
+            lines: Mutex::new(Lines {
+                file,
+                first_bytes: 0,
+                bytes: 0,
+                open: 0,
+            }),
+            owner: Owner::new(dir, mount_id).map_err(failed)?,
         };
         let first = Line::Mount {
             source: source.to_owned(),
@@ -176,11 +211,22 @@ impl Journal {
     fn append(&self, line: &Line) -> std::io::Result<()> {
         let mut text = serde_json::to_vec(line)?;
         text.push(b'\n');
-        let mut file = self
-            .file
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(&text)
+        let lines = self.lines.lock();
+        let mut lines = lines.unwrap_or_else(std::sync::PoisonError::into_inner);
+        lines.file.write_all(&text)?;
+        lines.bytes += text.len() as u64;
+        match line {
+            Line::Mount { .. } => lines.first_bytes = lines.bytes,
+            Line::Begin { .. } | Line::Rename { .. } | Line::Left { .. } => lines.open += 1,
+            Line::Created { .. } => {}
+            Line::Ended { .. } => lines.open = lines.open.saturating_sub(1),
+        }
+        if lines.open == 0 && lines.bytes > LINES_BYTES_MAX {
+            // Nothing of it is needed any more.
+            lines.file.set_len(lines.first_bytes)?;
+            lines.bytes = lines.first_bytes;
+        }
+        Ok(())
     }
 }
 
@@ -234,6 +280,7 @@ impl Unfinished {
         let mut found = Self::default();
         let mut begun = BTreeMap::new();
         let mut created = BTreeMap::new();
+        let mut renames = BTreeMap::new();
         for line in text
             .lines()
             .filter_map(|line| serde_json::from_str(line).ok())
@@ -253,97 +300,23 @@ impl Unfinished {
                 Line::Ended { ticket } => {
                     begun.remove(&ticket);
                     created.remove(&ticket);
+                    renames.remove(&ticket);
+                }
+                Line::Rename { ticket, renaming } => {
+                    renames.insert(ticket, renaming);
                 }
                 Line::Left { .. } => found.private = true,
             }
         }
         found.uploads = created.into_values().collect();
         found.begun = begun.into_values().collect();
+        found.renames = renames.into_values().collect();
         found
     }
 
     fn is_nothing(&self) -> bool {
-        self.uploads.is_empty() && self.begun.is_empty() && !self.private
-    }
-}
-
-impl Volume {
-    /// Aborts the uploads and deletes the private objects of a mount that died.
-    pub(super) async fn clear_away(&self, dead: LeftBehind) {
-        let mut failed = None;
-        for (key, upload) in &dead.unfinished.uploads {
-            if let Err(error) = self.store.abort_multipart(key, upload).await {
-                failed = Some(error);
-            }
-        }
-        // Only where nobody else uploads: another machine may be writing to a file's own key.
-        for key in dead
-            .unfinished
-            .begun
-            .iter()
-            .filter(|key| key.as_str().starts_with(&self.keys.reserved("")))
-        {
-            if let Err(error) = self.abort_all(key).await {
-                failed = Some(error);
-            }
-        }
-        for folder in ["open", "staging"] {
-            if let Err(error) = self
-                .delete_all_private(&format!("{folder}/{}/", dead.mount_id))
-                .await
-            {
-                failed = Some(error);
-            }
-        }
-        match failed {
-            None => {
-                tracing::info!(
-                    "cleared away what mount {} left: {} unfinished uploads",
-                    dead.mount_id,
-                    dead.unfinished.uploads.len()
-                );
-                if let Err(error) = fs::remove_file(&dead.path) {
-                    tracing::warn!("{} cannot be removed: {error}", dead.path.display());
-                }
-            }
-            Some(error) => tracing::warn!(
-                "what mount {} left in the bucket stays until the next mount: {error}",
-                dead.mount_id
-            ),
-        }
-    }
-
-    async fn abort_all(&self, key: &ObjectKey) -> crate::store::Result<()> {
-        for pending in self.store.list_multipart(key.as_str()).await? {
-            if pending.key == key.as_str() {
-                self.store.abort_multipart(key, &pending.upload).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn delete_all_private(&self, folder: &str) -> crate::store::Result<()> {
-        let mut token = None;
-        loop {
-            let prefix = self.keys.reserved(folder);
-            let page = self
-                .store
-                .list(ListOptions {
-                    prefix,
-                    token,
-                    ..ListOptions::default()
-                })
-                .await?;
-            for object in page.objects {
-                if let Ok(key) = ObjectKey::new(object.key) {
-                    self.store.delete(&key, DeleteOptions::default()).await?;
-                }
-            }
-            token = page.next;
-            if token.is_none() {
-                return Ok(());
-            }
-        }
+        let uploads = self.uploads.is_empty() && self.begun.is_empty();
+        uploads && self.renames.is_empty() && !self.private
     }
 }
 

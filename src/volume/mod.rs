@@ -18,6 +18,7 @@ mod closed;
 mod content;
 mod doubt;
 mod error;
+mod intent;
 mod journal;
 mod list;
 mod modes;
@@ -31,9 +32,10 @@ mod upload;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use change::Moved;
+pub use change::{Moved, PARALLEL_OBJECTS};
 pub use content::PrivatePurpose;
 pub use error::VolumeError;
+pub use intent::RenameIntent;
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use modes::{ModesSeen, OtherMode};
 pub use sealed::{ClientSide, SealedPart, StoredSegments};
@@ -41,6 +43,8 @@ pub use types::{
     Committed, Condition, Lineage, ObjectMeta, ObjectRef, SealedAs, Stat, UploadTarget, Version,
 };
 pub use upload::{Part, Upload};
+
+use types::CopyWay;
 
 use crate::base::secret::fill_random;
 use crate::keys::kms::Calls;
@@ -95,7 +99,8 @@ pub struct Volume {
 
 impl Volume {
     /// Opens the volume at `prefix` (empty, or ending in `/`) of `store`: probes what the server
-    /// can do and clears away what dead mounts of this machine left behind.
+    /// can do, clears away what dead mounts of this machine left behind, and finishes the
+    /// renames that dead mounts left half done.
     ///
     /// # Errors
     /// When the journal's directory cannot be used, or the store does not answer.
@@ -160,6 +165,7 @@ impl Volume {
             for dead in left_behind {
                 volume.clear_away(dead).await;
             }
+            volume.finish_renames().await;
         }
         Ok(volume)
     }

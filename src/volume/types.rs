@@ -1,5 +1,6 @@
 //! The nouns of a volume.
 
+use crate::base::id::CommitId;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::Attributes;
 use crate::layout::path::VolumePath;
@@ -53,6 +54,28 @@ impl Condition {
             Self::IfVersion(version) => WriteCondition::IfMatch(version.etag.clone()),
             Self::IfAbsent => WriteCondition::IfAbsent,
         }
+    }
+}
+
+/// How an object is copied on the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CopyWay {
+    /// The commit id that the copy gets.
+    pub id: CommitId,
+    /// The condition holds for the request that makes the copy visible, also where one request
+    /// without a condition would do.
+    pub guarded: bool,
+}
+
+impl CopyWay {
+    /// One request where that is enough, under this commit id.
+    pub const fn marked(id: CommitId) -> Self {
+        Self { id, guarded: false }
+    }
+
+    /// Whether so many bytes are copied part by part. Of nothing no part can be made.
+    pub const fn in_parts(self, size: u64, copy_bytes_max: u64) -> bool {
+        size > copy_bytes_max || (self.guarded && size > 0)
     }
 }
 

@@ -46,24 +46,32 @@ pub struct Upload {
 pub(super) struct Beginning {
     attributes: ObjectAttributes,
     body: Option<BodyId>,
+    commit: CommitId,
 }
 
 impl Beginning {
     /// With the record of this body.
-    pub const fn sealed(attributes: ObjectAttributes, body: BodyId) -> Self {
+    pub const fn sealed(attributes: ObjectAttributes, body: BodyId, commit: CommitId) -> Self {
         Self {
             attributes,
             body: Some(body),
+            commit,
+        }
+    }
+
+    /// Attributes that are sealed nowhere.
+    pub const fn plain(attributes: ObjectAttributes, commit: CommitId) -> Self {
+        Self {
+            attributes,
+            body: None,
+            commit,
         }
     }
 }
 
 impl From<ObjectAttributes> for Beginning {
     fn from(attributes: ObjectAttributes) -> Self {
-        Self {
-            attributes,
-            body: None,
-        }
+        Self::plain(attributes, CommitId::random())
     }
 }
 
@@ -116,7 +124,7 @@ impl Volume {
             } = self
                 .record_of_upload(name, &key, meta, base, condition)
                 .await?;
-            let beginning = Beginning::sealed(attributes, sealing.body());
+            let beginning = Beginning::sealed(attributes, sealing.body(), CommitId::random());
             let mut upload = self.begin_upload_at(key, beginning).await?;
             upload.sealing = Some(Arc::new(sealing));
             return Ok(upload);
@@ -133,8 +141,8 @@ impl Volume {
         let Beginning {
             mut attributes,
             body,
+            commit,
         } = beginning;
-        let commit = CommitId::random();
         attributes
             .metadata
             .insert(CommitId::METADATA_NAME.to_owned(), commit.to_string());

@@ -6,7 +6,7 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use super::executor::{Kind, Origin, copies};
+use super::executor::{Kind, Origin};
 use super::extents::ExtentSet;
 use super::file::DirtyFile;
 use super::planner::sealed::SealedFile;
@@ -73,7 +73,7 @@ impl DirtyFile {
     }
 
     /// Uploads may start again, and cells that a failed commit was sending are evictable.
-    fn resume(&self) {
+    pub(super) fn resume(&self) {
         self.state().paused = false;
         self.engine.pool.notify();
     }

@@ -177,15 +177,3 @@ impl DirtyFile {
         file.messages(range)
     }
 }
-
-/// A whole object in part copies of at most `piece` bytes.
-pub(super) fn copies(size: u64, piece: u64) -> Vec<PartStep> {
-    let steps = (0..size.div_ceil(piece))
-        .zip(1..)
-        .map(|(index, number)| PartStep {
-            number: PartNumber::new(number).expect("10,000 copies are more than any object"),
-            range: ByteRange::new(index * piece, size.min((index + 1) * piece)),
-            how: PartSource::Copy,
-        });
-    steps.collect()
-}

@@ -41,6 +41,7 @@
 //! A task that waits for room holds no gate, and an upload takes its memory from a share of its
 //! own, so waiting for room always ends.
 
+mod clone;
 mod commit;
 mod content;
 mod engine;

@@ -38,6 +38,7 @@ mod traces;
 mod wait;
 
 mod attributes;
+mod clones;
 mod ending;
 mod files;
 mod fstab;
@@ -52,6 +53,7 @@ mod outage;
 mod policies;
 mod programs;
 mod proofs;
+mod renames;
 mod rewrites;
 mod s3fs_interop;
 mod sealed;

@@ -2,6 +2,8 @@
 //! and what another client does to it.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +20,7 @@ use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{
-    DeleteOptions, GetOptions, HeadOptions, ObjectAttributes, ObjectKey, PutOptions,
+    DeleteOptions, GetOptions, HeadOptions, Limits, ObjectAttributes, ObjectKey, PutOptions,
     ServerEncryption, Store,
 };
 use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeOptions};
@@ -49,6 +51,11 @@ impl Bucket {
         Self::over(MemStore::new().asks_for(encryption), Layout::Plain)
     }
 
+    /// A server with other limits than Amazon's.
+    pub fn limited(limits: Limits, layout: Layout) -> Self {
+        Self::over(MemStore::new().with_limits(limits), layout)
+    }
+
     fn over(mem: MemStore, layout: Layout) -> Self {
         let mem = Arc::new(mem);
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
@@ -76,6 +83,39 @@ impl Bucket {
 
     pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        self.mount_from(state, ttl, choose).await
+    }
+
+    /// A mount of the machine whose last mount is given, which was killed. What it held is let
+    /// go, and its journal is as it was.
+    pub async fn mount_again(&self, killed: Mount) -> Mount {
+        let Mount { fs, _state: state } = killed;
+        let journal: Vec<_> = std::fs::read_dir(state.path().join("journal"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .map(|path| (path.clone(), std::fs::read(path).unwrap()))
+            .collect();
+        drop(fs);
+        let is_held = |path: &Path| {
+            let held = File::open(path).and_then(|file| Ok(file.try_lock()?));
+            held.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock)
+        };
+        while journal.iter().any(|(path, _)| is_held(path)) {
+            // A task that was ended is gone when it would have run next.
+            tokio::task::yield_now().await;
+        }
+        for (path, text) in journal {
+            std::fs::write(path, text).unwrap();
+        }
+        self.mount_from(state, Duration::ZERO, |_| {}).await
+    }
+
+    async fn mount_from(
+        &self,
+        state: TempDir,
+        ttl: Duration,
+        choose: impl FnOnce(&mut VolumeOptions),
+    ) -> Mount {
         let mut options = options(&state);
         choose(&mut options);
         let read_only = options.read_only;

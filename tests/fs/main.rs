@@ -4,6 +4,7 @@
 
 mod absence;
 mod bucket;
+mod clones;
 mod closed_conflicts;
 mod conflicts;
 mod costs;
@@ -11,6 +12,7 @@ mod ending;
 mod harness;
 mod kernel;
 mod key_outage;
+mod large_renames;
 mod layouts;
 mod lineage;
 mod names;
@@ -18,6 +20,8 @@ mod namespace;
 mod object_xattrs;
 mod other_keys;
 mod races;
+mod rename_crashes;
+mod rename_owners;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;

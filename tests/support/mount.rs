@@ -129,6 +129,19 @@ impl Mount {
         self.start();
     }
 
+    /// Kills the daemon, as kill -9 does, and leaves a mountpoint that nothing is mounted at.
+    pub fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("a running daemon");
+        daemon.kill().expect("killing the daemon");
+        daemon.wait().expect("waiting for the daemon");
+        detach(&self.path());
+    }
+
+    /// Mounts again what was killed, with the same state directory.
+    pub fn mount_again(&mut self) {
+        self.start();
+    }
+
     /// Runs `cloakfs COMMAND MOUNTPOINT ARGUMENTS` against this mount.
     pub fn cloakfs(&self, command: &str, arguments: &[&str]) -> Finished {
         finish(

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use fuser::{Errno, Generation, INodeNo, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyXattr};
+use fuser::{
+    Errno, Generation, INodeNo, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyWrite, ReplyXattr,
+};
 
 use super::convert::{attributes, dot_attributes};
 use crate::fs::{DirItem, Entry, FileSystem, FsError, HandleId};
@@ -24,6 +26,16 @@ pub(super) fn answer_entry(
 pub(super) fn answer_empty(reply: ReplyEmpty) -> impl FnOnce(Result<(), Errno>) + Send + 'static {
     move |outcome| match outcome {
         Ok(()) => reply.ok(),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+/// How many bytes were written or copied.
+pub(super) fn answer_written(
+    reply: ReplyWrite,
+) -> impl FnOnce(Result<u32, Errno>) + Send + 'static {
+    move |outcome| match outcome {
+        Ok(bytes) => reply.written(bytes),
         Err(errno) => reply.error(errno),
     }
 }

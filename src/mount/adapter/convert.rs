@@ -2,10 +2,10 @@
 
 use std::time::SystemTime;
 
-use fuser::{FileAttr, FileType, FopenFlags, INodeNo, Request, TimeOrNow};
+use fuser::{FileAttr, FileHandle, FileType, FopenFlags, INodeNo, Request, TimeOrNow};
 
 use crate::base::time::Timestamp;
-use crate::fs::{Attr, Caller, FileKind, Ino, Opened, SetTime};
+use crate::fs::{Attr, Caller, CopyRange, FileKind, Ino, Opened, SetTime};
 
 /// `st_blksize`. The kernel takes it for the block size of the inode too, and before 6.18 did
 /// not stand one above the page size everywhere.
@@ -68,6 +68,21 @@ pub(super) fn caller(request: &Request) -> Caller {
         uid: request.uid(),
         gid: request.gid(),
         pid: request.pid(),
+    }
+}
+
+/// Where from, where to, and how much.
+pub(super) const fn copy_range(
+    (source, source_offset): (FileHandle, u64),
+    (target, target_offset): (FileHandle, u64),
+    bytes: u64,
+) -> CopyRange {
+    CopyRange {
+        source: source.0,
+        source_offset,
+        target: target.0,
+        target_offset,
+        bytes,
     }
 }
 

@@ -30,8 +30,8 @@ pub(super) use capabilities::REQUEST_BYTES_MAX;
 use super::dispatch::{self, Operation, OperationCounts};
 use crate::fs::{FileSystem, FsError, SetAttr};
 
-use answer::{Listed, add_entry, answer_empty, answer_entry, answer_xattr, fill};
-use convert::{attributes, caller, file_type, open_answer, time_to_set};
+use answer::{Listed, add_entry, answer_empty, answer_entry, answer_written, answer_xattr, fill};
+use convert::{attributes, caller, copy_range, file_type, open_answer, time_to_set};
 
 /// The kernel's view of a [`FileSystem`].
 #[derive(Debug)]
@@ -307,10 +307,7 @@ impl Filesystem for Adapter {
                 fs.write(caller, handle.0, offset, data, flags.0, from_page_cache)
                     .await
             },
-            |outcome| match outcome {
-                Ok(written) => reply.written(written),
-                Err(errno) => reply.error(errno),
-            },
+            answer_written(reply),
         );
     }
 
@@ -668,20 +665,22 @@ impl Filesystem for Adapter {
         reply.error(Errno::ENOSYS);
     }
 
-    /// ENOSYS: asked once, and then the kernel copies by reading and writing.
     fn copy_file_range(
         &self,
-        _request: &Request,
+        request: &Request,
         _ino_in: INodeNo,
-        _handle_in: FileHandle,
-        _offset_in: u64,
+        handle_in: FileHandle,
+        offset_in: u64,
         _ino_out: INodeNo,
-        _handle_out: FileHandle,
-        _offset_out: u64,
-        _len: u64,
+        handle_out: FileHandle,
+        offset_out: u64,
+        len: u64,
         _flags: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        reply.error(Errno::ENOSYS);
+        let caller = caller(request);
+        let copy = copy_range((handle_in, offset_in), (handle_out, offset_out), len);
+        let copied = |fs: Arc<FileSystem>| async move { fs.copy_range(caller, copy).await };
+        self.run(Operation::CopyFileRange, copied, answer_written(reply));
     }
 }

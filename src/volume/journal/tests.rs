@@ -65,3 +65,37 @@ fn a_living_mount_is_left_alone_and_a_dead_one_is_found() {
     assert_eq!(left[0].mount_id, "one");
     assert_eq!(left[0].unfinished.uploads.len(), 1);
 }
+
+#[test]
+fn the_journal_of_a_busy_mount_stays_short() {
+    let dir = tempfile::tempdir().unwrap();
+    let (journal, _) = Journal::open(dir.path(), "s3://b/", "one").unwrap();
+    let bytes = || fs::metadata(&journal.path).unwrap().len();
+    let name = |name: &str| ObjectKey::new(name.repeat(200)).unwrap();
+    let etag = crate::store::ETag::new("e");
+    let renaming = || {
+        let id = CommitId::random();
+        let renaming = Renaming::new(&name("from"), &name("to"), &etag, None, id);
+        journal.renaming(renaming).unwrap()
+    };
+    for _ in 0..2_000 {
+        journal.ended(&renaming());
+        assert!(bytes() <= LINES_BYTES_MAX);
+    }
+    // What has not ended is kept, with all that follows.
+    let open = renaming();
+    let begun = bytes();
+    for _ in 0..2_000 {
+        journal.ended(&renaming());
+    }
+    assert!(bytes() > begun + LINES_BYTES_MAX);
+    let text = fs::read_to_string(&journal.path).unwrap();
+    let found = Unfinished::read(&text);
+    assert_eq!(found.renames.len(), 1);
+    assert_eq!(found.of.as_ref().unwrap().1, "one");
+    journal.ended(&open);
+    assert!(bytes() < 1000);
+    let path = journal.path.clone();
+    drop(journal);
+    assert!(!path.exists(), "nothing is left to a later mount");
+}

@@ -22,14 +22,16 @@ use crate::store::commit;
 use crate::store::{CopySource, ETag, ObjectKey, Operation, StoreError};
 use crate::volume::upload::Beginning;
 use crate::volume::{
-    Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
+    Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
 };
 
 impl Volume {
     /// [`Volume::copy_to`] of a client-side volume; a copy of an object onto itself changes its
     /// attributes.
+    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
     pub(in crate::volume) async fn copy_sealed(
         self: &Arc<Self>,
+        way: CopyWay,
         source: &ObjectRef,
         version: &Version,
         target: &VolumePath,
@@ -67,7 +69,7 @@ impl Volume {
         if same_body {
             let source = self.copy_source(source, version, None)?;
             return self
-                .copy_body(target, source, &key, &opened, record, condition)
+                .copy_body(way, target, source, &key, &opened, record, condition)
                 .await;
         }
         record.body = BodyId::random();
@@ -96,7 +98,7 @@ impl Volume {
                 .await;
         }
         let source = self.copy_source(source, version, None)?;
-        let attributes = Beginning::sealed(attributes, record.body);
+        let attributes = Beginning::sealed(attributes, record.body, way.id);
         let (size, tail) = (segments.0.len(), Bytes::from(tail));
         let sent = Some(tail.clone());
         let done = self
@@ -119,8 +121,9 @@ impl Volume {
         let opened = self.opened(source, version).await?;
         let source = self.copy_source(source, version, None)?;
         let record = self.record_for(path, &key, &opened).await?;
+        let way = CopyWay::marked(CommitId::random());
         let done = self
-            .copy_body(path, source, &key, &opened, record, &Condition::None)
+            .copy_body(way, path, source, &key, &opened, record, &Condition::None)
             .await?;
         Ok(done.version)
     }
@@ -151,7 +154,8 @@ impl Volume {
             range: None,
         };
         let opened = body.as_deref().unwrap_or(&opened);
-        self.copy_body(name, source, target, opened, record, &Condition::None)
+        let way = CopyWay::marked(CommitId::random());
+        self.copy_body(way, name, source, target, opened, record, &Condition::None)
             .await
     }
 
@@ -175,8 +179,10 @@ impl Volume {
     }
 
     /// Copies a body as it is, beside another record.
+    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
     async fn copy_body(
         self: &Arc<Self>,
+        way: CopyWay,
         name: &(dyn Display + Sync),
         source: CopySource,
         key: &ObjectKey,
@@ -186,12 +192,12 @@ impl Volume {
     ) -> Result<Committed> {
         let attributes = self.seal_record(name, key, &record).await?;
         let size = opened.object_bytes;
-        let done = if size > self.store.limits().copy_bytes_max {
-            let attributes = Beginning::sealed(attributes, record.body);
+        let done = if way.in_parts(size, self.store.limits().copy_bytes_max) {
+            let attributes = Beginning::sealed(attributes, record.body, way.id);
             self.copy_in_parts(source, size, None, key.clone(), attributes, condition)
                 .await?
         } else {
-            let (id, sent) = (CommitId::random(), Some(record.body));
+            let (id, sent) = (way.id, Some(record.body));
             let written = commit::copy(self.store.as_ref(), key, source, attributes, id).await;
             let written = written
                 .inspect_err(|error| self.note_doubt(id, sent, error))

@@ -160,7 +160,7 @@ impl Volume {
 
     /// The last bytes of the object at a key, of this version if one is given; `None` when
     /// nothing is there.
-    pub(super) async fn end_of(
+    pub(in crate::volume) async fn end_of(
         &self,
         key: &ObjectKey,
         suffix: u64,

@@ -287,6 +287,31 @@ impl<S> Table<S> {
         self.checkpointed(base)
     }
 
+    /// `base` is all of the content, whatever it was before, and its name shows it; the cells
+    /// that were held.
+    pub(crate) fn replaced(&mut self, base: Base) -> Vec<u64> {
+        let gone = self.clear();
+        self.keep_uploaded = false;
+        self.size = base.size;
+        self.base_valid = base.size;
+        self.base = Some(base);
+        gone
+    }
+
+    /// Takes back some of a cut, after which nothing was written: so much of the base is the
+    /// file's again. `false` where that is not what the file is.
+    pub(crate) fn uncut(&mut self, size: u64) -> bool {
+        let whole = self.base.as_ref().map_or(0, |base| base.size);
+        let is_cut = self.dirty.is_empty() && self.completion.is_none();
+        if !is_cut || self.size != self.base_valid || size < self.size || size > whole {
+            return false;
+        }
+        self.size = size;
+        self.base_valid = size;
+        self.changed = size < whole;
+        true
+    }
+
     /// Uploaded bytes were needed again: from now on they go to staging, not away.
     pub(crate) const fn keep_uploaded(&mut self) {
         self.keep_uploaded = true;

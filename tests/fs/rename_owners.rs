@@ -1,0 +1,144 @@
+//! Who works at a directory rename: its owner as long as it lives, and one other mount after
+//! that. Time is that of the test, so the minutes of an intent's term pass at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakfs::store::fault::{Effect, Rule};
+use cloakfs::store::{ErrorKind, Operation};
+
+use crate::harness::{Bucket, Mount, errno};
+
+/// How long an intent holds.
+const TERM: Duration = Duration::from_mins(3);
+const INTENTS: &str = ".cloakfs/intents/";
+
+async fn tree(bucket: &Bucket) -> Mount {
+    let mount = bucket.mount().await;
+    mount.mkdir("d").await.unwrap();
+    for index in 0..3 {
+        mount
+            .write_file(&format!("d/{index}"), b"content")
+            .await
+            .unwrap();
+    }
+    mount
+}
+
+fn is_moved(bucket: &Bucket) -> bool {
+    bucket.keys() == ["e/", "e/0", "e/1", "e/2"] && bucket.private_keys().is_empty()
+}
+
+/// A mount whose rename never ends, as that of a machine that was switched off.
+async fn switched_off(bucket: &Bucket) {
+    let mount = tree(bucket).await;
+    let rule = bucket
+        .fault
+        .inject(Rule::new(Effect::HangBefore).on(Operation::CopyObject).after(1));
+    let renaming = mount.rename("d", "e");
+    let hangs = tokio::time::timeout(Duration::from_secs(1), renaming).await;
+    hangs.unwrap_err();
+    drop(mount);
+    bucket.fault.remove(rule);
+    assert_eq!(bucket.private_keys().len(), 1, "its intent");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_rename_is_left_to_its_owner() {
+    let bucket = Bucket::new();
+    let owner = Arc::new(tree(&bucket).await);
+    let slow = Rule::new(Effect::Delay(5 * TERM));
+    bucket.fault.inject(slow.clone().on(Operation::CopyObject).under("e/"));
+    bucket.fault.inject(slow.on(Operation::DeleteObject).under("d/"));
+    let before = bucket.fault.calls();
+    let renaming = {
+        let owner = Arc::clone(&owner);
+        tokio::spawn(async move { owner.rename("d", "e").await })
+    };
+    tokio::time::sleep(TERM).await;
+    assert_eq!(owner.fs.status().renames[0].objects, 4);
+    let others = [bucket.mount().await, bucket.mount().await];
+    renaming.await.unwrap().unwrap();
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    assert_eq!(owner.fs.status().renames, []);
+    // The probes of the mounts are one each.
+    let calls = bucket.fault.calls().since(&before);
+    assert_eq!(calls.of(Operation::CopyObject), 4 + 2, "{calls}");
+    drop(others);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rename_of_a_machine_that_is_gone_is_finished_after_twice_its_term() {
+    let bucket = Bucket::new();
+    switched_off(&bucket).await;
+    let watchers = [bucket.mount().await, bucket.mount().await];
+    tokio::time::sleep(2 * TERM - Duration::from_secs(1)).await;
+    assert!(!is_moved(&bucket), "its owner may be alive");
+    assert!(bucket.keys().contains(&"d/2".to_owned()));
+    tokio::time::sleep(TERM).await;
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    for watcher in watchers {
+        assert_eq!(watcher.read_file("e/2").await.unwrap(), b"content");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mount_of_the_same_machine_finishes_at_once_what_a_dead_one_began() {
+    let bucket = Bucket::new();
+    let mount = tree(&bucket).await;
+    let hang = Rule::new(Effect::HangBefore).on(Operation::CopyObject);
+    let hang = bucket.fault.inject(hang.after(1));
+    let renaming = mount.rename("d", "e");
+    let hangs = tokio::time::timeout(Duration::from_secs(1), renaming).await;
+    hangs.unwrap_err();
+    bucket.fault.remove(hang);
+    let next = bucket.mount_again(mount).await;
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    assert_eq!(next.read_file("e/0").await.unwrap(), b"content");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_that_cannot_renew_its_intent_stops() {
+    let bucket = Bucket::new();
+    let owner = tree(&bucket).await;
+    let slow = Rule::new(Effect::Delay(2 * TERM));
+    bucket.fault.inject(slow.on(Operation::CopyObject).under("e/"));
+    let cut_off = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+    let cut_off = cut_off.on(Operation::PutObject).under(INTENTS).after(1);
+    let cut_off = bucket.fault.inject(cut_off);
+    let before = bucket.fault.calls();
+    let renamed = owner.rename("d", "e").await;
+    assert_eq!(errno(renamed), libc::EIO);
+    let calls = bucket.fault.calls().since(&before);
+    assert_eq!(calls.of(Operation::DeleteObject), 0, "{calls}");
+    assert_eq!(bucket.private_keys().len(), 1, "its intent");
+    bucket.fault.remove(cut_off);
+    bucket.fault.clear();
+    let next = bucket.mount_again(owner).await;
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    assert_eq!(next.read_file("e/0").await.unwrap(), b"content");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_owner_whose_rename_was_taken_over_stops() {
+    let bucket = Bucket::new();
+    let owner = tree(&bucket).await;
+    let slow = Rule::new(Effect::Delay(2 * TERM));
+    bucket.fault.inject(slow.on(Operation::CopyObject).under("e/"));
+    let renaming = owner.rename("d", "e");
+    let taking_over = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let intent = bucket.private_keys().remove(0);
+        bucket.put(&intent, b"another's").await;
+    };
+    let (renamed, ()) = tokio::join!(renaming, taking_over);
+    let error = renamed.unwrap_err();
+    assert_eq!(error.errno(), libc::EIO);
+    assert!(
+        error.to_string().contains("taken over by another mount"),
+        "{error}"
+    );
+    // Nothing is undone, and nothing deleted: the other one goes on.
+    assert!(bucket.keys().contains(&"d/0".to_owned()));
+    assert!(bucket.keys().contains(&"e/0".to_owned()));
+}
