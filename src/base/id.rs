@@ -1,6 +1,7 @@
 //! Random identifiers.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::secret;
 
@@ -21,6 +22,29 @@ impl CommitId {
     }
 }
 
+impl FromStr for CommitId {
+    type Err = NotACommitId;
+
+    /// Reads what [`fmt::Display`] wrote.
+    fn from_str(text: &str) -> Result<Self, NotACommitId> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut bytes = [0; 16];
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(NotACommitId);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digit = |at: usize| char::from(pair[at]).to_digit(16).ok_or(NotACommitId);
+            *byte = u8::try_from(digit(0)? << 4 | digit(1)?).map_err(|_| NotACommitId)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+/// Not 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a commit id")]
+pub struct NotACommitId;
+
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -30,5 +54,20 @@ impl fmt::Display for CommitId {
 impl fmt::Debug for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "CommitId({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CommitId;
+
+    #[test]
+    fn an_id_is_read_as_it_is_written() {
+        let id = CommitId::random();
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in ["", "00", &id.to_string()[1..], &format!("{id}0")] {
+            assert!(wrong.parse::<CommitId>().is_err(), "{wrong}");
+        }
+        assert!("zz".repeat(16).parse::<CommitId>().is_err());
     }
 }

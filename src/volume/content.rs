@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sealed::xattr_place;
+use super::types::commit_id;
 use super::{Committed, Condition, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
@@ -95,7 +96,7 @@ impl Volume {
             attributes,
             condition: condition.to_store(),
         };
-        let id = CommitId::random();
+        let id = commit_id(&options.attributes);
         let written = commit::put(self.store.as_ref(), &key, body, options, id).await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, None, error))
@@ -146,7 +147,7 @@ impl Volume {
                 .copy_in_parts(source, size, None, key, attributes.into(), condition)
                 .await;
         }
-        let id = CommitId::random();
+        let id = commit_id(&attributes);
         let written = commit::copy(self.store.as_ref(), &key, source, attributes, id).await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, None, error))
@@ -248,10 +249,12 @@ impl Volume {
             .content_type
             .clone()
             .unwrap_or_else(|| plain::content_type(meta.attributes.kind).to_owned());
-        Ok(ObjectAttributes {
+        let mut attributes = ObjectAttributes {
             metadata,
             content_type: Some(content_type),
-        })
+        };
+        meta.mark(&mut attributes);
+        Ok(attributes)
     }
 }
 

@@ -8,6 +8,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::journal::Ticket;
 use super::sealed::{Sealing, UploadRecord};
+use super::types::commit_id;
 use super::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, UploadTarget, Version, Volume, VolumeError,
 };
@@ -132,7 +133,7 @@ impl Volume {
             mut attributes,
             body,
         } = beginning;
-        let commit = CommitId::random();
+        let commit = commit_id(&attributes);
         attributes
             .metadata
             .insert(CommitId::METADATA_NAME.to_owned(), commit.to_string());
