@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use super::{FileSystem, FsError};
+use super::{FileSystem, FsError, Unreplayed, WriteBackStatus};
 use crate::keys::kms::Calls;
 use crate::layout::path::VolumePath;
 use crate::volume::{ModesSeen, Stat};
@@ -55,6 +55,11 @@ pub struct FsStatus {
     /// Requests for data keys, where KMS makes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms: Option<Calls>,
+    /// In write-back mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_back: Option<WriteBackStatus>,
+    /// Journals of earlier mounts that could not be replayed.
+    pub unreplayed: Vec<Unreplayed>,
 }
 
 #[derive(Debug, Default)]
@@ -164,6 +169,8 @@ impl FileSystem {
             hidden_total: notices.hidden.len() as u64 + notices.hidden_more,
             modes: self.volume.modes_seen(),
             kms: self.volume.kms_calls(),
+            write_back: self.write_back_status(),
+            unreplayed: self.replays.kept(),
         }
     }
 
