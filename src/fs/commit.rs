@@ -207,8 +207,10 @@ impl FileSystem {
         };
         self.stats.changed(path);
         let kept = match journaled {
-            Some(_) => "; what was changed is in the journal: cloakfs recover brings it out when \
-                        the mount has ended",
+            Some(_) => {
+                "; what was changed is in the journal: cloakfs recover brings it out when \
+                        the mount has ended"
+            }
             None => "",
         };
         FsError::refused(

@@ -2,10 +2,14 @@
 //! ones: what each operation does, what it costs in requests, and that random sequences agree
 //! with a model.
 
+#[path = "../support/wait.rs"]
+mod wait;
+
 mod bucket;
 mod closed_conflicts;
 mod conflicts;
 mod costs;
+mod crashes;
 mod ending;
 mod harness;
 mod kernel;
@@ -22,4 +26,5 @@ mod sealed_reads;
 mod semantics;
 mod unopened;
 mod unopened_conflicts;
+mod write_back;
 mod wrong_mode;

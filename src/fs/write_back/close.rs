@@ -52,7 +52,9 @@ impl FileSystem {
             Err(NotWritten::Unsuitable) => return false,
             Err(NotWritten::Journal(error)) => Err(error),
             Err(NotWritten::Read(error)) => {
-                tracing::warn!("a file is uploaded at its close, not written to the journal: {error}");
+                tracing::warn!(
+                    "a file is uploaded at its close, not written to the journal: {error}"
+                );
                 return false;
             }
         };

@@ -35,8 +35,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-pub use status::{Unreplayed, UnreplayedFile, WriteBackStatus};
 pub(super) use replay::Replays;
+pub use status::{Unreplayed, UnreplayedFile, WriteBackStatus};
 pub(super) use upload::Depth;
 use upload::Uploader;
 

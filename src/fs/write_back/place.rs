@@ -28,7 +28,9 @@ impl FileSystem {
             (commit, Ok(position))
         } else {
             let commit = CommitId::random();
-            let noted = write_back.journal.note(vec![Event::Attempt { file, commit }]);
+            let noted = write_back
+                .journal
+                .note(vec![Event::Attempt { file, commit }]);
             (commit, noted)
         };
         let synced = match position {
@@ -154,7 +156,9 @@ impl FileSystem {
         match write_back.journal.note(events) {
             Ok(position) => Some(position),
             Err(error) => {
-                tracing::warn!("after a crash now, a file would be replayed as it was before: {error}");
+                tracing::warn!(
+                    "after a crash now, a file would be replayed as it was before: {error}"
+                );
                 None
             }
         }

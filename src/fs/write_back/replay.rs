@@ -153,7 +153,10 @@ impl FileSystem {
                 tracing::warn!("{error}");
             }
         } else {
-            keep(format!("{} of its files cannot be stored", kept.len()), kept);
+            keep(
+                format!("{} of its files cannot be stored", kept.len()),
+                kept,
+            );
         }
     }
 
@@ -207,13 +210,18 @@ impl FileSystem {
         }
         let tried = found.as_ref().and_then(|found| {
             let commit = found.commit.as_ref()?;
-            pending.commits.iter().position(|id| id.to_string() == *commit)
+            pending
+                .commits
+                .iter()
+                .position(|id| id.to_string() == *commit)
         });
         let newest = pending.commits.len().checked_sub(1);
         if let (Some(found), Some(tried)) = (&found, tried)
             && Some(tried) == newest
             && (!self.volume.is_sealed()
-                || self.has_closed_bytes(dead, file, pending, path, found).await?)
+                || self
+                    .has_closed_bytes(dead, file, pending, path, found)
+                    .await?)
         {
             return Ok(Outcome::Stored);
         }
@@ -244,7 +252,10 @@ impl FileSystem {
             }
             Err(_) => {
                 let same = match &found {
-                    Some(found) => self.has_closed_bytes(dead, file, pending, path, found).await,
+                    Some(found) => {
+                        self.has_closed_bytes(dead, file, pending, path, found)
+                            .await
+                    }
                     None => Ok(false),
                 };
                 if same? {

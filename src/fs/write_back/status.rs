@@ -73,7 +73,9 @@ impl FileSystem {
     #[must_use]
     pub fn journaled_paths(&self) -> Vec<String> {
         let inodes = self.table.all();
-        let kept = inodes.iter().filter(|inode| inode.is_closed_and_journaled());
+        let kept = inodes
+            .iter()
+            .filter(|inode| inode.is_closed_and_journaled());
         let mut paths: Vec<_> = kept
             .filter_map(|inode| Some(self.table.path(inode)?.as_str().to_owned()))
             .collect();
