@@ -3,6 +3,7 @@
 //! The daemon may be older or newer: figures that it does not tell are not shown.
 
 mod encryption;
+mod write_back;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,6 +38,8 @@ struct Filesystem {
     hidden_total: u64,
     modes: ModesSeen,
     kms: Option<encryption::KmsCalls>,
+    write_back: Option<write_back::WriteBack>,
+    unreplayed: Vec<write_back::Unreplayed>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -102,6 +105,9 @@ pub(super) fn status(status: &Status) -> String {
         ),
     );
     text.line("not uploaded", &not_uploaded(&filesystem));
+    if let Some(write_back) = &filesystem.write_back {
+        text.line("write-back", &write_back.words());
+    }
     let modes = &filesystem.modes;
     if !modes.other_modes.is_empty() {
         text.line("other modes met", &other_modes(modes));
@@ -130,6 +136,11 @@ pub(super) fn status(status: &Status) -> String {
             .conflicts
             .iter()
             .map(|conflict| format!("{}: ours is {}", conflict.path, conflict.kept_as)),
+    );
+    text.list(
+        "journals that were not replayed (`cloakfs recover` brings out what they have)",
+        filesystem.unreplayed.len() as u64,
+        filesystem.unreplayed.iter().map(|it| it.words()),
     );
     text.list(
         "hidden objects",

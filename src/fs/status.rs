@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
+use super::inode::Inode;
 use super::{FileSystem, FsError, Unreplayed, WriteBackStatus};
 use crate::keys::kms::Calls;
 use crate::layout::path::VolumePath;
@@ -178,9 +179,15 @@ impl FileSystem {
     /// a name any more are left out: nobody will miss them.
     #[must_use]
     pub fn uncommitted_paths(&self) -> Vec<String> {
+        self.paths_of(Inode::is_uncommitted)
+    }
+
+    /// The names of the files that are so, in order.
+    pub(super) fn paths_of(&self, which: impl Fn(&Inode) -> bool) -> Vec<String> {
         let inodes = self.table.all();
-        let uncommitted = inodes.iter().filter(|inode| inode.is_uncommitted());
-        let mut paths: Vec<_> = uncommitted
+        let mut paths: Vec<_> = inodes
+            .iter()
+            .filter(|inode| which(inode))
             .filter_map(|inode| Some(self.table.path(inode)?.as_str().to_owned()))
             .collect();
         paths.sort();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::fs::FileSystem;
+use crate::fs::inode::Inode;
 use crate::write::journal::Pending;
 
 /// What is closed and not in the bucket.
@@ -72,14 +73,12 @@ impl FileSystem {
     /// they are.
     #[must_use]
     pub fn journaled_paths(&self) -> Vec<String> {
-        let inodes = self.table.all();
-        let kept = inodes
-            .iter()
-            .filter(|inode| inode.is_closed_and_journaled());
-        let mut paths: Vec<_> = kept
-            .filter_map(|inode| Some(self.table.path(inode)?.as_str().to_owned()))
-            .collect();
-        paths.sort();
-        paths
+        self.paths_of(Inode::is_closed_and_journaled)
+    }
+
+    /// Files with something that is neither in the bucket nor in the journal.
+    #[must_use]
+    pub fn unsaved_paths(&self) -> Vec<String> {
+        self.paths_of(|inode| inode.is_uncommitted() && !inode.is_closed_and_journaled())
     }
 }

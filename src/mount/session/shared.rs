@@ -55,7 +55,7 @@ impl Shared {
 
     /// Logs what the daemon is about to lose, by name.
     pub(super) fn report_unstored(&self) {
-        for path in self.fs.uncommitted_paths() {
+        for path in self.fs.unsaved_paths() {
             tracing::error!("what was last written to {path:?} is not stored, and is lost now");
         }
     }

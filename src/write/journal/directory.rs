@@ -50,6 +50,16 @@ pub struct Unclaimed {
     pub(super) lock: File,
 }
 
+impl Unclaimed {
+    /// Removes it without a look at what is in it.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn discard(self) -> Result<(), JournalError> {
+        remove(&self.path).map_err(JournalError::io("removed", &self.path))
+    }
+}
+
 impl Header {
     #[must_use]
     pub fn new(

@@ -29,13 +29,14 @@
 //!    leaves the journal alone.
 //!
 //! [`event`] is what is written down, [`frame`] how, [`fold`] what follows from it: the files that
-//! are pending. [`directory`] finds and claims journals, [`dead`] reads one, [`writer`] is the
+//! are pending. [`directory`] finds and claims journals, [`dead`] reads one and [`export`] brings it out, [`writer`] is the
 //! living one.
 
 mod dead;
 mod directory;
 mod error;
 mod event;
+mod export;
 mod fold;
 mod frame;
 mod writer;
@@ -47,6 +48,7 @@ pub use dead::Dead;
 pub use directory::{Found, Header, Unclaimed, find};
 pub use error::JournalError;
 pub use event::{Closed, Event, FileNumber, Place};
+pub use export::Exported;
 pub use fold::Pending;
 pub use writer::{Journal, Position};
 

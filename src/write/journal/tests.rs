@@ -300,3 +300,62 @@ fn another_key_opens_nothing() {
     assert!(dead.damage().is_some() || dead.torn_bytes() > 0);
     assert!(pending(&dead).is_empty());
 }
+
+#[test]
+fn what_a_journal_has_is_brought_out_as_files() {
+    let rig = Rig::new();
+    let journal = rig.journal("m");
+    close(&journal, 1, "dir/whole", b"data");
+    let part = Closed {
+        valid: 9,
+        size: 12,
+        ..closed("part", &[(2, 4)])
+    };
+    let content = Event::Content {
+        file: 2,
+        closed: Box::new(part),
+        commit: CommitId::random(),
+    };
+    journal
+        .append(journal.next_entry(), vec![content], b"xy")
+        .unwrap();
+    close(&journal, 3, "part", b"another");
+    drop(journal);
+    let to = rig.dir.path().join("out");
+    let dead = rig.read();
+    assert!(!Dead::is_exported(dead.path()));
+    let exported = dead.export(&to).unwrap();
+    let told: Vec<_> = exported
+        .iter()
+        .map(|it| {
+            (
+                it.path.as_str(),
+                it.written_as.to_str().unwrap(),
+                it.is_part,
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("dir/whole", "files/dir/whole", false),
+            ("part", "files/part", true),
+            ("part", "files.3/part", false),
+        ]
+    );
+    let read = |name: &str| fs::read(to.join(name)).unwrap();
+    assert_eq!(read("files/dir/whole"), b"data\0");
+    assert_eq!(read("files/part"), b"\0\0xy\0\0\0\0\0\0\0\0");
+    assert_eq!(read("files.3/part"), b"another\0");
+    let list = String::from_utf8(read("recovered.json")).unwrap();
+    assert!(
+        list.contains("\"is_part\": true") && list.contains("\\\"e\\\""),
+        "{list}"
+    );
+    assert!(Dead::is_exported(dead.path()));
+    let again = dead.export(&to).unwrap_err().to_string();
+    assert!(
+        again.contains("the directory for it is not empty: name another"),
+        "{again}"
+    );
+}
