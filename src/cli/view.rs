@@ -140,7 +140,10 @@ pub(super) fn status(status: &Status) -> String {
     text.list(
         "journals that were not replayed (`cloakfs recover` brings out what they have)",
         filesystem.unreplayed.len() as u64,
-        filesystem.unreplayed.iter().map(|it| it.words()),
+        filesystem
+            .unreplayed
+            .iter()
+            .map(write_back::Unreplayed::words),
     );
     text.list(
         "hidden objects",

@@ -65,3 +65,4 @@ mod status;
 mod threats;
 mod tree;
 mod unstored;
+mod write_back;

@@ -27,4 +27,5 @@ mod semantics;
 mod unopened;
 mod unopened_conflicts;
 mod write_back;
+mod write_back_names;
 mod wrong_mode;

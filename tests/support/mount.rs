@@ -129,6 +129,31 @@ impl Mount {
         self.start();
     }
 
+    /// Kills the daemon and takes away the mount that is left of it.
+    pub fn kill(&mut self) {
+        let mut daemon = self.daemon.take().expect("a running daemon");
+        daemon.kill().expect("killing the daemon");
+        daemon.wait().expect("waiting for the daemon");
+        detach(&self.path());
+    }
+
+    /// Mounts again after [`Self::kill`], with the same state directory.
+    pub fn mount_again(&mut self) {
+        self.start();
+    }
+
+    /// Runs `cloakfs COMMAND SOURCE ARGUMENTS` as this mount's user would.
+    pub fn cloakfs_on_source(&self, command: &str, arguments: &[&str]) -> Finished {
+        finish(
+            self.source
+                .command(CLOAKFS, &self.place.path().join("state"))
+                .args([command, &self.source.name])
+                .args(&self.source.options)
+                .args(arguments),
+            MOUNT_DEADLINE,
+        )
+    }
+
     /// Runs `cloakfs COMMAND MOUNTPOINT ARGUMENTS` against this mount.
     pub fn cloakfs(&self, command: &str, arguments: &[&str]) -> Finished {
         finish(

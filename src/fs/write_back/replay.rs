@@ -65,16 +65,15 @@ impl FileSystem {
         let done = self.replays.inner(|inner| inner.clone());
         let mut told = Vec::new();
         if done.files > 0 {
+            let files = if done.files == 1 { "file" } else { "files" };
             let mut line = format!(
-                "replayed {} files ({}) that an earlier mount had not uploaded",
+                "replayed {} {files} ({}) that an earlier mount had not uploaded",
                 done.files,
                 ByteSize(done.bytes)
             );
             if done.conflicts > 0 {
-                line.push_str(&format!(
-                    "; {} of them had been changed by others and are kept beside theirs",
-                    done.conflicts
-                ));
+                let more = "of them had been changed by others and are kept beside theirs";
+                line = format!("{line}; {} {more}", done.conflicts);
             }
             told.push(line);
         }
@@ -101,12 +100,11 @@ impl FileSystem {
         };
         for found in found {
             match found {
-                Found::Held(_) => {}
                 Found::Unreadable(error) => tracing::error!("{error}"),
                 Found::Unclaimed(unclaimed) if unclaimed.header.source == self.volume.source() => {
                     self.replay_one(unclaimed, journals).await;
                 }
-                Found::Unclaimed(_) => {}
+                Found::Held(_) | Found::Unclaimed(_) => {}
             }
         }
     }

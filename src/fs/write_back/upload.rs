@@ -134,9 +134,6 @@ impl Uploader {
             return;
         }
         match fs.commit(&inode).await {
-            Ok(()) => {
-                lock(&self.failures).remove(&ino);
-            }
             Err(error) if inode.is_uncommitted() => {
                 let failed = {
                     let mut failures = lock(&self.failures);
@@ -146,8 +143,8 @@ impl Uploader {
                 };
                 self.push(ino, pause_after(&error, failed, &Jitter::from_os()));
             }
-            // What became of it was said, and no other try changes it.
-            Err(_) => {
+            // What became of a conflict was said, and no other try changes it.
+            Ok(()) | Err(_) => {
                 lock(&self.failures).remove(&ino);
             }
         }

@@ -156,13 +156,12 @@ impl Dead {
     }
 
     fn append(&self, ended: &mut Ended, head: &Head) -> io::Result<()> {
-        let (mut log, frames) = match ended.log.take() {
-            Some(log) => log,
-            None => {
-                let log = directory::create_log(&self.path, ended.next_log)?;
-                ended.next_log += 1;
-                (log, 0)
-            }
+        let (mut log, frames) = if let Some(log) = ended.log.take() {
+            log
+        } else {
+            let log = directory::create_log(&self.path, ended.next_log)?;
+            ended.next_log += 1;
+            (log, 0)
         };
         let frame = self.seal().frame(ended.next_log - 1, frames, head, &[]);
         // A log that may end in half a frame gets no more.
