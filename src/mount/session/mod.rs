@@ -38,7 +38,7 @@ use crate::fs::FileSystem;
 use crate::telemetry::log::Log;
 
 use connection::mount_and_answer;
-use shared::{Shared, UnmountRequest};
+use shared::{Shared, UnmountRequest, names};
 use signals::{Signals, Wake};
 
 /// What a mount is, for the kernel and for `cloakfs status`.
@@ -322,15 +322,7 @@ impl Session {
         if let Err(error) = flushed {
             tracing::error!("{error}");
             shared.report_unstored();
-            let files = shared.fs.journaled_paths();
-            let kept = !files.is_empty() && shared.fs.unsaved_paths().is_empty();
-            return Err(if kept {
-                let error = SessionError::Journaled { files };
-                tracing::warn!("{error}");
-                error
-            } else {
-                error.into()
-            });
+            return Err(shared.kept_in_journal().unwrap_or(error.into()));
         }
         if tokio::time::timeout(timeout, shared.fs.shut_down())
             .await
@@ -384,21 +376,6 @@ async fn finish(
             },
         }),
     }
-}
-
-/// The first names of a list.
-fn names(files: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let mut text = files
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("{name:?}"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    if files.len() > SHOWN {
-        text.push_str(", ...");
-    }
-    text
 }
 
 enum Refusal {
