@@ -27,5 +27,6 @@ mod semantics;
 mod unopened;
 mod unopened_conflicts;
 mod write_back;
+mod write_back_kills;
 mod write_back_names;
 mod wrong_mode;
