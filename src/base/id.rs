@@ -1,6 +1,7 @@
 //! Random identifiers.
 
 use std::fmt;
+use std::str::FromStr;
 
 use super::secret;
 
@@ -19,15 +20,30 @@ impl CommitId {
         secret::fill_random(&mut bytes);
         Self(bytes)
     }
+}
 
-    /// From the text that an object carries; `None` where it is none of these.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
-        Some(Self(number.to_be_bytes()))
+impl FromStr for CommitId {
+    type Err = NotACommitId;
+
+    /// Reads what [`fmt::Display`] wrote.
+    fn from_str(text: &str) -> Result<Self, NotACommitId> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        let mut bytes = [0; 16];
+        if pairs.len() != bytes.len() || !rest.is_empty() {
+            return Err(NotACommitId);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(pairs) {
+            let digit = |at: usize| char::from(pair[at]).to_digit(16).ok_or(NotACommitId);
+            *byte = u8::try_from(digit(0)? << 4 | digit(1)?).map_err(|_| NotACommitId)?;
+        }
+        Ok(Self(bytes))
     }
 }
+
+/// Not 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("it is not a commit id")]
+pub struct NotACommitId;
 
 impl fmt::Display for CommitId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,13 +59,15 @@ impl fmt::Debug for CommitId {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::CommitId;
 
     #[test]
-    fn an_id_comes_back_from_its_text() {
+    fn an_id_is_read_as_it_is_written() {
         let id = CommitId::random();
-        assert_eq!(CommitId::parse(&id.to_string()), Some(id));
-        let odd = ["", "00", "+0000000000000000000000000000000", "é000000000000000000000000000000"];
-        assert!(odd.iter().all(|text| CommitId::parse(text).is_none()));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        for wrong in ["", "00", &id.to_string()[1..], &format!("{id}0")] {
+            assert!(wrong.parse::<CommitId>().is_err(), "{wrong}");
+        }
+        assert!("zz".repeat(16).parse::<CommitId>().is_err());
     }
 }

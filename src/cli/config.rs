@@ -8,12 +8,13 @@ use std::time::Duration;
 
 pub(super) use store::{Connection, S3Settings, StoreConfig};
 
-use super::arguments::{AttributesArgument, MountArguments};
+use super::arguments::{AttributesArgument, CommitArgument, MountArguments};
 use super::client_side::{ClientSide, ClientSideError};
 use super::encryption::EncryptionError;
 use super::option_list::NONEMPTY;
 use super::source::{Source, SourceError};
 use crate::base::size::ByteSize;
+use crate::fs::CommitMode;
 use crate::mount::flags::MountFlags;
 use crate::mount::mounting::KernelOptions;
 
@@ -34,6 +35,7 @@ pub(super) struct MountConfig {
     pub timeout: Duration,
     pub memory: ByteSize,
     pub staging: ByteSize,
+    pub commit: CommitMode,
     /// Attributes come from listings.
     pub trust_listing: bool,
     pub log_file: Option<PathBuf>,
@@ -129,6 +131,10 @@ impl MountConfig {
             timeout: arguments.timeout,
             memory: arguments.memory,
             staging: arguments.staging_size,
+            commit: match arguments.commit {
+                CommitArgument::OnClose => CommitMode::OnClose,
+                CommitArgument::WriteBack => CommitMode::WriteBack,
+            },
             trust_listing,
             log_file: arguments.log_file.as_deref().map(absolute).transpose()?,
             owner: Owner {

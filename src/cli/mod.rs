@@ -20,6 +20,7 @@ mod mount;
 mod open;
 mod option_list;
 mod output;
+mod recover;
 mod server_side;
 mod source;
 mod view;
@@ -75,6 +76,9 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         Command::Init(arguments) => init::init(&init::InitConfig::from_arguments(&arguments)?),
         Command::Decrypt(arguments) => {
             decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
+        }
+        Command::Recover(arguments) => {
+            recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }
         Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
         Command::Sync(arguments) => ask::sync(&arguments.mountpoint),

@@ -13,7 +13,7 @@ use super::config::{ConfigError, MountConfig, StoreConfig};
 use super::open::{self, Opened};
 use super::{environment, output};
 use crate::base::secret;
-use crate::fs::{FileSystem, FsConfig};
+use crate::fs::{FileSystem, FsConfig, Journals};
 use crate::keys::file;
 use crate::layout::plain::Defaults;
 use crate::mount::claim::Claim;
@@ -25,7 +25,7 @@ use crate::mount::session::{self, Session, Setup};
 use crate::mount::state::StateDir;
 use crate::store::probe::Access;
 use crate::telemetry::log::{Destination, Log};
-use crate::volume::{Volume, VolumeOptions};
+use crate::volume::{LocalKeys, Volume, VolumeOptions};
 
 /// How long names and attributes are trusted before the store is asked again.
 const TTL: Duration = Duration::from_secs(1);
@@ -195,7 +195,14 @@ async fn start(
     }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());
-    let fs = FileSystem::new(
+    let journals = Journals {
+        dir: state.write_back_dir(),
+        keys: LocalKeys {
+            file: state.local_key(),
+            customer: about.customer,
+        },
+    };
+    let fs = FileSystem::start(
         Arc::clone(&volume),
         FsConfig {
             read_only,
@@ -206,8 +213,11 @@ async fn start(
             timeout: config.timeout,
             host: host_name(),
         },
+        config.commit,
+        &journals,
     )
     .await?;
+    notes.0.extend(fs.replayed());
     // By now there are secrets in every mode.
     notes.0.extend(secret::locking().note());
     let socket = state.socket(&mountpoint);
@@ -225,7 +235,10 @@ async fn start(
 }
 
 /// The store, and the volume in it where it is a client-side one.
-async fn open(config: &MountConfig, read_only: bool) -> anyhow::Result<(Opened, Option<Mounted>)> {
+pub(super) async fn open(
+    config: &MountConfig,
+    read_only: bool,
+) -> anyhow::Result<(Opened, Option<Mounted>)> {
     let (asked, timeout) = (&config.client_side, config.timeout);
     let material = match asked {
         ClientSide::Yes(options) => Some(Material::read(&options.root, timeout).await?),

@@ -19,7 +19,7 @@ use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
 use crate::store::s3::encryption::ExpectedEncryption;
-use crate::store::s3::{RequestedEncryption, S3Config, S3Store};
+use crate::store::s3::{CustomerKey, RequestedEncryption, S3Config, S3Store};
 use crate::volume::record::place;
 
 /// Requests under way at once. A server on the same machine is busy with far fewer; one at 20 ms
@@ -48,6 +48,8 @@ pub(super) struct About {
     pub expected: ExpectedEncryption,
     /// What the user should know about its keys, a sentence each.
     pub notes: Vec<String>,
+    /// The customer's keys of SSE-C: to write with, then those to read with.
+    pub customer: Vec<CustomerKey>,
     /// The way to S3; `None` for a local directory.
     pub aws: Option<Aws>,
 }
@@ -61,6 +63,7 @@ impl Default for About {
             encryption: server_side::describe(&RequestedEncryption::None),
             expected: ExpectedEncryption::default(),
             notes: Vec::new(),
+            customer: Vec::new(),
             aws: None,
         }
     }
@@ -122,6 +125,7 @@ async fn connect(
     let keys = CustomerKeys::read(&encryption, timeout).await?;
     let aws = find_aws(&connection, timeout).await?;
     about.aws = Some(aws.clone());
+    about.customer = keys.all();
     let kms = server_side::kms_to_ask(&encryption.mode, &aws)?;
     let mut config = S3Config {
         path_style,

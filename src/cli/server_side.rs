@@ -45,6 +45,11 @@ impl CustomerKeys {
         }
         Ok(Self { own, older })
     }
+
+    /// Its own comes first.
+    pub(super) fn all(&self) -> Vec<CustomerKey> {
+        self.own.iter().chain(&self.older).cloned().collect()
+    }
 }
 
 /// Reads a file in a thread of its own, which at the end of the time is left behind.

@@ -4,6 +4,7 @@
 
 mod encryption;
 mod renames;
+mod write_back;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -39,6 +40,8 @@ struct Filesystem {
     hidden_total: u64,
     modes: ModesSeen,
     kms: Option<encryption::KmsCalls>,
+    write_back: Option<write_back::WriteBack>,
+    unreplayed: Vec<write_back::Unreplayed>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -104,6 +107,9 @@ pub(super) fn status(status: &Status) -> String {
         ),
     );
     text.line("not uploaded", &not_uploaded(&filesystem));
+    if let Some(write_back) = &filesystem.write_back {
+        text.line("write-back", &write_back.words());
+    }
     let modes = &filesystem.modes;
     if !modes.other_modes.is_empty() {
         text.line("other modes met", &other_modes(modes));
@@ -137,6 +143,14 @@ pub(super) fn status(status: &Status) -> String {
             .conflicts
             .iter()
             .map(|conflict| format!("{}: ours is {}", conflict.path, conflict.kept_as)),
+    );
+    text.list(
+        "journals that were not replayed (`cloakfs recover` brings out what they have)",
+        filesystem.unreplayed.len() as u64,
+        filesystem
+            .unreplayed
+            .iter()
+            .map(write_back::Unreplayed::words),
     );
     text.list(
         "hidden objects",

@@ -42,6 +42,10 @@ pub enum Purpose {
     Name = 9,
     /// Dirty data of an open file in the staging area. Fields: file, slot, write.
     Staging = 0x80,
+    /// A key of this machine's, under the one that it is got again from. Fields: what it is for.
+    LocalKey = 0x81,
+    /// A frame of the journal of closed files. Fields: source, journal, log, number in the log.
+    Journal = 0x82,
 }
 
 /// A purpose and the fields that it is described with, in their order.

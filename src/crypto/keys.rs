@@ -101,6 +101,18 @@ impl MasterKey {
     }
 }
 
+/// The wrapped form of a key that never leaves this machine.
+#[must_use]
+pub fn wrap_local(with: &InputKey, key: &InputKey) -> [u8; WRAPPED_KEY_BYTES] {
+    wrap(with, &Context::new(Purpose::LocalKey), key)
+}
+
+/// # Errors
+/// When it was not wrapped with this key.
+pub fn unwrap_local(with: &InputKey, wrapped: &[u8]) -> Result<InputKey, OpenError> {
+    unwrap(with, &Context::new(Purpose::LocalKey), wrapped)
+}
+
 fn context(purpose: Purpose, volume: &[u8; 16]) -> Context {
     Context::new(purpose).bytes(volume)
 }

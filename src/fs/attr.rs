@@ -100,6 +100,7 @@ impl FileSystem {
             (before, meta, defer, state.meta_changes)
         };
         if defer {
+            self.note_meta(inode, changes - 1);
             return Ok(());
         }
         let stored = match self.table.path(inode) {

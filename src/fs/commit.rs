@@ -7,8 +7,7 @@ use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
 
-pub(super) use another::base_lost;
-use another::is_conflict;
+pub(super) use another::{base_lost, is_conflict};
 
 use super::inode::{Content, Inode, Place};
 use super::status::SyncProgress;
@@ -29,13 +28,35 @@ impl FileSystem {
     pub(super) async fn commit(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
         let _gate = self.gate.read().await;
         let _operation = inode.operation.lock().await;
+        self.commit_held(inode).await
+    }
+
+    /// The same for a caller who holds the gate and the inode's operation.
+    pub(super) async fn commit_held(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
         let done = self.commit_locked(inode).await;
         if let Err(error) = &done {
             self.notices.note_failure(self.table.path(inode), error);
         } else {
             self.notices.clear_failure(self.table.path(inode));
+            self.settled(inode);
         }
         done
+    }
+
+    /// Commits these; every one is tried.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub(super) async fn commit_all(self: &Arc<Self>, inodes: Vec<Arc<Inode>>) -> Result<()> {
+        let commits = inodes.into_iter().map(|inode| async move {
+            let done = self.commit(&inode).await;
+            self.table.drop_unused(inode.ino);
+            done
+        });
+        let commits = stream::iter(commits).buffer_unordered(PARALLEL_COMMITS);
+        commits
+            .fold(Ok(()), |first, done| std::future::ready(first.and(done)))
+            .await
     }
 
     async fn commit_locked(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
@@ -124,8 +145,15 @@ impl FileSystem {
             None => Condition::IfAbsent,
         };
         let dirty = self.dirty_unloaded(inode, content)?;
-        let (meta, changes) = current_meta(inode);
-        match dirty.commit(path, &meta, &condition).await {
+        let (mut meta, changes) = current_meta(inode);
+        meta.commit = self.attempt(inode, changes).await;
+        let doubted = std::mem::replace(&mut inode.state().in_doubt, true);
+        let committed = dirty.commit(path, &meta, &condition).await;
+        inode.state().in_doubt = match &committed {
+            Ok(_) => false,
+            Err(error) => doubted || error.is_in_doubt(),
+        };
+        match committed {
             Ok(done) => {
                 // Not its size now: a write may have come since.
                 let size = dirty.base().map_or(0, |base| base.size);
@@ -169,19 +197,29 @@ impl FileSystem {
     ) -> FsError {
         content.mark_stale();
         dirty.discard();
-        {
+        let journaled = {
             let mut state = inode.state();
+            state.in_doubt = false;
             state.meta_dirty = false;
             state.meta_set_here = false;
             state.checked = None;
-        }
+            // The journal keeps it, for people.
+            state.journaled.take()
+        };
         self.stats.changed(path);
+        let kept = match journaled {
+            Some(_) => {
+                "; what was changed is in the journal: cloakfs recover brings it out when \
+                        the mount has ended"
+            }
+            None => "",
+        };
         FsError::refused(
             libc::ESTALE,
             format!(
                 "ESTALE: {:?} was replaced or deleted by somebody else while parts of it were \
                  changed here. What was not changed is gone with the old object, so your version \
-                 cannot be kept; theirs stays ({error})",
+                 cannot be kept; theirs stays ({error}){kept}",
                 path.as_str()
             ),
         )

@@ -8,7 +8,7 @@ use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
-use crate::volume::{Condition, Lineage, ObjectRef};
+use crate::volume::{Committed, Condition, Lineage, ObjectMeta, ObjectRef};
 use crate::write::{DirtyFile, WriteError};
 
 impl FileSystem {
@@ -23,31 +23,15 @@ impl FileSystem {
     ) -> Result<()> {
         // From here on nobody writes to it: what came later would be in no copy.
         content.mark_stale();
-        // The name's file stays where it is: what is kept beside it is another.
-        let mut meta = inode.state().meta.clone();
-        meta.lineage = Lineage::new();
-        let now = Timestamp::now();
-        let mut attempt = 0;
-        let mut room = self.volume.name_bytes_max();
-        let (kept, done) = loop {
-            let host = &self.config.host;
-            let fits = |kept: &VolumePath| self.volume.check_new(kept).is_ok();
-            let (kept, bytes) =
-                conflict_path(path, host, now, attempt, room, fits).ok_or_else(|| no_room(path))?;
-            match dirty.commit(&kept, &meta, &Condition::IfAbsent).await {
-                Ok(done) => break (kept, done),
-                Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
-                    attempt += 1;
-                }
-                Err(WriteError::Volume(error)) if error.is_name_too_long() => room = bytes - 1,
-                Err(error) => {
-                    return Err(match base_lost(&error) {
-                        Some(error) => self.give_up(inode, content, path, dirty, error),
-                        None => error.into(),
-                    });
-                }
-            }
-        };
+        let meta = inode.state().meta.clone();
+        let kept = self.keep_beside(path, &meta, dirty).await;
+        let (kept, done) = kept.map_err(|error| match &error {
+            NotKept::Failed(failed) => match base_lost(failed) {
+                Some(lost) => self.give_up(inode, content, path, dirty, lost),
+                None => error.into_error(path),
+            },
+            NotKept::NoRoom => error.into_error(path),
+        })?;
         // Handles that are open go on reading what was written through them.
         let size = dirty.base().map_or(0, |base| base.size);
         content.update(|snapshot| {
@@ -78,9 +62,57 @@ impl FileSystem {
                 self.table.unlink(inode);
             }
         }
+        self.settled(inode);
         let error = FsError::conflict(path, &kept);
         self.notices.note_conflict(path, &kept);
         Err(error)
+    }
+
+    /// Commits to a name beside `path` that nobody has.
+    pub(super) async fn keep_beside(
+        &self,
+        path: &VolumePath,
+        meta: &ObjectMeta,
+        dirty: &DirtyFile,
+    ) -> std::result::Result<(VolumePath, Committed), NotKept> {
+        // The name's file stays where it is: what is kept beside it is another.
+        let meta = ObjectMeta {
+            lineage: Lineage::new(),
+            commit: None,
+            ..meta.clone()
+        };
+        let now = Timestamp::now();
+        let mut attempt = 0;
+        let mut room = self.volume.name_bytes_max();
+        loop {
+            let host = &self.config.host;
+            let fits = |kept: &VolumePath| self.volume.check_new(kept).is_ok();
+            let (kept, bytes) =
+                conflict_path(path, host, now, attempt, room, fits).ok_or(NotKept::NoRoom)?;
+            match dirty.commit(&kept, &meta, &Condition::IfAbsent).await {
+                Ok(done) => return Ok((kept, done)),
+                Err(error) if error.kind() == Some(ErrorKind::Precondition) && attempt < 100 => {
+                    attempt += 1;
+                }
+                Err(WriteError::Volume(error)) if error.is_name_too_long() => room = bytes - 1,
+                Err(error) => return Err(NotKept::Failed(error)),
+            }
+        }
+    }
+}
+
+/// Why there is no conflict copy.
+pub(super) enum NotKept {
+    NoRoom,
+    Failed(WriteError),
+}
+
+impl NotKept {
+    pub(super) fn into_error(self, path: &VolumePath) -> FsError {
+        match self {
+            Self::NoRoom => no_room(path),
+            Self::Failed(error) => error.into(),
+        }
     }
 }
 

@@ -36,7 +36,15 @@ impl FileSystem {
             let _gate = self.gate.read().await;
             let path = self.child_path(parent, &name)?;
             let meta = self.new_meta(caller, parent, FileKind::File, mode, 0)?;
-            if flags & libc::O_EXCL != 0 {
+            if flags & libc::O_EXCL != 0 && self.write_back.is_some() {
+                // Decided here; the upload makes sure that it replaces nobody's.
+                match self.find(parent, &name).await {
+                    Ok(_) => return Err(FsError::posix(libc::EEXIST)),
+                    Err(error) if error.errno() == libc::ENOENT => {}
+                    Err(error) => return Err(error),
+                }
+                self.pending_file(&path, parent, &name, meta)
+            } else if flags & libc::O_EXCL != 0 {
                 let asked = Instant::now();
                 let done = self
                     .volume
@@ -47,16 +55,7 @@ impl FileSystem {
                 inode
             } else {
                 self.table.child(parent, &name).map_or_else(
-                    || {
-                        let inode = self.table.insert(&path, parent, &name, |ino, place| {
-                            Inode::pending(ino, place, meta)
-                        });
-                        if let Some(parent) = self.table.inode(parent) {
-                            parent.state().pending.insert(name.clone(), inode.ino);
-                            parent.touch_directory();
-                        }
-                        Ok(inode)
-                    },
+                    || Ok(self.pending_file(&path, parent, &name, meta)),
                     // It came to be since the kernel looked: this opens it.
                     |inode| {
                         if inode.kind == FileKind::File {
@@ -88,6 +87,24 @@ impl FileSystem {
                 .await?;
         }
         Ok((entry, opened))
+    }
+
+    /// A file that only this mount knows until its commit.
+    fn pending_file(
+        &self,
+        path: &VolumePath,
+        parent: Ino,
+        name: &PlainName,
+        meta: ObjectMeta,
+    ) -> Arc<Inode> {
+        let inode = self.table.insert(path, parent, name, |ino, place| {
+            Inode::pending(ino, place, meta)
+        });
+        if let Some(parent) = self.table.inode(parent) {
+            parent.state().pending.insert(name.clone(), inode.ino);
+            parent.touch_directory();
+        }
+        inode
     }
 
     /// Makes a file, fifo, socket or device.

@@ -13,6 +13,7 @@ pub(super) use content::{Content, Snapshot};
 use super::closed::WhyClosed;
 use super::types::{Attr, FileKind, Ino, ROOT};
 use super::virtual_xattr::Told;
+use super::write_back::Journaled;
 use crate::base::time::Timestamp;
 use crate::layout::path::PlainName;
 use crate::volume::{ObjectMeta, Stat, Version};
@@ -60,6 +61,10 @@ pub(super) struct State {
     pub kernel_content: Option<u64>,
     /// Its name is being deleted: an open waits for the outcome.
     pub going: bool,
+    /// What the journal of closed files knows of it.
+    pub journaled: Option<Journaled>,
+    /// An upload of it may have been carried out although no answer came.
+    pub in_doubt: bool,
     /// Directories: children that the bucket does not have yet.
     pub pending: std::collections::BTreeMap<PlainName, Ino>,
 }
@@ -165,6 +170,8 @@ impl Inode {
                 content: Arc::new(content),
                 kernel_content: None,
                 going: false,
+                journaled: None,
+                in_doubt: false,
                 pending: std::collections::BTreeMap::new(),
             }),
         }

@@ -41,6 +41,7 @@ mod table;
 mod types;
 mod virtual_xattr;
 mod write;
+mod write_back;
 mod xattr;
 
 use std::path::PathBuf;
@@ -56,9 +57,10 @@ pub use error::FsError;
 pub use rename::RenameStatus;
 pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;
+pub use write_back::{CommitMode, Journals, Unreplayed, UnreplayedFile, WriteBackStatus};
 
 use crate::cache::BlockCache;
-use crate::volume::{Volume, VolumeError};
+use crate::volume::{Stat, Volume, VolumeError};
 use crate::write::{WriteConfig, WriteEngine};
 
 use admission::Admission;
@@ -70,6 +72,7 @@ use rename::Renames;
 use stats::StatCache;
 use status::Notices;
 use table::{InodeTable, NameLocks};
+use write_back::{Replays, WriteBack};
 
 /// What a filesystem is made with.
 #[derive(Clone, Debug)]
@@ -108,33 +111,51 @@ pub struct FileSystem {
     dirs: DashMap<HandleId, Arc<DirHandle>>,
     next_handle: AtomicU64,
     notices: Notices,
+    /// `None` in on-close mode.
+    write_back: Option<WriteBack>,
+    replays: Replays,
 }
 
 /// Shorthand for the answer to an operation.
 pub type Result<T> = std::result::Result<T, FsError>;
 
 impl FileSystem {
-    /// Makes the filesystem over an open volume and looks at its root.
+    /// Makes the filesystem over an open volume and looks at its root; commits on close, and leaves
+    /// journals alone.
     ///
     /// # Errors
     /// When the root cannot be looked at or the staging area cannot be used.
     pub async fn new(volume: Arc<Volume>, config: FsConfig) -> Result<Arc<Self>> {
+        let (root, engine) = Self::prepare(&volume, &config).await?;
+        Ok(Self::build(volume, config, root, engine, None))
+    }
+
+    /// What can fail of making one.
+    async fn prepare(volume: &Arc<Volume>, config: &FsConfig) -> Result<(Stat, Arc<WriteEngine>)> {
         let root = volume
             .stat(&crate::layout::path::VolumePath::root())
             .await?
             .ok_or_else(|| FsError::posix(libc::ENOENT))?;
-        // Half of the memory for reading, half for what is being written.
-        let half = config.memory_bytes / 2;
         let engine = WriteEngine::new(
-            Arc::clone(&volume),
+            Arc::clone(volume),
             WriteConfig {
-                memory_bytes: half,
+                memory_bytes: half_of_memory(config),
                 staging_bytes: config.staging_bytes,
                 staging_dir: config.staging_dir.clone(),
                 ..WriteConfig::default()
             },
         )?;
-        Ok(Arc::new(Self {
+        Ok((root, engine))
+    }
+
+    fn build(
+        volume: Arc<Volume>,
+        config: FsConfig,
+        root: Stat,
+        engine: Arc<WriteEngine>,
+        write_back: Option<WriteBack>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
             admission: Admission::new(),
             table: InodeTable::new(Inode::root(root)),
             names: NameLocks::new(),
@@ -142,15 +163,17 @@ impl FileSystem {
             moving: Flux::new(),
             renames: Renames::default(),
             stats: StatCache::new(config.ttl),
-            cache: BlockCache::new(half),
+            cache: BlockCache::new(half_of_memory(&config)),
             engine,
             files: DashMap::new(),
             dirs: DashMap::new(),
             next_handle: AtomicU64::new(1),
             notices: Notices::default(),
+            write_back,
+            replays: Replays::default(),
             volume,
             config,
-        }))
+        })
     }
 
     fn next_handle(&self) -> HandleId {
@@ -171,4 +194,9 @@ impl FileSystem {
             self.admission.admit()
         }
     }
+}
+
+/// Half of it for reading, half for what is being written.
+const fn half_of_memory(config: &FsConfig) -> u64 {
+    config.memory_bytes / 2
 }

@@ -112,9 +112,11 @@ impl FileSystem {
     /// Deletes what the bucket has at a name that is given up; who has it open keeps its content.
     async fn delete_object(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
         let snapshot = inode.content().snapshot();
-        if snapshot.version.is_none() && snapshot.replaces.is_none() {
+        let in_doubt = inode.state().in_doubt;
+        if snapshot.version.is_none() && snapshot.replaces.is_none() && !in_doubt {
             return Ok(());
         }
+        self.note_deleting(inode);
         let preserved = self.preserve_if_open(inode, path).await?;
         let deleted = match &snapshot.version {
             Some(listed) if inode.why_closed().is_some() => {
@@ -192,6 +194,7 @@ impl FileSystem {
 
     /// A name is gone from the bucket.
     pub(super) fn gone(&self, inode: &Inode, parent: Ino, path: &VolumePath) {
+        self.note_dropped(inode);
         self.forget_pending(inode);
         self.table.unlink(inode);
         self.stats.changed(path);

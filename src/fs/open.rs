@@ -180,7 +180,7 @@ impl FileSystem {
         if file.inode.is_uncommitted() && Arc::ptr_eq(&file.inode.content(), &file.content) {
             // close(2) has returned: whoever wrote was told then. What fails here is logged,
             // stays in staging and is tried again by sync and unmount.
-            let _logged = self.commit(&file.inode).await;
+            let _logged = self.save(&file.inode).await;
         }
         self.unpin(&file.inode).await;
     }

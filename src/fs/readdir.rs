@@ -12,6 +12,7 @@ use std::time::Instant;
 use super::closed::WhyClosed;
 use super::inode::{Inode, Place};
 use super::types::{DirItem, FileKind, HandleId, Ino};
+use super::write_back::Depth;
 use super::{FileSystem, FsError, Result};
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::{ListToken, ListedObject};
@@ -109,10 +110,12 @@ impl FileSystem {
         reason = "asks the bucket once writes are deferred"
     )]
     pub async fn fsyncdir(self: &Arc<Self>, handle: HandleId) -> Result<()> {
-        if self.dirs.contains_key(&handle) {
-            Ok(())
-        } else {
-            Err(FsError::posix(libc::EBADF))
+        let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
+        let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;
+        match self.table.path(&dir.inode) {
+            Some(root) if root.is_root() => self.commit_below(&root, Depth::All).await,
+            Some(path) => self.commit_below(&path, Depth::Children).await,
+            None => Ok(()),
         }
     }
 

@@ -14,6 +14,7 @@ pub(super) use progress::Renames;
 
 use super::inode::{Content, Inode};
 use super::types::{FileKind, Ino};
+use super::write_back::Depth;
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
@@ -58,6 +59,13 @@ impl FileSystem {
             let _gate = self.gate.read().await;
             self.find(parent, &name).await?.kind == FileKind::Directory
         };
+        let _paused = if is_directory {
+            let directory = self.child_path(parent, &name)?;
+            self.commit_below(&directory, Depth::All).await?;
+            self.pause_uploads()
+        } else {
+            None
+        };
         let (_shared, _exclusive) = if is_directory {
             (None, Some(self.gate_alone().await?))
         } else {
@@ -99,9 +107,11 @@ impl FileSystem {
         };
         if is_directory {
             self.rename_directory(&inode, target.as_deref(), &names)
-                .await
+                .await?;
+            self.note_places_below(names.to);
+            Ok(())
         } else {
-            self.rename_file(&inode, target.as_deref(), &names).await
+            self.rename_file(&inode, target.as_ref(), &names).await
         }
     }
 
@@ -152,18 +162,24 @@ impl FileSystem {
     async fn rename_file(
         self: &Arc<Self>,
         inode: &Arc<Inode>,
-        target: Option<&Inode>,
+        target: Option<&Arc<Inode>>,
         names: &Move<'_>,
     ) -> Result<()> {
         let _operation = inode.operation.lock().await;
-        let content = inode.content();
-        let _flux = content.flux.begin();
+        self.settle_before_move(inode).await?;
         let target_operation = match target {
             // Nobody commits to the name that is being taken.
             Some(target) => Some(target.operation.lock().await),
             None => None,
         };
-        let target_content = target.map(Inode::content);
+        if let Some(target) = target
+            && target.state().in_doubt
+        {
+            self.settle_before_move(target).await?;
+        }
+        let content = inode.content();
+        let _flux = content.flux.begin();
+        let target_content = target.map(|target| target.content());
         let _target_flux = target_content.as_ref().map(|content| content.flux.begin());
         // Before it is preserved: what the bucket has at the name now.
         let taken = target_content.as_ref().and_then(|content| {
@@ -181,6 +197,8 @@ impl FileSystem {
             self.drop_preserved(preserved).await;
             return Err(error);
         }
+        // Told together with the new name, lest a crash between the two leave neither.
+        let replaced = target.and_then(|target| target.state().journaled.take());
         if let Some(target) = target {
             self.use_preserved(target, preserved);
             self.gone(target, names.to_parent, names.to);
@@ -197,6 +215,7 @@ impl FileSystem {
                 .pending
                 .insert(names.to_name.clone(), inode.ino);
         }
+        self.note_place(inode, replaced);
         Ok(())
     }
 

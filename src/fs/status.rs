@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use super::{FileSystem, FsError, RenameStatus};
+use super::inode::Inode;
+use super::{FileSystem, FsError, RenameStatus, Unreplayed, WriteBackStatus};
 use crate::keys::kms::Calls;
 use crate::layout::path::VolumePath;
 use crate::volume::{ModesSeen, Stat};
@@ -57,6 +58,11 @@ pub struct FsStatus {
     /// Requests for data keys, where KMS makes them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms: Option<Calls>,
+    /// In write-back mode.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub write_back: Option<WriteBackStatus>,
+    /// Journals of earlier mounts that could not be replayed.
+    pub unreplayed: Vec<Unreplayed>,
 }
 
 #[derive(Debug, Default)]
@@ -167,6 +173,8 @@ impl FileSystem {
             hidden_total: notices.hidden.len() as u64 + notices.hidden_more,
             modes: self.volume.modes_seen(),
             kms: self.volume.kms_calls(),
+            write_back: self.write_back_status(),
+            unreplayed: self.replays.kept(),
         }
     }
 
@@ -174,9 +182,15 @@ impl FileSystem {
     /// a name any more are left out: nobody will miss them.
     #[must_use]
     pub fn uncommitted_paths(&self) -> Vec<String> {
+        self.paths_of(Inode::is_uncommitted)
+    }
+
+    /// The names of the files that are so, in order.
+    pub(super) fn paths_of(&self, which: impl Fn(&Inode) -> bool) -> Vec<String> {
         let inodes = self.table.all();
-        let uncommitted = inodes.iter().filter(|inode| inode.is_uncommitted());
-        let mut paths: Vec<_> = uncommitted
+        let mut paths: Vec<_> = inodes
+            .iter()
+            .filter(|inode| which(inode))
             .filter_map(|inode| Some(self.table.path(inode)?.as_str().to_owned()))
             .collect();
         paths.sort();

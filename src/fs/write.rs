@@ -80,7 +80,7 @@ impl FileSystem {
         dirty.truncate(size).await?;
         Self::touch(inode);
         if file.is_none() {
-            self.commit(inode).await?;
+            self.save(inode).await?;
         }
         Ok(())
     }
@@ -91,16 +91,17 @@ impl FileSystem {
         if !file.is_writer(caller) {
             return Ok(());
         }
-        self.commit_handle(&file).await
+        self.end_handle(&file, false).await
     }
 
     /// Returns when everything written to the file is in the bucket.
     pub async fn fsync(self: &Arc<Self>, handle: HandleId, _data_only: bool) -> Result<()> {
         let file = self.file(handle)?;
-        self.commit_handle(&file).await
+        self.end_handle(&file, true).await
     }
 
-    async fn commit_handle(self: &Arc<Self>, file: &FileHandle) -> Result<()> {
+    /// Saves what was written through a handle; into the bucket where that is asked for.
+    async fn end_handle(self: &Arc<Self>, file: &FileHandle, into_bucket: bool) -> Result<()> {
         if !Arc::ptr_eq(&file.inode.content(), &file.content) {
             return if file.has_written() {
                 Err(Self::replaced(&file.inode))
@@ -109,7 +110,11 @@ impl FileSystem {
             };
         }
         if file.inode.is_uncommitted() {
-            self.commit(&file.inode).await?;
+            if into_bucket {
+                self.commit(&file.inode).await?;
+            } else {
+                self.save(&file.inode).await?;
+            }
         } else if file.content.is_stale() && file.has_written() {
             return Err(Self::replaced(&file.inode));
         }

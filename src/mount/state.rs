@@ -1,4 +1,4 @@
-//! The state directory: staging, and the locks and sockets of running mounts in its `run/`.
+//! The state directory: staging, journals, and the locks and sockets of running mounts in its `run/`.
 //!
 //! `$CLOAKFS_STATE_DIR`, else `/var/lib/cloakfs` for root, else `$XDG_STATE_HOME/cloakfs`, else
 //! `~/.local/state/cloakfs`. It is private to its user: mode 0700, and refused when it belongs
@@ -86,6 +86,18 @@ impl StateDir {
     #[must_use]
     pub fn staging_dir(&self, mountpoint: &Mountpoint) -> PathBuf {
         self.0.join("staging").join(id(mountpoint))
+    }
+
+    /// The journals of closed files of all mounts.
+    #[must_use]
+    pub fn write_back_dir(&self) -> PathBuf {
+        self.0.join("write-back")
+    }
+
+    /// The key of what is kept for volumes that have none.
+    #[must_use]
+    pub fn local_key(&self) -> PathBuf {
+        self.0.join("local.key")
     }
 
     fn run_dir(&self) -> PathBuf {

@@ -224,7 +224,7 @@ impl Volume {
             let (size, attributes) = (info.size, info.attributes);
             // As a copy in one request keeps it: it tells who finishes a rename what was copied.
             let id = attributes.metadata.get(CommitId::METADATA_NAME);
-            let id = id.and_then(|id| CommitId::parse(id));
+            let id = id.and_then(|id| id.parse::<CommitId>().ok());
             let beginning = Beginning::plain(attributes, id.unwrap_or_else(CommitId::random));
             let (target, none) = (target.clone(), &Condition::None);
             let done = self

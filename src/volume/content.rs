@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sealed::xattr_place;
+use super::types::commit_id;
 use super::upload::Beginning;
 use super::{
     Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
@@ -98,7 +99,7 @@ impl Volume {
             attributes,
             condition: condition.to_store(),
         };
-        let id = CommitId::random();
+        let id = commit_id(&options.attributes);
         let written = commit::put(self.store.as_ref(), &key, body, options, id).await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, None, error))
@@ -137,7 +138,7 @@ impl Volume {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Committed> {
-        let way = CopyWay::marked(CommitId::random());
+        let way = CopyWay::marked(meta.commit_id());
         self.copy_in_way(way, source, version, size, target, meta, condition)
             .await
     }
@@ -155,7 +156,7 @@ impl Volume {
         condition: &Condition,
     ) -> Result<Committed> {
         let way = CopyWay {
-            id: CommitId::random(),
+            id: meta.commit_id(),
             guarded: true,
         };
         self.copy_in_way(way, source, version, size, target, meta, condition)
@@ -288,10 +289,12 @@ impl Volume {
             .content_type
             .clone()
             .unwrap_or_else(|| plain::content_type(meta.attributes.kind).to_owned());
-        Ok(ObjectAttributes {
+        let mut attributes = ObjectAttributes {
             metadata,
             content_type: Some(content_type),
-        })
+        };
+        meta.mark(&mut attributes);
+        Ok(attributes)
     }
 }
 

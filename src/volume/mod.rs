@@ -21,6 +21,7 @@ mod error;
 mod intent;
 mod journal;
 mod list;
+mod local_key;
 mod modes;
 pub mod record;
 mod sealed;
@@ -37,6 +38,7 @@ pub use content::PrivatePurpose;
 pub use error::VolumeError;
 pub use intent::RenameIntent;
 pub use list::{DirPage, ListedEntry, ListedKind};
+pub use local_key::{LocalKey, LocalKeySource, LocalKeys};
 pub use modes::{ModesSeen, OtherMode};
 pub use sealed::{ClientSide, SealedPart, StoredSegments};
 pub use types::{
@@ -143,7 +145,7 @@ impl Volume {
         let mut id = [0; 8];
         fill_random(&mut id);
         let mount_id = format!("{:016x}", u64::from_be_bytes(id));
-        let source = format!("{} {}/{prefix}", options.server, store.describe());
+        let source = source_of(&options.server, store.as_ref(), prefix);
         let (journal, left_behind) = Journal::open(&options.journal_dir, &source, &mount_id)?;
         let capabilities = if options.read_only {
             Capabilities::unknown()
@@ -168,6 +170,20 @@ impl Volume {
             volume.finish_renames().await;
         }
         Ok(volume)
+    }
+
+    /// Tells it from every other: the server, the bucket and the prefix. What this machine keeps
+    /// for it is found by this.
+    #[must_use]
+    pub fn source(&self) -> String {
+        let server = &self.options.server;
+        source_of(server, self.store.as_ref(), self.keys.prefix())
+    }
+
+    /// Names this mount among all.
+    #[must_use]
+    pub fn mount_id(&self) -> &str {
+        &self.mount_id
     }
 
     /// What a person calls it: `s3://bucket/prefix/`.
@@ -280,4 +296,8 @@ impl Volume {
             ObjectRef::Private(name) => Ok(self.private_key(name)),
         }
     }
+}
+
+fn source_of(server: &str, store: &dyn Store, prefix: &str) -> String {
+    format!("{server} {}/{prefix}", store.describe())
 }

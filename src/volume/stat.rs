@@ -165,6 +165,7 @@ impl Volume {
                 foreign: decoded.foreign,
                 content_type: None,
                 lineage: Lineage::new(),
+                commit: None,
             },
             size: listed.size,
             version: Some(Version {
@@ -235,6 +236,7 @@ impl Volume {
                 foreign: decoded.foreign,
                 content_type,
                 lineage: Lineage::new(),
+                commit: None,
             },
             size,
             version: Some(Version::new(info.etag, info.version)),

@@ -5,7 +5,9 @@ use crate::base::time::Timestamp;
 use crate::layout::attributes::Attributes;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::{FileId, VolumeId};
-use crate::store::{ETag, Metadata, ServerEncryption, VersionId, WriteCondition, Written};
+use crate::store::{
+    ETag, Metadata, ObjectAttributes, ServerEncryption, VersionId, WriteCondition, Written, commit,
+};
 
 /// One version of an object's content.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -87,9 +89,17 @@ pub struct ObjectMeta {
     pub foreign: Metadata,
     pub content_type: Option<String>,
     pub lineage: Lineage,
+    /// What the next write is to carry, so that who wrote the id down before recognises it later;
+    /// `None`: a fresh one.
+    pub commit: Option<CommitId>,
 }
 
 impl ObjectMeta {
+    /// The id that the next write carries.
+    pub(super) fn commit_id(&self) -> CommitId {
+        self.commit.unwrap_or_else(CommitId::random)
+    }
+
     /// Of a file that is new.
     #[must_use]
     pub fn new(attributes: Attributes) -> Self {
@@ -98,8 +108,24 @@ impl ObjectMeta {
             foreign: Metadata::new(),
             content_type: None,
             lineage: Lineage::new(),
+            commit: None,
         }
     }
+
+    /// Puts the id that was chosen, if one was, among what is stored.
+    pub(super) fn mark(&self, attributes: &mut ObjectAttributes) {
+        if let Some(id) = self.commit {
+            commit::mark(attributes, id);
+        }
+    }
+}
+
+/// The id that a write with these attributes carries: the one that was chosen, else a fresh one.
+pub(super) fn commit_id(attributes: &ObjectAttributes) -> CommitId {
+    let chosen = attributes.metadata.get(CommitId::METADATA_NAME);
+    chosen
+        .and_then(|id| id.parse().ok())
+        .unwrap_or_else(CommitId::random)
 }
 
 /// What a file keeps from version to version in a client-side volume; of no use in others.
@@ -120,6 +146,21 @@ impl Lineage {
             file: FileId::random(),
             generation: 0,
             sequence: 0,
+        }
+    }
+
+    /// What [`Self::from_parts`] makes it of again.
+    #[must_use]
+    pub const fn parts(&self) -> (FileId, u64, u64) {
+        (self.file, self.generation, self.sequence)
+    }
+
+    #[must_use]
+    pub const fn from_parts(file: FileId, generation: u64, sequence: u64) -> Self {
+        Self {
+            file,
+            generation,
+            sequence,
         }
     }
 }

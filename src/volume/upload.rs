@@ -10,6 +10,7 @@ use futures_util::stream::{self, StreamExt, TryStreamExt};
 
 use super::journal::Ticket;
 use super::sealed::{Sealing, UploadRecord};
+use super::types::commit_id;
 use super::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, UploadTarget, Version, Volume, VolumeError,
 };
@@ -71,7 +72,8 @@ impl Beginning {
 
 impl From<ObjectAttributes> for Beginning {
     fn from(attributes: ObjectAttributes) -> Self {
-        Self::plain(attributes, CommitId::random())
+        let commit = commit_id(&attributes);
+        Self::plain(attributes, commit)
     }
 }
 
@@ -124,7 +126,7 @@ impl Volume {
             } = self
                 .record_of_upload(name, &key, meta, base, condition)
                 .await?;
-            let beginning = Beginning::sealed(attributes, sealing.body(), CommitId::random());
+            let beginning = Beginning::sealed(attributes, sealing.body(), meta.commit_id());
             let mut upload = self.begin_upload_at(key, beginning).await?;
             upload.sealing = Some(Arc::new(sealing));
             return Ok(upload);

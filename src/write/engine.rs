@@ -135,6 +135,12 @@ impl WriteEngine {
         self.pool.limit()
     }
 
+    /// Where dirty data is on the local disk.
+    #[must_use]
+    pub const fn staging(&self) -> &Staging {
+        &self.staging
+    }
+
     /// Waits until nothing is left to clear away in the bucket; call it before unmounting.
     pub async fn settle(&self) {
         loop {

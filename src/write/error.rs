@@ -49,6 +49,15 @@ impl WriteError {
         }
     }
 
+    /// The upload may have been carried out all the same.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        matches!(
+            self.kind(),
+            Some(ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt)
+        )
+    }
+
     /// For an upload that needed bytes of the base.
     pub(super) fn of_base(error: Arc<VolumeError>) -> Self {
         let upload_gone = error.store_error().and_then(StoreError::code) == Some("NoSuchUpload");

@@ -3,7 +3,7 @@
 //! [`extents`] knows which bytes are dirty, [`grid`] how a file is cut into parts, [`planner`]
 //! decides what a commit uploads and what it copies on the server; all three are pure, and so
 //! is [`content`], the table of a file's dirty cells. [`staging`] keeps dirty bytes, sealed, on
-//! the local disk. Around them are [`WriteEngine`], one for each mount, and [`DirtyFile`], one
+//! the local disk; [`journal`] keeps there, for the next mount, what was closed. Around them are [`WriteEngine`], one for each mount, and [`DirtyFile`], one
 //! for each file being changed, shared by all handles of its inode.
 //!
 //! What a writer can count on:
@@ -49,7 +49,9 @@ mod error;
 mod executor;
 pub mod extents;
 mod file;
+mod frozen;
 pub mod grid;
+pub mod journal;
 pub mod planner;
 mod pool;
 mod publish;
@@ -69,6 +71,7 @@ use bytes::Bytes;
 pub use engine::WriteEngine;
 pub use error::WriteError;
 pub use file::DirtyFile;
+pub use frozen::Frozen;
 
 use crate::base::range::ByteRange;
 use crate::volume::{ObjectRef, Version, VolumeError};

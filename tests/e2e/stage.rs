@@ -62,10 +62,14 @@ pub fn on_the_local_disk(workload: Workload) {
 }
 
 pub fn on_a_directory(workload: Workload) {
+    on_a_directory_with(&[], workload);
+}
+
+pub fn on_a_directory_with(options: &[&str], workload: Workload) {
     let place = tempfile::tempdir().expect("a directory");
     let store = place.path().join("store");
     std::fs::create_dir(&store).expect("a store");
-    let mut mount = Mount::new(&Source::dir(&store), &[]);
+    let mut mount = Mount::new(&Source::dir(&store), options);
     let ground = ground(mount.path(), place.path().join("aside"));
     play(&mut mount, &ground, workload);
 }

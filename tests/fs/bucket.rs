@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cloakfs::base::limits::RESERVED_PREFIX;
 use cloakfs::base::range::ByteRange;
 use cloakfs::base::time::Timestamp;
-use cloakfs::fs::{FileKind, FileSystem, FsConfig};
+use cloakfs::fs::{CommitMode, FileKind, FileSystem, FsConfig, Journals};
 use cloakfs::layout::attributes::Attributes;
 use cloakfs::layout::path::VolumePath;
 use cloakfs::layout::plain::{self, Defaults};
@@ -23,7 +23,7 @@ use cloakfs::store::{
     DeleteOptions, GetOptions, HeadOptions, Limits, ObjectAttributes, ObjectKey, PutOptions,
     ServerEncryption, Store,
 };
-use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeOptions};
+use cloakfs::volume::{Condition, LocalKeys, ObjectMeta, ObjectRef, Volume, VolumeOptions};
 use tempfile::TempDir;
 
 use crate::harness::Mount;
@@ -123,16 +123,44 @@ impl Bucket {
         let volume = self.keys.open(store, options).await;
         let config = FsConfig {
             read_only,
-            memory_bytes: 128 << 20,
-            staging_bytes: 1 << 30,
-            staging_dir: state.path().join("staging"),
-            ttl,
-            timeout: Duration::from_mins(1),
-            host: "testhost".to_owned(),
+            ..config(&state, ttl)
         };
         Mount {
             fs: FileSystem::new(volume, config).await.unwrap(),
             _state: state,
+        }
+    }
+
+    /// A mount whose state is in `state`, as the next one there finds it.
+    pub async fn mount_in(&self, state: &Path, mode: CommitMode) -> Mount {
+        self.mount_in_with(state, mode, |_| {}).await
+    }
+
+    pub async fn mount_in_with(
+        &self,
+        state: &Path,
+        mode: CommitMode,
+        choose: impl FnOnce(&mut FsConfig),
+    ) -> Mount {
+        let own = tempfile::tempdir_in(self.state.path()).unwrap();
+        let mut options = options(&own);
+        options.journal_dir = state.join("uploads");
+        let mut config = config(&own, Duration::ZERO);
+        choose(&mut config);
+        options.read_only = config.read_only;
+        let store = Arc::clone(&self.fault) as Arc<dyn Store>;
+        let volume = self.keys.open(store, options).await;
+        let journals = Journals {
+            dir: state.join("write-back"),
+            keys: LocalKeys {
+                file: state.join("local.key"),
+                customer: Vec::new(),
+            },
+        };
+        let fs = FileSystem::start(volume, config, mode, &journals).await;
+        Mount {
+            fs: fs.unwrap(),
+            _state: own,
         }
     }
 
@@ -315,6 +343,18 @@ fn attributes(kind: FileKind, perm: u16) -> Attributes {
         mtime: now,
         ctime: now,
         xattrs: BTreeMap::new(),
+    }
+}
+
+fn config(state: &TempDir, ttl: Duration) -> FsConfig {
+    FsConfig {
+        read_only: false,
+        memory_bytes: 128 << 20,
+        staging_bytes: 1 << 30,
+        staging_dir: state.path().join("staging"),
+        ttl,
+        timeout: Duration::from_mins(1),
+        host: "testhost".to_owned(),
     }
 }
 

@@ -2,12 +2,16 @@
 //! ones: what each operation does, what it costs in requests, and that random sequences agree
 //! with a model.
 
+#[path = "../support/wait.rs"]
+mod wait;
+
 mod absence;
 mod bucket;
 mod clones;
 mod closed_conflicts;
 mod conflicts;
 mod costs;
+mod crashes;
 mod ending;
 mod harness;
 mod kernel;
@@ -27,4 +31,7 @@ mod sealed_reads;
 mod semantics;
 mod unopened;
 mod unopened_conflicts;
+mod write_back;
+mod write_back_kills;
+mod write_back_names;
 mod wrong_mode;

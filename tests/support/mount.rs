@@ -142,6 +142,18 @@ impl Mount {
         self.start();
     }
 
+    /// Runs `cloakfs COMMAND SOURCE ARGUMENTS` as this mount's user would.
+    pub fn cloakfs_on_source(&self, command: &str, arguments: &[&str]) -> Finished {
+        finish(
+            self.source
+                .command(CLOAKFS, &self.place.path().join("state"))
+                .args([command, &self.source.name])
+                .args(&self.source.options)
+                .args(arguments),
+            MOUNT_DEADLINE,
+        )
+    }
+
     /// Runs `cloakfs COMMAND MOUNTPOINT ARGUMENTS` against this mount.
     pub fn cloakfs(&self, command: &str, arguments: &[&str]) -> Finished {
         finish(

@@ -2,6 +2,7 @@
 //! `-o` accepts.
 
 mod client_side;
+mod recover;
 mod shared;
 
 use std::ffi::OsString;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use client_side::{DecryptArguments, InitArguments};
+pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
 use super::option_list::{self, OptionListError, Unknown};
@@ -71,6 +73,11 @@ pub(super) enum Command {
     ///
     /// Everything of it is authenticated before the exit code says success.
     Decrypt(Box<DecryptArguments>),
+    /// List what mounts of write-back mode left on this machine, and bring it out.
+    ///
+    /// A mount replays the journals of its source by itself. This is for those that it could not
+    /// replay.
+    Recover(Box<RecoverArguments>),
     /// Upload everything, then unmount.
     #[command(visible_alias = "unmount")]
     Umount(MountpointArguments),
@@ -146,10 +153,14 @@ pub(super) struct MountArguments {
     /// The longest time without progress before an operation fails
     #[arg(long, value_name = "DURATION", default_value = "60", value_parser = parse_duration)]
     pub timeout: Duration,
+    /// What close waits for: the upload (on-close), or an encrypted journal on the local disk, whose
+    /// uploads follow in the background and by the next mount after a crash (write-back)
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "on-close")]
+    pub commit: CommitArgument,
     /// Memory for cached blocks and for data being written
     #[arg(long, value_name = "SIZE", default_value = "256M")]
     pub memory: ByteSize,
-    /// Local disk for data being written, encrypted
+    /// Local disk for data being written and for the journal of --commit write-back, encrypted
     #[arg(long, value_name = "SIZE", default_value = "4G")]
     pub staging_size: ByteSize,
     /// Where attributes come from: full reads each object's metadata; s3 takes size and time
@@ -190,6 +201,12 @@ pub(super) enum AttributesArgument {
     S3,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum CommitArgument {
+    OnClose,
+    WriteBack,
+}
+
 #[derive(Debug)]
 pub(super) enum UsageError {
     Clap(clap::Error),
@@ -199,6 +216,17 @@ pub(super) enum UsageError {
 impl From<clap::Error> for UsageError {
     fn from(error: clap::Error) -> Self {
         Self::Clap(error)
+    }
+}
+
+impl MountArguments {
+    /// What `cloakfs mount SOURCE /` with nothing else means.
+    pub(super) fn of_source(source: &std::ffi::OsStr) -> Option<Self> {
+        let typed = ["cloakfs".as_ref(), "mount".as_ref(), source, "/".as_ref()];
+        match Arguments::try_parse_from(typed).ok()?.command {
+            Command::Mount(arguments) => Some(*arguments),
+            _ => None,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(in crate::cli) struct ConnectionArguments {
     /// The server, if it is not Amazon's: https://HOST[:PORT]
     #[arg(long, value_name = "URL", help_heading = "S3")]
@@ -24,7 +24,7 @@ pub(in crate::cli) struct ConnectionArguments {
     pub ca_bundle: Option<PathBuf>,
 }
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(in crate::cli) struct KeyArguments {
     /// ...-kms: the key, by id, ARN, alias/NAME or an alias's ARN [default with sse-kms: S3's
     /// own, aws/s3]

@@ -103,7 +103,7 @@ pub(in crate::fs) fn base_lost(error: &WriteError) -> Option<&VolumeError> {
     }
 }
 
-pub(super) fn is_conflict(error: &WriteError, condition: &Condition) -> bool {
+pub(in crate::fs) fn is_conflict(error: &WriteError, condition: &Condition) -> bool {
     let WriteError::Volume(error) = error else {
         return false;
     };

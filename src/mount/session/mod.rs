@@ -9,7 +9,8 @@
 //!
 //! With the mount gone nobody else can try again: so what fails then is tried again for as long
 //! as the mount's timeout. What is not stored by then, or makes no progress for that time, is
-//! logged file by file as lost, and the daemon exits with an error.
+//! logged file by file as lost, and the daemon exits with an error; in write-back mode what was
+//! closed is not lost but in the journal, and the next mount uploads it.
 
 mod connection;
 mod flush;
@@ -37,7 +38,7 @@ use crate::fs::FileSystem;
 use crate::telemetry::log::Log;
 
 use connection::mount_and_answer;
-use shared::{Shared, UnmountRequest};
+use shared::{Shared, UnmountRequest, names};
 use signals::{Signals, Wake};
 
 /// What a mount is, for the kernel and for `cloakfs status`.
@@ -88,12 +89,21 @@ pub enum SessionError {
         names(.files)
     )]
     Uncommitted { files: Vec<String> },
+    #[error(
+        "{} files are not uploaded yet; the journal keeps them, and the next mount of the same \
+         source on this machine uploads them: {}",
+        .files.len(),
+        names(.files)
+    )]
+    Journaled { files: Vec<String> },
     #[error("{first}; then {second}")]
     Both {
         first: Box<SessionError>,
         second: Box<SessionError>,
     },
-    #[error("a second signal ended the mount before everything was uploaded; what was not is lost")]
+    #[error(
+        "a second signal ended the mount before everything was uploaded; what was not, and is in no journal, is lost"
+    )]
     Interrupted,
 }
 
@@ -312,7 +322,7 @@ impl Session {
         if let Err(error) = flushed {
             tracing::error!("{error}");
             shared.report_unstored();
-            return Err(error.into());
+            return Err(shared.kept_in_journal().unwrap_or(error.into()));
         }
         if tokio::time::timeout(timeout, shared.fs.shut_down())
             .await
@@ -322,7 +332,7 @@ impl Session {
                 "copies of files that were removed while open may be left under .cloakfs/open; the next mount sweeps them"
             );
         }
-        let files = shared.fs.uncommitted_paths();
+        let files = shared.fs.unsaved_paths();
         if files.is_empty() {
             return Ok(());
         }
@@ -366,21 +376,6 @@ async fn finish(
             },
         }),
     }
-}
-
-/// The first names of a list.
-fn names(files: &[String]) -> String {
-    const SHOWN: usize = 10;
-    let mut text = files
-        .iter()
-        .take(SHOWN)
-        .map(|name| format!("{name:?}"))
-        .collect::<Vec<_>>()
-        .join(", ");
-    if files.len() > SHOWN {
-        text.push_str(", ...");
-    }
-    text
 }
 
 enum Refusal {

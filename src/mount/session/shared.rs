@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::Setup;
 use super::flush::{FlushError, Lost, flush, flush_in_the_end};
+use super::{SessionError, Setup};
 use crate::base::secret;
 use crate::fs::{FileSystem, SyncProgress};
 use crate::mount::control::protocol::{OperationCount, Progress, Status};
@@ -55,9 +55,20 @@ impl Shared {
 
     /// Logs what the daemon is about to lose, by name.
     pub(super) fn report_unstored(&self) {
-        for path in self.fs.uncommitted_paths() {
+        for path in self.fs.unsaved_paths() {
             tracing::error!("what was last written to {path:?} is not stored, and is lost now");
         }
+    }
+
+    /// What is not uploaded, where all of it is in the journal: then nothing is lost.
+    pub(super) fn kept_in_journal(&self) -> Option<SessionError> {
+        let files = self.fs.journaled_paths();
+        if files.is_empty() || !self.fs.unsaved_paths().is_empty() {
+            return None;
+        }
+        let error = SessionError::Journaled { files };
+        tracing::warn!("{error}");
+        Some(error)
     }
 }
 
@@ -119,4 +130,19 @@ impl From<SyncProgress> for Progress {
             moves: 0,
         }
     }
+}
+
+/// The first names of a list.
+pub(super) fn names(files: &[String]) -> String {
+    const SHOWN: usize = 10;
+    let mut text = files
+        .iter()
+        .take(SHOWN)
+        .map(|name| format!("{name:?}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    if files.len() > SHOWN {
+        text.push_str(", ...");
+    }
+    text
 }

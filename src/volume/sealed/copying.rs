@@ -92,7 +92,8 @@ impl Volume {
                 body.extend_from_slice(&stored);
             }
             body.extend_from_slice(&tail);
-            let condition = condition.to_store();
+            let (mut attributes, condition) = (attributes, condition.to_store());
+            commit::mark(&mut attributes, way.id);
             return self
                 .put_body(target, &key, body.into(), attributes, condition, record)
                 .await;

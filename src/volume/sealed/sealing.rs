@@ -8,7 +8,6 @@ use bytes::Bytes;
 
 use super::opened::SUFFIX_BYTES;
 use super::{Opened, StoredSegments};
-use crate::base::id::CommitId;
 use crate::base::limits::SYMLINK_TARGET_BYTES_MAX;
 use crate::layout::attributes::{FileKind, Xattrs};
 use crate::layout::sealed::writer::seal_segment_into;
@@ -19,6 +18,7 @@ use crate::layout::sealed::{
 };
 use crate::store::commit;
 use crate::store::{ETag, ObjectAttributes, ObjectKey, PutOptions, WriteCondition};
+use crate::volume::types::commit_id;
 use crate::volume::{Committed, Condition, ObjectMeta, Result, Volume, VolumeError};
 
 /// More than this is sealed by a thread that may be busy for a while.
@@ -202,7 +202,8 @@ impl Volume {
             generation,
             attributes: attribute_version(meta, sequence, place),
         };
-        let attributes = self.seal_record(name, &key, &record).await?;
+        let mut attributes = self.seal_record(name, &key, &record).await?;
+        meta.mark(&mut attributes);
         let (record, body) = seal_whole(record, plain, body_xattrs(meta, place)).await;
         let condition = condition.to_store();
         self.put_body(name, &key, body, attributes, condition, record)
@@ -223,7 +224,7 @@ impl Volume {
             attributes,
             condition,
         };
-        let (id, sent) = (CommitId::random(), Some(record.body));
+        let (id, sent) = (commit_id(&options.attributes), Some(record.body));
         let written = commit::put(self.store.as_ref(), key, body.clone(), options, id).await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, sent, error))

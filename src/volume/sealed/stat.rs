@@ -119,6 +119,7 @@ impl Volume {
                     generation: record.generation,
                     sequence: sequence.max(opened.footer.attributes.sequence),
                 },
+                commit: None,
             },
             version: Some(version),
             commit: metadata.remove(CommitId::METADATA_NAME),

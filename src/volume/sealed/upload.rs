@@ -130,7 +130,8 @@ impl Volume {
             generation,
             attributes: attribute_version(meta, sequence, place),
         };
-        let attributes = self.seal_record(path, key, &record).await?;
+        let mut attributes = self.seal_record(path, key, &record).await?;
+        meta.mark(&mut attributes);
         Ok(UploadRecord {
             sealing: Sealing {
                 record: Arc::new(record),

@@ -31,7 +31,7 @@ impl Upload {
         condition: &Condition,
     ) -> Result<Committed> {
         let key = self.volume.file_key(target)?;
-        let commit = CommitId::random();
+        let commit = meta.commit_id();
         let Some(sealing) = &self.sealing else {
             let receipts: Option<Vec<_>> = parts.iter().map(Part::receipt).collect();
             let receipts = receipts.expect("parts of the plain layout are sent at once");

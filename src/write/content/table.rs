@@ -109,6 +109,11 @@ impl<S> Table<S> {
         self.base.as_ref()
     }
 
+    /// Below this, what is not dirty is the base's; above it, zero.
+    pub(crate) const fn base_valid(&self) -> u64 {
+        self.base_valid
+    }
+
     /// The base as a plan sees it.
     pub(crate) fn planner_base(&self) -> Option<planner::Base> {
         let base = self.base.as_ref()?;

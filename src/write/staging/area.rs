@@ -119,7 +119,7 @@ impl Area {
     }
 
     /// Counts `room` as in use, if limit and disk allow.
-    fn reserve(&self, room: u64) -> Result<(), StagingError> {
+    pub(super) fn reserve(&self, room: u64) -> Result<(), StagingError> {
         let disk = (self.disk_space)(&self.directory)
             .map_err(|source| self.failed("inspect the disk of", source))?;
         if !disk.has_room_for(room) {
@@ -134,6 +134,10 @@ impl Area {
             limit: ByteSize(self.limit),
             needed: ByteSize(room),
         })
+    }
+
+    pub(super) fn give_back(&self, room: u64) {
+        self.in_use.fetch_sub(room, Ordering::Relaxed);
     }
 
     fn disk_full(&self, disk: DiskSpace) -> StagingError {
@@ -217,10 +221,7 @@ impl Drop for Extent {
         // file is closed; nothing is lost, and there is nobody to tell.
         let _kept_by_the_file_system = disk::punch_hole(&self.backing.file, self.range);
         self.backing.space().give_back(self.range);
-        self.shared
-            .area
-            .in_use
-            .fetch_sub(self.range.len(), Ordering::Relaxed);
+        self.shared.area.give_back(self.range.len());
     }
 }
 

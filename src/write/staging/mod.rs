@@ -50,6 +50,14 @@ pub struct Staging(Arc<Area>);
 #[derive(Clone, Debug)]
 pub struct StagingFile(Arc<Shared>);
 
+/// Room of the area that something else takes: it counts towards the limit until it is given back
+/// or dropped.
+#[derive(Debug)]
+pub struct Room {
+    area: Arc<Area>,
+    bytes: u64,
+}
+
 /// Bytes in the staging area; dropping it frees their room.
 #[derive(Debug)]
 pub struct StagedSlot {
@@ -73,6 +81,15 @@ impl Staging {
         StagingFile(Arc::new(Shared::new(&self.0, name.into())))
     }
 
+    /// Room for what is not staged, none to begin with.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room {
+            area: Arc::clone(&self.0),
+            bytes: 0,
+        }
+    }
+
     /// Disk that staged bytes take now.
     #[must_use]
     pub fn in_use(&self) -> ByteSize {
@@ -90,6 +107,37 @@ impl Staging {
         disk_space: fn(&File) -> io::Result<DiskSpace>,
     ) -> Result<Self, StagingError> {
         Ok(Self(Arc::new(Area::open(dir, limit.0, disk_space)?)))
+    }
+}
+
+impl Room {
+    /// Takes so many bytes more.
+    ///
+    /// # Errors
+    /// [`StagingError::Full`] and [`StagingError::DiskFull`]; it has what it had then.
+    pub fn grow(&mut self, bytes: u64) -> Result<(), StagingError> {
+        self.area.reserve(bytes)?;
+        self.bytes += bytes;
+        Ok(())
+    }
+
+    /// Gives so many bytes back.
+    ///
+    /// # Panics
+    /// When it does not have them.
+    pub fn shrink(&mut self, bytes: u64) {
+        assert!(
+            bytes <= self.bytes,
+            "room was given back that was not taken"
+        );
+        self.bytes -= bytes;
+        self.area.give_back(bytes);
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.area.give_back(self.bytes);
     }
 }
 

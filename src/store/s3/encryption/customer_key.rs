@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
 
 use crate::base::secret::Secret;
+use crate::crypto::InputKey;
 
 /// A key of 256 bits and what S3 wants beside it. Clones share the key, which is wiped with the
 /// last of them.
@@ -38,6 +39,17 @@ impl CustomerKey {
     #[must_use]
     pub fn md5(&self) -> &str {
         &self.0.md5
+    }
+
+    /// The same key, to wrap what this machine keeps.
+    #[must_use]
+    pub fn input_key(&self) -> InputKey {
+        let mut bytes = [0; 32];
+        let read = BASE64
+            .decode_slice_unchecked(self.expose_base64(), &mut bytes)
+            .expect("it was encoded here");
+        assert_eq!(read, bytes.len(), "a key has 32 bytes");
+        InputKey::from_secret(Secret::take(&mut bytes))
     }
 
     /// The value of `x-amz-server-side-encryption-customer-key`: the key itself.

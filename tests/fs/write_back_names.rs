@@ -1,0 +1,195 @@
+//! Write-back and names: what is renamed and removed before its upload, and dies then.
+
+use cloakfs::fs::CommitMode;
+use cloakfs::store::ErrorKind::Unavailable;
+use cloakfs::store::Operation::{GetObject, HeadObject, PutObject};
+use cloakfs::store::fault::{Effect, Rule};
+
+use crate::crashes::{
+    NEW, all_unavailable_but_lookups, contents, contents_now, crash, expected, journals, state,
+    write_back,
+};
+use crate::harness::{Bucket, Layout, errno};
+use crate::layouts::in_every_layout;
+
+in_every_layout!(
+    names_are_replayed_as_they_were_left,
+    a_directory_takes_what_waits_below_it_along,
+    a_removed_file_does_not_come_back,
+    what_cannot_be_put_together_is_kept_and_listed,
+);
+
+/// Editors write a draft and rename it over the file; some files have no upload yet.
+async fn names_are_replayed_as_they_were_left(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    bucket.put("stored", b"before").await;
+    bucket.put("removed", b"before").await;
+    let mount = write_back(&bucket, &state).await;
+    for (path, data) in [
+        ("draft", &b"over an object"[..]),
+        ("draft2", b"over a file that waits"),
+        ("waits", b"replaced"),
+        ("moved", b"twice"),
+    ] {
+        mount.write_file(path, data).await.unwrap();
+    }
+    mount.rename("draft", "stored").await.unwrap();
+    mount.rename("draft2", "waits").await.unwrap();
+    mount.rename("moved", "moved2").await.unwrap();
+    mount.rename("moved2", "moved3").await.unwrap();
+    // It is changed, which waits, and then removed from the bucket.
+    mount.write_file("removed", b"changed").await.unwrap();
+    mount.unlink("removed").await.unwrap();
+    all_unavailable_but_lookups(&bucket);
+    crash(mount).await;
+    bucket.fault.clear();
+
+    let mount = write_back(&bucket, &state).await;
+    let files = expected(&[
+        ("moved3", b"twice"),
+        ("stored", b"over an object"),
+        ("waits", b"over a file that waits"),
+    ]);
+    assert_eq!(contents(&bucket).await, files);
+    assert_eq!(mount.fs.status().conflicts_total, 0);
+    assert_eq!(journals(state.path()), 1);
+}
+
+async fn a_directory_takes_what_waits_below_it_along(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    let mount = write_back(&bucket, &state).await;
+    mount.mkdir("a").await.unwrap();
+    mount.mkdir("a/b").await.unwrap();
+    mount.write_file("a/b/f", b"waits").await.unwrap();
+    assert_eq!(errno(mount.rmdir("a/b").await), libc::ENOTEMPTY);
+    mount.rename("a", "c").await.unwrap();
+    let (_, handle) = mount.open("c/b/g", NEW).await.unwrap();
+    mount.write_at(handle, 0, b"later").await.unwrap();
+    all_unavailable_but_lookups(&bucket);
+    mount.close(handle).await.unwrap();
+    crash(mount).await;
+    bucket.fault.clear();
+    let mount = write_back(&bucket, &state).await;
+    let files = expected(&[("c/b/f", b"waits"), ("c/b/g", b"later")]);
+    assert_eq!(contents(&bucket).await, files);
+    assert_eq!(mount.fs.status().conflicts_total, 0);
+}
+
+/// Its upload got through and nobody heard: removing it must find that out.
+async fn a_removed_file_does_not_come_back(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    let mount = write_back(&bucket, &state).await;
+    for path in ["f", "g"] {
+        mount.write_file(path, b"data").await.unwrap();
+    }
+    for (effect, operation) in [
+        (Effect::FailAfter(Unavailable), PutObject),
+        (Effect::FailBefore(Unavailable), HeadObject),
+        (Effect::FailBefore(Unavailable), GetObject),
+    ] {
+        bucket.fault.inject(Rule::new(effect).on(operation));
+    }
+    mount.fs.sync_all(|_| {}).await.unwrap_err();
+    assert_eq!(bucket.keys(), ["f", "g"]);
+    bucket.fault.clear();
+    mount.unlink("f").await.unwrap();
+    mount.rename("g", "h").await.unwrap();
+    assert_eq!(bucket.keys(), ["h"]);
+    crash(mount).await;
+    assert_eq!(journals(state.path()), 0);
+}
+
+/// Only what was changed of a large file is here, and the rest was replaced.
+async fn what_cannot_be_put_together_is_kept_and_listed(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    let mount = write_back(&bucket, &state).await;
+    mount.write_file("large", &vec![1; 20 << 20]).await.unwrap();
+    mount.fs.sync_all(|_| {}).await.unwrap();
+    all_unavailable_but_lookups(&bucket);
+    let (_, handle) = mount.open("large", libc::O_WRONLY).await.unwrap();
+    mount.write_at(handle, 9 << 20, b"changed").await.unwrap();
+    mount.close(handle).await.unwrap();
+    mount.write_file("small", b"whole").await.unwrap();
+    crash(mount).await;
+    bucket.fault.clear();
+    bucket.put("large", b"theirs").await;
+
+    for files in [1, 0] {
+        let mount = write_back(&bucket, &state).await;
+        let told = mount.fs.replayed();
+        let line = told.last().unwrap();
+        let sentence = "1 of its files cannot be stored; see cloakfs status and cloakfs recover";
+        assert!(line.ends_with(sentence), "{told:?}");
+        assert_eq!(told.len(), 1 + files, "the other was stored: {told:?}");
+        let kept = &mount.fs.status().unreplayed[0];
+        let file = &kept.files[0];
+        assert_eq!(
+            (kept.files.len(), file.path.as_str(), file.bytes),
+            (1, "large", 7)
+        );
+        let why = "the changes cannot be saved: ";
+        assert!(file.why.contains(why), "{}", file.why);
+        let files = expected(&[("large", b"theirs"), ("small", b"whole")]);
+        assert_eq!(contents(&bucket).await, files);
+        assert_eq!(journals(state.path()), 2);
+        crash(mount).await;
+    }
+    assert_eq!(journals(state.path()), 1);
+}
+
+#[tokio::test]
+async fn without_its_key_a_journal_is_kept_and_listed() {
+    let (bucket, state) = (Bucket::new(), state());
+    let mount = write_back(&bucket, &state).await;
+    all_unavailable_but_lookups(&bucket);
+    mount.write_file("f", b"data").await.unwrap();
+    crash(mount).await;
+    bucket.fault.clear();
+    let (key, away) = (state.path().join("local.key"), state.path().join("away"));
+    std::fs::rename(&key, &away).unwrap();
+    let mount = bucket.mount_in(state.path(), CommitMode::OnClose).await;
+    let kept = &mount.fs.status().unreplayed[0];
+    let sentence = "the key of this machine's journals cannot be used: ";
+    assert!(kept.why.contains(sentence), "{}", kept.why);
+    assert!(
+        kept.why.contains("bring the file back from a backup"),
+        "{}",
+        kept.why
+    );
+    assert_eq!(bucket.keys(), [""; 0]);
+    crash(mount).await;
+    std::fs::rename(&away, &key).unwrap();
+    let read_only = bucket.mount_in_with(state.path(), CommitMode::WriteBack, |config| {
+        config.read_only = true;
+    });
+    let mount = read_only.await;
+    assert_eq!(
+        mount.fs.status().unreplayed[0].why,
+        "this mount is read-only"
+    );
+    crash(mount).await;
+    let mount = bucket.mount_in(state.path(), CommitMode::OnClose).await;
+    assert_eq!(mount.fs.status().unreplayed.len(), 0);
+    assert_eq!(contents_now(&bucket, "f").await, b"data");
+    assert_eq!(journals(state.path()), 0);
+}
+
+/// Slower, and never lossy.
+#[tokio::test]
+async fn with_the_journal_full_close_waits_for_the_upload() {
+    let (bucket, state) = (Bucket::new(), state());
+    let small = bucket.mount_in_with(state.path(), CommitMode::WriteBack, |config| {
+        config.staging_bytes = 1 << 20;
+    });
+    let mount = small.await;
+    let held = Rule::new(Effect::FailBefore(Unavailable)).on(PutObject);
+    let held = bucket.fault.inject(held.exactly("f"));
+    mount.write_file("f", &vec![1; 900 << 10]).await.unwrap();
+    assert_eq!(bucket.keys(), [""; 0]);
+    mount.write_file("g", &vec![2; 900 << 10]).await.unwrap();
+    assert_eq!(bucket.keys(), ["g"], "close returned when it was there");
+    bucket.fault.remove(held);
+    mount.fs.sync_all(|_| {}).await.unwrap();
+    assert_eq!(bucket.keys(), ["f", "g"]);
+    assert_eq!(mount.fs.status().write_back.unwrap().pending_files, 0);
+}
