@@ -19,6 +19,7 @@ mod content;
 mod doubt;
 mod error;
 mod journal;
+pub mod lease;
 mod list;
 mod modes;
 pub mod record;
