@@ -13,7 +13,7 @@ use super::config::{ConfigError, MountConfig, StoreConfig};
 use super::open::{self, Opened};
 use super::{environment, output};
 use crate::base::secret;
-use crate::fs::{FileSystem, FsConfig};
+use crate::fs::{Consistency, FileSystem, FsConfig};
 use crate::keys::file;
 use crate::layout::plain::Defaults;
 use crate::mount::claim::Claim;
@@ -202,6 +202,7 @@ async fn start(
             memory_bytes: config.memory.0,
             staging_bytes: config.staging.0,
             staging_dir: state.staging_dir(&mountpoint),
+            consistency: Consistency::Shared,
             ttl: TTL,
             timeout: config.timeout,
             host: host_name(),

@@ -135,7 +135,13 @@ impl FileSystem {
                 });
                 self.cache.forget(before);
                 finish_meta(inode, changes);
-                inode.state().changed = Some(Instant::now());
+                {
+                    let mut state = inode.state();
+                    state.changed = Some(Instant::now());
+                    if self.is_exclusive() {
+                        state.checked = state.changed;
+                    }
+                }
                 self.stats.changed(path);
                 self.forget_pending(inode);
                 if inode.is_uncommitted() && !content.is_dirty() {
@@ -196,7 +202,7 @@ impl FileSystem {
         version: &Version,
         commit: Option<&str>,
     ) -> Result<()> {
-        if inode.state().meta_set_here {
+        if inode.state().meta_set_here || self.is_exclusive() {
             return Ok(());
         }
         let Some(stat) = self.look_at_own(content, path).await? else {

@@ -23,6 +23,7 @@ mod commit;
 mod conflict;
 mod create;
 mod error;
+mod exclusive;
 mod flux;
 mod inode;
 mod lookup;
@@ -49,6 +50,7 @@ use dashmap::DashMap;
 use tokio::sync::RwLock;
 
 pub use error::FsError;
+pub use exclusive::Consistency;
 pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;
 
@@ -74,7 +76,8 @@ pub struct FsConfig {
     /// Bound of the encrypted staging area, in bytes.
     pub staging_bytes: u64,
     pub staging_dir: PathBuf,
-    /// How long the kernel and this process trust names and attributes.
+    pub consistency: Consistency,
+    /// How long the kernel and this process trust names and attributes that others may change.
     pub ttl: Duration,
     /// The longest wait without progress.
     pub timeout: Duration,
@@ -112,6 +115,7 @@ impl FileSystem {
     /// # Errors
     /// When the root cannot be looked at or the staging area cannot be used.
     pub async fn new(volume: Arc<Volume>, config: FsConfig) -> Result<Arc<Self>> {
+        let config = config.settled();
         let root = volume
             .stat(&crate::layout::path::VolumePath::root())
             .await?

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use cloakfs::base::limits::RESERVED_PREFIX;
 use cloakfs::base::range::ByteRange;
 use cloakfs::base::time::Timestamp;
-use cloakfs::fs::{FileKind, FileSystem, FsConfig};
+use cloakfs::fs::{Consistency, FileKind, FileSystem, FsConfig};
 use cloakfs::layout::attributes::Attributes;
 use cloakfs::layout::path::VolumePath;
 use cloakfs::layout::plain::{self, Defaults};
@@ -86,6 +86,7 @@ impl Bucket {
             memory_bytes: 128 << 20,
             staging_bytes: 1 << 30,
             staging_dir: state.path().join("staging"),
+            consistency: Consistency::Shared,
             ttl,
             timeout: Duration::from_mins(1),
             host: "testhost".to_owned(),

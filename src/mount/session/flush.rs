@@ -147,7 +147,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::fs::{Caller, FsConfig, ROOT};
+    use crate::fs::{Caller, Consistency, FsConfig, ROOT};
     use crate::layout::plain::Defaults;
     use crate::store::fault::{Effect, Fault, Rule};
     use crate::store::mem::MemStore;
@@ -178,6 +178,7 @@ mod tests {
             memory_bytes: 64 << 20,
             staging_bytes: 1 << 20,
             staging_dir: state.path().join("staging"),
+            consistency: Consistency::Shared,
             ttl: Duration::ZERO,
             timeout: Duration::from_mins(1),
             host: "testhost".to_owned(),
