@@ -122,13 +122,13 @@ impl Starting {
 
 impl Report {
     /// Something the user should know although all is well.
-    pub fn note(&mut self, text: &str) {
+    pub fn note(&self, text: &str) {
         // Nobody reads any more: `ready` will find out.
         let _lost = self.send(NOTE, text);
     }
 
     /// The mount is usable. Gives up the terminal; an error means that nobody waits any more.
-    pub fn ready(mut self) -> io::Result<()> {
+    pub fn ready(self) -> io::Result<()> {
         let null = OpenOptions::new()
             .read(true)
             .write(true)
@@ -142,7 +142,7 @@ impl Report {
     }
 
     /// It did not work, for this reason.
-    pub fn failed(mut self, reason: &str) {
+    pub fn failed(self, reason: &str) {
         let _lost = self.send(FAILED, reason);
     }
 
@@ -163,11 +163,11 @@ impl Report {
         }
     }
 
-    fn send(&mut self, kind: u8, text: &str) -> io::Result<()> {
+    fn send(&self, kind: u8, text: &str) -> io::Result<()> {
         let mut message = vec![kind];
         message.extend(text.bytes().filter(|byte| *byte != 0));
         message.push(0);
-        self.0.write_all(&message)
+        (&self.0).write_all(&message)
     }
 }
 

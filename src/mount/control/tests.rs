@@ -28,6 +28,7 @@ impl Controlled for Fake {
             source: "dir:/d".to_owned(),
             encryption: Encryption::of_mode("none"),
             mountpoint: self.mountpoint.clone(),
+            consistency: Consistency::default(),
             read_only: false,
             uptime_secs: 1,
             notes: Vec::new(),
