@@ -39,6 +39,7 @@ mod wait;
 
 mod attributes;
 mod ending;
+mod exclusive;
 mod files;
 mod fstab;
 mod kms_outage;

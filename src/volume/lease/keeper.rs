@@ -169,13 +169,15 @@ impl Keeper {
         }
     }
 
-    /// Gives it back, if it is still ours. Nothing is changed after that.
+    /// Gives it back, if it is still ours. Without its lease a mount changes nothing after that.
     pub(super) async fn give_back(self) {
         let was_ours = !matches!(self.gate.pass(), Pass::Lost(_) | Pass::Late(_));
         let is_lost = self.gate.is_lost().is_some();
-        self.gate.lose("the mount has ended".to_owned());
-        if is_lost && self.is_lease {
-            return self.lock.remove();
+        if self.is_lease {
+            self.gate.lose("the mount has ended".to_owned());
+            if is_lost {
+                return self.lock.remove();
+            }
         }
         let options = DeleteOptions {
             if_match: Some(self.etag.clone()),

@@ -165,7 +165,8 @@ impl Presence {
         self.gate.lost().await
     }
 
-    /// Gives back what it has, as far as the timeout allows. Nothing is changed after that.
+    /// Gives back what it has, as far as the timeout allows. Without its lease a mount changes
+    /// nothing after that.
     pub async fn leave(&self) {
         let keeping = self
             .keeping
