@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn notes_come_before_the_failure_and_its_reason() {
-        let (starting, mut report) = ends();
+        let (starting, report) = ends();
         report.note("first");
         report.note("sec\0ond");
         report.failed("no such bucket");
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn ready_ends_the_wait() {
-        let (starting, mut report) = ends();
+        let (starting, report) = ends();
         report.send(READY, "").unwrap();
         assert!(starting.wait(|_| {}).is_ok());
     }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_report_that_nobody_waits_for_fails() {
-        let (starting, mut report) = ends();
+        let (starting, report) = ends();
         drop(starting);
         assert!(report.send(READY, "").is_err());
     }

@@ -2,7 +2,7 @@
 //! when its lease is gone it changes nothing any more.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -33,6 +33,13 @@ fn store() -> (TempDir, Source) {
 fn elsewhere(source: &Source, options: &[&str]) -> String {
     let place = tempfile::tempdir().expect("a mountpoint");
     refusal(source, place.path(), options)
+}
+
+/// Writes as a program does that looks at every error.
+fn store_in(path: &Path, content: &str) -> std::io::Result<()> {
+    let mut file = File::create(path)?;
+    file.write_all(content.as_bytes())?;
+    file.sync_all()
 }
 
 fn signal(mount: &Mount, signal: i32) {
@@ -153,10 +160,10 @@ fn a_mount_that_stood_still_for_too_long_changes_nothing_any_more() {
         let errno = error.raw_os_error();
         assert!(matches!(errno, Some(libc::EROFS | libc::EIO)), "{error}");
     };
-    refused(fs::write(slow.path().join("f"), "during").expect_err("a write without a lease"));
+    refused(store_in(&slow.path().join("f"), "during").expect_err("a write without a lease"));
     let lost = "the lease of this mount is lost: host ";
     assert!(slow.has_logged(lost), "{}", slow.log());
-    refused(fs::write(slow.path().join("g"), "x").expect_err("a new file"));
+    refused(store_in(&slow.path().join("g"), "x").expect_err("a new file"));
     refused(fs::create_dir(slow.path().join("d")).expect_err("a new directory"));
     refused(fs::remove_file(slow.path().join("f")).expect_err("a removal"));
     let status = slow.cloakfs("status", &[]).stdout;
@@ -230,25 +237,31 @@ fn what_the_kernel_keeps_back_is_stored_by_a_sync() {
         fs::read(other.path().join("f")).ok()
     };
     // In a process of its own: a child of this one would close it, too, and a close stores it.
-    let mut holder = Command::new("bash")
-        .args([
-            "-c",
-            "exec 3>f; printf 'kept back' >&3; echo; read -r; printf ' again' >&3; echo; read -r",
-        ])
+    let mut holder = Command::new("dd")
+        .args(["of=f", "bs=64", "status=none"])
         .current_dir(mount.path())
         .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
         .spawn()
-        .expect("starting bash");
+        .expect("starting dd");
     let mut orders = holder.stdin.take().expect("a pipe");
-    let mut answers = BufReader::new(holder.stdout.take().expect("a pipe"));
-    let mut has_written = || answers.read_line(&mut String::new()).expect("an answer");
-    assert_eq!(has_written(), 1);
-    assert_eq!(stored(), None, "there is nothing that a sync could show");
+    let path = mount.path().join("f");
+    let mut write = |text: &str, len: u64| {
+        orders.write_all(text.as_bytes()).expect("an order");
+        let written = || (fs::metadata(&path).ok()?.len() == len).then_some(());
+        assert!(
+            until(DEADLINE, written).is_some(),
+            "{text:?} is not written"
+        );
+    };
+    write("kept back", 9);
+    assert_eq!(
+        stored().as_deref(),
+        Some(b"".as_slice()),
+        "dd's own dup2 stored the new file"
+    );
     assert!(mount.cloakfs("sync", &[]).status.success());
     assert_eq!(stored().as_deref(), Some(b"kept back".as_slice()));
-    orders.write_all(b"\n").expect("an order");
-    assert_eq!(has_written(), 1);
+    write(" again", 15);
     signal(&mount, libc::SIGTERM);
     assert!(mount.has_logged("programs still use"), "{}", mount.log());
     assert_eq!(stored().as_deref(), Some(b"kept back again".as_slice()));
@@ -314,7 +327,7 @@ fn what_an_s3_tool_changes_all_the_same_is_not_written_over() {
     fs::write(&path, "ours").expect("writing");
     assert_eq!(fs::read(&path).expect("reading"), b"ours");
     bucket.client.put("f", "theirs, and longer");
-    let error = fs::write(&path, "ours again").expect_err("a conflict");
+    let error = store_in(&path, "ours again").expect_err("a conflict");
     assert_eq!(error.raw_os_error(), Some(libc::ESTALE), "{error}");
     assert_eq!(bucket.client.read("f"), b"theirs, and longer");
     let kept = bucket.client.keys("f.conflict-");

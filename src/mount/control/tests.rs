@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::client;
-use super::protocol::{Command, Encryption, Progress, Status};
+use super::protocol::{Command, Consistency, Encryption, Progress, Status};
 use super::server::{ControlSocket, Controlled};
 use crate::mount::mountpoint::Mountpoint;
 use crate::mount::state::StateDir;
