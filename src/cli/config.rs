@@ -10,6 +10,7 @@ pub(super) use store::{Connection, S3Settings, StoreConfig};
 
 use super::arguments::{AttributesArgument, CommitArgument, MountArguments};
 use super::client_side::{ClientSide, ClientSideError};
+use super::consistency::Consistency;
 use super::encryption::EncryptionError;
 use super::option_list::NONEMPTY;
 use super::source::{Source, SourceError};
@@ -17,6 +18,7 @@ use crate::base::size::ByteSize;
 use crate::fs::CommitMode;
 use crate::mount::flags::MountFlags;
 use crate::mount::mounting::KernelOptions;
+use crate::volume::lease::TermTooShort;
 
 /// Below this the block cache and the writers' buffers do not hold what one file needs.
 const MEMORY_MIN: ByteSize = ByteSize(64 << 20);
@@ -33,6 +35,7 @@ pub(super) struct MountConfig {
     /// What is in the mountpoint may be hidden.
     pub nonempty: bool,
     pub timeout: Duration,
+    pub consistency: Consistency,
     pub memory: ByteSize,
     pub staging: ByteSize,
     pub commit: CommitMode,
@@ -74,6 +77,12 @@ pub(super) enum ConfigError {
         "{0:?} is no object of a client-side volume: write s3://BUCKET/KEY or dir:PATH, with the path of a file as it is below the mountpoint behind the volume's own, or the object's key"
     )]
     NoVolume(String),
+    #[error(transparent)]
+    Term(#[from] TermTooShort),
+    #[error(
+        "--consistency exclusive keeps a lease in the bucket, and a read-only mount writes nothing; leave one of them out"
+    )]
+    ExclusiveReadOnly,
     #[error("{option} {size} is too small; give at least {minimum}")]
     TooSmall {
         option: &'static str,
@@ -129,6 +138,7 @@ impl MountConfig {
             },
             nonempty,
             timeout: arguments.timeout,
+            consistency: Consistency::new(arguments, flags.is_read_only())?,
             memory: arguments.memory,
             staging: arguments.staging_size,
             commit: match arguments.commit {
@@ -299,6 +309,25 @@ mod tests {
                 .unwrap_err()
                 .to_string(),
             "-o dev is for root: objects of the bucket would get rights that nobody here has given; leave it out, or mount as root"
+        );
+    }
+
+    #[test]
+    fn a_mount_that_wants_to_be_alone_has_a_term_and_writes() {
+        let plain = config("dir:/s /m").unwrap().consistency;
+        assert!(!plain.exclusive && !plain.waits);
+        assert_eq!(plain.term.term, Duration::from_mins(3));
+        let alone = "dir:/s /m -o consistency=exclusive,wait_for_lease,lease_term=10,timeout=5";
+        let alone = config(alone).unwrap().consistency;
+        assert!(alone.exclusive && alone.waits);
+        assert_eq!(alone.term.term, Duration::from_secs(10));
+        assert_eq!(
+            config("dir:/s /m --lease-term 100").unwrap_err(),
+            "--lease-term 100 is too short for --timeout 60: a mount sends nothing for the last 60 s of a term; give a term of at least 120 s"
+        );
+        assert_eq!(
+            config("dir:/s /m --consistency exclusive -o ro").unwrap_err(),
+            "--consistency exclusive keeps a lease in the bucket, and a read-only mount writes nothing; leave one of them out"
         );
     }
 

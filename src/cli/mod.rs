@@ -11,6 +11,7 @@ mod arguments;
 mod ask;
 mod client_side;
 mod config;
+mod consistency;
 mod decrypt;
 mod encryption;
 mod environment;

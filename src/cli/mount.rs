@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::client_side::{self, ClientSide, Kms, Material, Mounted, Place};
 use super::config::{ConfigError, MountConfig, StoreConfig};
+use super::consistency::{self, Joining};
 use super::open::{self, Opened};
 use super::{environment, output};
 use crate::base::secret;
@@ -17,6 +18,7 @@ use crate::fs::{FileSystem, FsConfig, Journals};
 use crate::keys::file;
 use crate::layout::plain::Defaults;
 use crate::mount::claim::Claim;
+use crate::mount::control::protocol;
 use crate::mount::daemon::{self, Forked, Report};
 use crate::mount::mounting;
 use crate::mount::mountpoint::{Found, Mountpoint};
@@ -24,7 +26,9 @@ use crate::mount::overlap::{self, OwnPath};
 use crate::mount::session::{self, Session, Setup};
 use crate::mount::state::StateDir;
 use crate::store::probe::Access;
+use crate::store::s3::CustomerKey;
 use crate::telemetry::log::{Destination, Log};
+use crate::volume::lease::Presence;
 use crate::volume::{LocalKeys, Volume, VolumeOptions};
 
 /// How long names and attributes are trusted before the store is asked again.
@@ -140,21 +144,19 @@ async fn start(
     notes: &mut Notes,
     report: Option<&Report>,
 ) -> anyhow::Result<Session> {
-    let Prepared {
-        mountpoint,
-        state,
-        claim,
-        log,
-    } = prepared;
+    let state = &prepared.state;
     let read_only = config.kernel.flags.is_read_only();
     let (opened, mut sealed) = tokio::select! {
         opened = open(config, read_only) => opened?,
         () = abandoned(report) => bail!("nobody waits for the mount any more"),
     };
+    let source = config.store.describe();
+    let joining = (!read_only).then(|| Joining::new(config.consistency, &opened, source, state));
     let Opened {
         store,
         about,
         status,
+        ..
     } = opened;
     notes.0.extend(about.notes);
     let mut encryption = about.encryption;
@@ -181,12 +183,60 @@ async fn start(
         encryption: about.expected,
         journal_dir: state.path().join("uploads"),
     };
-    let volume = match sealed {
-        None => Volume::open(store, &about.prefix, options).await?,
-        Some(sealed) => {
-            Volume::open_client_side(store, &about.prefix, options, sealed.volume).await?
+    let opening = async {
+        match sealed {
+            None => Volume::open(store, &about.prefix, options).await,
+            Some(sealed) => {
+                let (prefix, volume) = (&about.prefix, sealed.volume);
+                Volume::open_client_side(store, prefix, options, volume).await
+            }
         }
     };
+    let told = |words: &str| match report {
+        Some(report) => report.note(words),
+        None => tracing::info!("{words}"),
+    };
+    let (presence, volume) = tokio::select! {
+        both = consistency::open_among_others(joining, opening, told) => both?,
+        () = abandoned(report) => bail!("nobody waits for the mount any more"),
+    };
+    let store = MountedStore {
+        encryption,
+        status,
+        customer: about.customer,
+        presence: presence.clone(),
+    };
+    let started = start_session(config, volume, store, prepared, notes).await;
+    if started.is_err()
+        && let Some(presence) = presence
+    {
+        presence.leave().await;
+    }
+    started
+}
+
+/// What status tells of the store.
+struct MountedStore {
+    encryption: protocol::Encryption,
+    status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// The keys of SSE-C.
+    customer: Vec<CustomerKey>,
+    presence: Option<Arc<Presence>>,
+}
+
+async fn start_session(
+    config: &MountConfig,
+    volume: Arc<Volume>,
+    store: MountedStore,
+    prepared: Prepared,
+    notes: &mut Notes,
+) -> anyhow::Result<Session> {
+    let Prepared {
+        mountpoint,
+        state,
+        claim,
+        log,
+    } = prepared;
     if let Access::Encryption(sentence) = &volume.capabilities().write {
         bail!(
             "{} cannot be written with the encryption asked for: {sentence}",
@@ -195,20 +245,26 @@ async fn start(
     }
     let lacking = volume.capabilities().lacking();
     notes.0.extend(lacking.iter().cloned());
+    if let Some(presence) = &store.presence
+        && volume.capabilities().write.is_allowed()
+    {
+        notes.0.extend(presence.note().map(str::to_owned));
+    }
     let journals = Journals {
         dir: state.write_back_dir(),
         keys: LocalKeys {
             file: state.local_key(),
-            customer: about.customer,
+            customer: store.customer,
         },
     };
     let fs = FileSystem::start(
         Arc::clone(&volume),
         FsConfig {
-            read_only,
+            read_only: config.kernel.flags.is_read_only(),
             memory_bytes: config.memory.0,
             staging_bytes: config.staging.0,
             staging_dir: state.staging_dir(&mountpoint),
+            consistency: config.consistency.of_filesystem(),
             ttl: TTL,
             timeout: config.timeout,
             host: host_name(),
@@ -223,13 +279,15 @@ async fn start(
     let socket = state.socket(&mountpoint);
     let setup = Setup {
         source: config.store.describe(),
-        encryption,
+        encryption: store.encryption,
+        consistency: config.consistency.describe(),
+        presence: store.presence,
         notes: lacking,
         mountpoint,
         kernel: config.kernel.clone(),
         timeout: config.timeout,
         foreground: config.foreground,
-        store_status: status,
+        store_status: store.status,
     };
     Ok(session::start(fs, setup, &socket, claim, log).await?)
 }
@@ -316,7 +374,7 @@ struct Notes(Vec<String>);
 impl Notes {
     /// To the user where one waits, else to the log; `false` when nobody waits any more.
     fn tell(self, report: Option<Report>) -> bool {
-        let Some(mut report) = report else {
+        let Some(report) = report else {
             self.0.iter().for_each(|note| tracing::info!("{note}"));
             return true;
         };
@@ -326,7 +384,7 @@ impl Notes {
 }
 
 /// This machine's name; `localhost` where it has none.
-fn host_name() -> String {
+pub(super) fn host_name() -> String {
     let mut buffer = [0_u8; 256];
     // SAFETY: the pointer and length describe `buffer`; one byte is left for the terminator.
     let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };

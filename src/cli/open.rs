@@ -1,7 +1,8 @@
 //! Opening the store that a configuration names, and wrapping it for a mount.
 //!
-//! From the inside out: the back end, `retry`, `limit`. Waiting for a place among the requests
-//! is then not taken for a server's silence.
+//! From the inside out: the back end, the fence of the lease, `retry`, `limit`. So each attempt is
+//! asked whether the mount may still change anything, and waiting for a place among the requests
+//! is not taken for a server's silence.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::s3::{CustomerKey, RequestedEncryption, S3Config, S3Store};
+use crate::volume::lease::{Fence, Gate};
 use crate::volume::record::place;
 
 /// Requests under way at once. A server on the same machine is busy with far fewer; one at 20 ms
@@ -31,6 +33,9 @@ const UPLOAD_BYTES_MAX: u64 = 64 << 20;
 /// A store that is known to answer.
 pub(super) struct Opened {
     pub store: Arc<dyn Store>,
+    /// The same for the lease itself.
+    pub unfenced: Arc<dyn Store>,
+    pub gate: Arc<Gate>,
     pub about: About,
     /// The store's figures at the time of the call.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
@@ -167,11 +172,11 @@ async fn within<T>(
 }
 
 fn wrap(store: Arc<dyn Store>, about: About, timeout: Duration) -> Opened {
-    let retry = Arc::new(Retry::new(
-        store,
-        RetryPolicy::with_timeout(timeout),
-        Jitter::from_os(),
-    ));
+    let gate = Arc::new(Gate::default());
+    let policy = RetryPolicy::with_timeout(timeout);
+    let unfenced = Retry::new(Arc::clone(&store), policy, Jitter::from_os());
+    let fence = Fence::new(store, Arc::clone(&gate));
+    let retry = Arc::new(Retry::new(Arc::new(fence), policy, Jitter::from_os()));
     let limit = Limit::new(
         Arc::clone(&retry) as Arc<dyn Store>,
         REQUESTS_MAX,
@@ -190,6 +195,8 @@ fn wrap(store: Arc<dyn Store>, about: About, timeout: Duration) -> Opened {
     };
     Opened {
         store: Arc::new(limit),
+        unfenced: Arc::new(unfenced),
+        gate,
         about,
         status: Box::new(status),
     }

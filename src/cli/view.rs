@@ -2,6 +2,7 @@
 //!
 //! The daemon may be older or newer: figures that it does not tell are not shown.
 
+mod consistency;
 mod encryption;
 mod renames;
 mod write_back;
@@ -89,6 +90,9 @@ pub(super) fn status(status: &Status) -> String {
         &format!("{}{access}", status.mountpoint.display()),
     );
     text.line("encryption", &encryption::words(&status.encryption));
+    if let Some(words) = consistency::words(&status.consistency) {
+        text.line("consistency", &words);
+    }
     text.line(
         "running",
         &format!(
@@ -319,7 +323,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::mount::control::protocol::{Encryption, OperationCount};
+    use crate::mount::control::protocol::{Consistency, Encryption, OperationCount};
     use crate::telemetry::recent::LoggedError;
 
     fn example() -> Status {
@@ -329,6 +333,7 @@ mod tests {
             source: "s3://bucket/x".to_owned(),
             encryption: Encryption::of_mode("sse-s3"),
             mountpoint: "/mnt/x".into(),
+            consistency: Consistency::default(),
             read_only: true,
             uptime_secs: 7265,
             notes: vec!["the server has no conditional delete".to_owned()],

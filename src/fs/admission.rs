@@ -5,6 +5,7 @@
 //! change is counted before it looks whether it is admitted: either it sees the refusal, or
 //! whoever refuses waits for it.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::flux::{Change, Flux};
@@ -14,6 +15,8 @@ use super::{FileSystem, FsError, Result};
 pub(super) struct Admission {
     underway: Flux,
     is_refused: AtomicBool,
+    /// Why, where it is not the end of the mount.
+    why: OnceLock<String>,
     is_refusal_told: AtomicBool,
 }
 
@@ -22,6 +25,7 @@ impl Admission {
         Self {
             underway: Flux::new(),
             is_refused: AtomicBool::new(false),
+            why: OnceLock::new(),
             is_refusal_told: AtomicBool::new(false),
         }
     }
@@ -29,11 +33,15 @@ impl Admission {
     /// Admits one change, which is under way until the answer is dropped.
     ///
     /// # Errors
-    /// EIO when changes are refused; the log says so once.
+    /// EIO when the mount is ending, and EROFS when changes are refused for another reason; the
+    /// log says so once.
     pub fn admit(&self) -> Result<Change<'_>> {
         let change = self.underway.begin();
         if !self.is_refused.load(Ordering::Acquire) {
             return Ok(change);
+        }
+        if let Some(why) = self.why.get() {
+            return Err(FsError::quietly(libc::EROFS, format!("EROFS: {why}")));
         }
         if self.is_refusal_told.swap(true, Ordering::Relaxed) {
             return Err(FsError::posix(libc::EIO));
@@ -54,6 +62,12 @@ impl Admission {
 }
 
 impl FileSystem {
+    /// Refuses every further change with EROFS and these words, which the log has already.
+    pub fn refuse_changes_because(&self, why: String) {
+        let _first_reason_stays = self.admission.why.set(why);
+        self.admission.is_refused.store(true, Ordering::Release);
+    }
+
     /// Refuses every further change with EIO, for good, and returns when none is under way any
     /// more. The refusal holds from the first poll, even when waiting is given up.
     pub async fn refuse_changes(&self) {

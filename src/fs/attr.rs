@@ -48,7 +48,7 @@ impl FileSystem {
             || set.gid.is_some()
             || set.atime.is_some()
             || set.mtime.is_some();
-        if changes_attributes {
+        if changes_attributes && !self.changes_nothing(&inode, &set) {
             self.change_meta(&inode, |meta| {
                 let now = Timestamp::now();
                 let time = |set: SetTime| match set {
@@ -81,7 +81,7 @@ impl FileSystem {
         let _gate = self.gate.read().await;
         let _operation = inode.operation.lock().await;
         // A change is made to the newest attributes, not to those of a second ago.
-        if !inode.is_uncommitted() {
+        if !inode.is_uncommitted() && !self.is_trusted(inode) {
             self.ask(inode).await?;
         }
         let (before, meta, defer, changes) = {
@@ -113,6 +113,10 @@ impl FileSystem {
             if stored.is_err() {
                 state.meta = before;
             }
+        }
+        drop(state);
+        if stored.is_err() {
+            self.distrust(inode);
         }
         stored
     }
@@ -188,7 +192,9 @@ impl FileSystem {
             inode.state().note_told(nothing);
         }
         match stat {
-            Some(stat) if stat.meta.attributes.kind == inode.kind => {
+            Some(stat)
+                if stat.meta.attributes.kind == inode.kind && !self.is_anothers(inode, &stat) =>
+            {
                 inode.refresh(stat, asked);
                 Ok(())
             }

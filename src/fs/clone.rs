@@ -179,10 +179,8 @@ impl FileSystem {
     ) -> std::result::Result<bool, WriteError> {
         let _gate = self.gate.read().await;
         let _operation = inode.operation.lock().await;
-        let (Some(path), Ok(dirty)) = (
-            self.table.path(inode),
-            self.dirty_unloaded(inode, content),
-        ) else {
+        let (Some(path), Ok(dirty)) = (self.table.path(inode), self.dirty_unloaded(inode, content))
+        else {
             return Ok(false);
         };
         let snapshot = content.snapshot();

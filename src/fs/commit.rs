@@ -165,7 +165,13 @@ impl FileSystem {
                 // Before it may be forgotten: what was known of the name is of the past.
                 self.stats.changed(path);
                 finish_meta(inode, changes);
-                inode.state().changed = Some(Instant::now());
+                {
+                    let mut state = inode.state();
+                    state.changed = Some(Instant::now());
+                    if self.is_exclusive() {
+                        state.checked = state.changed;
+                    }
+                }
                 self.forget_pending(inode);
                 if inode.is_uncommitted() && !content.is_dirty() {
                     // Attributes changed while the content was on its way.
@@ -237,7 +243,8 @@ impl FileSystem {
         commit: Option<&str>,
     ) -> Result<()> {
         let is_new = |made: Instant| made.elapsed() < self.config.ttl;
-        if inode.state().meta_set_here || inode.state().made.is_some_and(is_new) {
+        let known = inode.state().meta_set_here || inode.state().made.is_some_and(is_new);
+        if known || self.is_exclusive() {
             return Ok(());
         }
         let Some(stat) = self.look_at_own(content, path).await? else {

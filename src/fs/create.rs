@@ -80,6 +80,7 @@ impl FileSystem {
         if let Ok(file) = self.file(opened.handle) {
             // Its creator's close commits it even if nothing is ever written.
             file.note_writer(caller, false);
+            file.note_may_write();
         }
         if existed && flags & libc::O_TRUNC != 0 {
             // The kernel believes it new and will not truncate it.

@@ -136,7 +136,8 @@ impl FileSystem {
         asked: Instant,
     ) -> Arc<Inode> {
         if let Some(inode) = self.table.child(parent, name) {
-            let keeps = inode.kind == stat.meta.attributes.kind
+            let keeps = (inode.kind == stat.meta.attributes.kind
+                && !self.is_anothers(&inode, &stat))
                 || inode.is_uncommitted()
                 || self.holds_uncommitted(&inode);
             if keeps {

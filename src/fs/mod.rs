@@ -26,6 +26,7 @@ mod commit;
 mod conflict;
 mod create;
 mod error;
+mod exclusive;
 mod flux;
 mod inode;
 mod lookup;
@@ -54,6 +55,7 @@ use tokio::sync::RwLock;
 
 pub use clone::CopyRange;
 pub use error::FsError;
+pub use exclusive::Consistency;
 pub use rename::RenameStatus;
 pub use status::{Conflict, FsStatus, SyncProgress};
 pub use types::*;
@@ -83,7 +85,8 @@ pub struct FsConfig {
     /// Bound of the encrypted staging area, in bytes.
     pub staging_bytes: u64,
     pub staging_dir: PathBuf,
-    /// How long the kernel and this process trust names and attributes.
+    pub consistency: Consistency,
+    /// How long the kernel and this process trust names and attributes that others may change.
     pub ttl: Duration,
     /// The longest wait without progress.
     pub timeout: Duration,
@@ -126,6 +129,7 @@ impl FileSystem {
     /// # Errors
     /// When the root cannot be looked at or the staging area cannot be used.
     pub async fn new(volume: Arc<Volume>, config: FsConfig) -> Result<Arc<Self>> {
+        let config = config.settled();
         let (root, engine) = Self::prepare(&volume, &config).await?;
         Ok(Self::build(volume, config, root, engine, None))
     }

@@ -1,7 +1,7 @@
 //! open and release, and the handle between them.
 
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,18 +29,24 @@ pub(super) struct FileHandle {
     unsaved: AtomicBool,
     /// The file was cloned through this handle, further than the answer could say.
     pub cut_clone: Mutex<Option<CutClone>>,
+    /// It may be written through.
+    may_write: AtomicBool,
+    /// The pages of its content that a commit it saw had.
+    pages_saved: AtomicU64,
 }
 
 impl FileHandle {
     fn new(inode: Arc<Inode>, content: Arc<Content>) -> Self {
         Self {
             inode,
+            pages_saved: AtomicU64::new(content.pages()),
             content,
             readahead: Mutex::new(ReadAhead::default()),
             writers: Mutex::new(HashSet::new()),
             anonymous_writer: AtomicBool::new(false),
             unsaved: AtomicBool::new(false),
             cut_clone: Mutex::new(None),
+            may_write: AtomicBool::new(false),
         }
     }
 
@@ -58,13 +64,27 @@ impl FileHandle {
         }
     }
 
-    /// Whether something was written that no commit of this handle has saved.
+    /// Whether something was written that no commit of this handle has saved. Pages that the
+    /// kernel kept back may be of any handle that may write.
     pub fn has_written(&self) -> bool {
         self.unsaved.load(Ordering::Acquire)
+            || (self.may_write()
+                && self.pages_saved.load(Ordering::Acquire) != self.content.pages())
     }
 
-    pub fn saved(&self) {
+    /// A commit saved what had been written when the content had this many `pages`.
+    pub fn saved(&self, pages: u64) {
         self.unsaved.store(false, Ordering::Release);
+        self.pages_saved.store(pages, Ordering::Release);
+    }
+
+    pub fn may_write(&self) -> bool {
+        self.may_write.load(Ordering::Acquire)
+    }
+
+    /// It was opened for writing.
+    pub fn note_may_write(&self) {
+        self.may_write.store(true, Ordering::Release);
     }
 
     /// Whether a close by this caller is the writer's. A shell closes inherited descriptors
@@ -122,11 +142,17 @@ impl FileSystem {
             .state()
             .checked
             .is_some_and(|checked| checked.elapsed() < JUST_NOW);
-        if !just_now && !inode.is_uncommitted() && inode.state().place != Place::Unlinked {
+        let is_known = just_now || self.is_trusted(inode);
+        if !is_known && !inode.is_uncommitted() && inode.state().place != Place::Unlinked {
             let _gate = self.gate.read().await;
             self.ask(inode).await?;
         }
         let opened = self.make_handle(inode);
+        if flags & libc::O_ACCMODE != libc::O_RDONLY
+            && let Ok(file) = self.file(opened.handle)
+        {
+            file.note_may_write();
+        }
         if flags & libc::O_TRUNC != 0 {
             let handle = Some(opened.handle);
             if let Err(error) = self.truncate(caller, inode, 0, handle).await {

@@ -77,6 +77,9 @@ impl FileSystem {
                 || now.version != snapshot.version
                 || (was_clean && content.dirty().is_some());
             if !overtaken {
+                if replaced {
+                    self.distrust(inode);
+                }
                 return Err(FsError::reading(&error));
             }
         }

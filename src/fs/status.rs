@@ -105,6 +105,10 @@ impl Notices {
         });
     }
 
+    pub fn has_conflicts(&self) -> bool {
+        self.inner().conflicts_total > 0
+    }
+
     /// Said once for each key.
     pub fn note_hidden(&self, key: &str, reason: String) {
         let mut inner = self.inner();

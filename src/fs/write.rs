@@ -30,8 +30,10 @@ impl FileSystem {
         let file = self.file(handle)?;
         let written = u32::try_from(data.len()).map_err(|_| FsError::posix(libc::EINVAL))?;
         file.note_writer(caller, from_page_cache);
+        self.note_pages(&file.content);
         let dirty = self.dirty(&file.inode, &file.content).await?;
-        let append = flags & libc::O_APPEND != 0 && !from_page_cache;
+        // A kernel that keeps pages back knows the size better.
+        let append = flags & libc::O_APPEND != 0 && !from_page_cache && !self.is_exclusive();
         if append {
             dirty.append(data).await?;
         } else {
@@ -88,7 +90,8 @@ impl FileSystem {
     /// A descriptor was closed: commits when the process that closes it wrote through it.
     pub async fn flush(self: &Arc<Self>, caller: Caller, handle: HandleId) -> Result<()> {
         let file = self.file(handle)?;
-        if !file.is_writer(caller) {
+        let is_writer = file.is_writer(caller) || (self.is_exclusive() && file.may_write());
+        if !is_writer {
             return Ok(());
         }
         self.end_handle(&file, false).await
@@ -102,6 +105,7 @@ impl FileSystem {
 
     /// Saves what was written through a handle; into the bucket where that is asked for.
     async fn end_handle(self: &Arc<Self>, file: &FileHandle, into_bucket: bool) -> Result<()> {
+        let pages = file.content.pages();
         if !Arc::ptr_eq(&file.inode.content(), &file.content) {
             return if file.has_written() {
                 Err(Self::replaced(&file.inode))
@@ -118,7 +122,7 @@ impl FileSystem {
         } else if file.content.is_stale() && file.has_written() {
             return Err(Self::replaced(&file.inode));
         }
-        file.saved();
+        file.saved(pages);
         Ok(())
     }
 

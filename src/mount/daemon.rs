@@ -122,13 +122,13 @@ impl Starting {
 
 impl Report {
     /// Something the user should know although all is well.
-    pub fn note(&mut self, text: &str) {
+    pub fn note(&self, text: &str) {
         // Nobody reads any more: `ready` will find out.
         let _lost = self.send(NOTE, text);
     }
 
     /// The mount is usable. Gives up the terminal; an error means that nobody waits any more.
-    pub fn ready(mut self) -> io::Result<()> {
+    pub fn ready(self) -> io::Result<()> {
         let null = OpenOptions::new()
             .read(true)
             .write(true)
@@ -142,7 +142,7 @@ impl Report {
     }
 
     /// It did not work, for this reason.
-    pub fn failed(mut self, reason: &str) {
+    pub fn failed(self, reason: &str) {
         let _lost = self.send(FAILED, reason);
     }
 
@@ -163,11 +163,11 @@ impl Report {
         }
     }
 
-    fn send(&mut self, kind: u8, text: &str) -> io::Result<()> {
+    fn send(&self, kind: u8, text: &str) -> io::Result<()> {
         let mut message = vec![kind];
         message.extend(text.bytes().filter(|byte| *byte != 0));
         message.push(0);
-        self.0.write_all(&message)
+        (&self.0).write_all(&message)
     }
 }
 
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn notes_come_before_the_failure_and_its_reason() {
-        let (starting, mut report) = ends();
+        let (starting, report) = ends();
         report.note("first");
         report.note("sec\0ond");
         report.failed("no such bucket");
@@ -243,7 +243,7 @@ mod tests {
 
     #[test]
     fn ready_ends_the_wait() {
-        let (starting, mut report) = ends();
+        let (starting, report) = ends();
         report.send(READY, "").unwrap();
         assert!(starting.wait(|_| {}).is_ok());
     }
@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn a_report_that_nobody_waits_for_fails() {
-        let (starting, mut report) = ends();
+        let (starting, report) = ends();
         drop(starting);
         assert!(report.send(READY, "").is_err());
     }

@@ -20,6 +20,7 @@ mod doubt;
 mod error;
 mod intent;
 mod journal;
+pub mod lease;
 mod list;
 mod local_key;
 mod modes;

@@ -37,7 +37,8 @@ fn copied_without_content(options: &[&str], source_options: Vec<String>) {
     let refused = sh(&root, "cp --reflink=always large other 2>&1 || true", &[]);
     assert!(refused.contains("failed to clone"), "{refused}");
     // What is not a whole file is copied through the mount, and right.
-    let script = "head -c 20000000 large > start && cmp -n 20000000 large start && cp -a large kept";
+    let script =
+        "head -c 20000000 large > start && cmp -n 20000000 large start && cp -a large kept";
     sh(&root, script, &[]);
     assert!(fs::read(root.join("kept")).expect("reading") == content);
 }

@@ -40,6 +40,7 @@ mod wait;
 mod attributes;
 mod clones;
 mod ending;
+mod exclusive;
 mod files;
 mod fstab;
 mod fsx;

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use cloakfs::base::limits::RESERVED_PREFIX;
 use cloakfs::base::range::ByteRange;
 use cloakfs::base::time::Timestamp;
-use cloakfs::fs::{CommitMode, FileKind, FileSystem, FsConfig, Journals};
+use cloakfs::fs::{CommitMode, Consistency, FileKind, FileSystem, FsConfig, Journals};
 use cloakfs::layout::attributes::Attributes;
 use cloakfs::layout::path::VolumePath;
 use cloakfs::layout::plain::{self, Defaults};
@@ -352,6 +352,7 @@ fn config(state: &TempDir, ttl: Duration) -> FsConfig {
         memory_bytes: 128 << 20,
         staging_bytes: 1 << 30,
         staging_dir: state.path().join("staging"),
+        consistency: Consistency::Shared,
         ttl,
         timeout: Duration::from_mins(1),
         host: "testhost".to_owned(),

@@ -67,6 +67,13 @@ mod as_root {
     }
 
     #[test]
+    fn what_passes_on_the_local_disk_passes_on_an_exclusive_mount() {
+        compare("none, exclusive", |_| {
+            vec!["--consistency".into(), "exclusive".into()]
+        });
+    }
+
+    #[test]
     fn what_passes_on_the_local_disk_passes_on_a_client_side_mount() {
         compare("cse-c", |place| {
             let mut options = cse_c(&CustomerKey::new(70).file(place));

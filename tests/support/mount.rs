@@ -154,6 +154,12 @@ impl Mount {
         )
     }
 
+    /// Mounts again with other options, after the daemon has ended and its mount is gone.
+    pub fn mount_again_with(&mut self, options: &[&str]) {
+        self.options = options.iter().map(ToString::to_string).collect();
+        self.start();
+    }
+
     /// Runs `cloakfs COMMAND MOUNTPOINT ARGUMENTS` against this mount.
     pub fn cloakfs(&self, command: &str, arguments: &[&str]) -> Finished {
         finish(

@@ -23,6 +23,11 @@ impl RequestCounts {
         self.requests.get(name).copied().unwrap_or_default()
     }
 
+    /// Requests of any name.
+    pub fn total(&self) -> u64 {
+        self.requests.values().sum()
+    }
+
     /// Requests of this name that brought what they asked for.
     pub fn answered(&self, name: &str) -> u64 {
         self.of(name) - self.refused.get(name).copied().unwrap_or_default()

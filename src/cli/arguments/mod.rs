@@ -150,6 +150,24 @@ pub(super) struct MountArguments {
     #[command(flatten)]
     pub connection: ConnectionArguments,
 
+    /// Who else changes the source: shared looks at what is opened; exclusive refuses other
+    /// mounts and trusts what it knows until it is unmounted
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHICH",
+        default_value = "shared",
+        help_heading = "Between mounts"
+    )]
+    pub consistency: ConsistencyArgument,
+    /// What a mount does not renew for twice as long counts as gone [default: 180, or three
+    /// times the timeout]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, help_heading = "Between mounts")]
+    pub lease_term: Option<Duration>,
+    /// Wait until whoever has the source goes, or counts as gone, instead of failing
+    #[arg(long, help_heading = "Between mounts")]
+    pub wait_for_lease: bool,
+
     /// The longest time without progress before an operation fails
     #[arg(long, value_name = "DURATION", default_value = "60", value_parser = parse_duration)]
     pub timeout: Duration,
@@ -205,6 +223,12 @@ pub(super) enum AttributesArgument {
 pub(super) enum CommitArgument {
     OnClose,
     WriteBack,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum ConsistencyArgument {
+    Shared,
+    Exclusive,
 }
 
 #[derive(Debug)]

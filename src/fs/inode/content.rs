@@ -15,6 +15,8 @@ pub(in crate::fs) struct Content {
     /// Unique in this mount.
     pub id: u64,
     inner: Mutex<ContentState>,
+    /// Writes that came since, of pages that the kernel had kept back.
+    pages: AtomicU64,
     /// Changes under way of where the stored bytes are, or of their version.
     pub flux: Flux,
     /// One first change at a time.
@@ -102,6 +104,7 @@ impl Content {
                 dirty: None,
                 stale: false,
             }),
+            pages: AtomicU64::new(0),
             flux: Flux::new(),
             loading: tokio::sync::Mutex::new(()),
         }
@@ -109,6 +112,14 @@ impl Content {
 
     fn inner(&self) -> MutexGuard<'_, ContentState> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn pages(&self) -> u64 {
+        self.pages.load(Ordering::Acquire)
+    }
+
+    pub fn note_pages(&self) {
+        self.pages.fetch_add(1, Ordering::AcqRel);
     }
 
     pub fn snapshot(&self) -> Snapshot {

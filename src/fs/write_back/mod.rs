@@ -100,6 +100,7 @@ impl FileSystem {
         mode: CommitMode,
         journals: &Journals,
     ) -> Result<Arc<Self>> {
+        let config = config.settled();
         let wanted = mode == CommitMode::WriteBack && !config.read_only;
         let host = config.host.clone();
         let (root, engine) = Self::prepare(&volume, &config).await?;

@@ -1,13 +1,15 @@
 //! What becomes of an operation's outcome in the kernel's terms.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use fuser::{
-    Errno, Generation, INodeNo, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyWrite, ReplyXattr,
+    Errno, FileHandle, FopenFlags, Generation, INodeNo, ReplyDirectoryPlus, ReplyEmpty, ReplyEntry,
+    ReplyOpen, ReplyWrite, ReplyXattr,
 };
 
 use super::convert::{attributes, dot_attributes};
-use crate::fs::{DirItem, Entry, FileSystem, FsError, HandleId};
+use crate::fs::{DirItem, Entry, FileKind, FileSystem, FsError, HandleId};
 
 pub(super) fn answer_entry(
     reply: ReplyEntry,
@@ -19,6 +21,36 @@ pub(super) fn answer_entry(
             &attributes(&entry.attr),
             Generation(entry.generation),
         ),
+        Err(errno) => reply.error(errno),
+    }
+}
+
+/// A name that is not there is remembered for as long as that: an entry without a number.
+pub(super) fn answer_lookup(
+    reply: ReplyEntry,
+    absence_ttl: Option<Duration>,
+) -> impl FnOnce(Result<Entry, Errno>) + Send + 'static {
+    move |outcome| match (outcome, absence_ttl) {
+        (Err(Errno::ENOENT), Some(ttl)) => {
+            let nothing = dot_attributes(0, FileKind::File);
+            reply.entry(&ttl, &nothing, Generation(0));
+        }
+        (outcome, _) => answer_entry(reply)(outcome),
+    }
+}
+
+/// With `keeps`, the kernel keeps what it reads of the directory, and what it has read before.
+pub(super) fn answer_opendir(
+    reply: ReplyOpen,
+    keeps: bool,
+) -> impl FnOnce(Result<HandleId, Errno>) + Send + 'static {
+    let flags = if keeps {
+        FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE
+    } else {
+        FopenFlags::empty()
+    };
+    move |outcome| match outcome {
+        Ok(handle) => reply.opened(FileHandle(handle), flags),
         Err(errno) => reply.error(errno),
     }
 }
@@ -125,7 +157,7 @@ pub(super) fn add_entry(reply: &mut ReplyDirectoryPlus, item: &DirItem) -> bool 
             INodeNo(ino),
             item.next_offset,
             &item.name,
-            &std::time::Duration::ZERO,
+            &Duration::ZERO,
             &dot_attributes(ino, item.kind),
             Generation(0),
         ),

@@ -10,10 +10,17 @@ const BACKGROUND_REQUESTS_MAX: u16 = 64;
 
 /// Asks for what this kernel offers of what we want.
 ///
-/// What is left out on purpose: `WRITEBACK_CACHE` (other machines write the same bucket),
-/// `HANDLE_KILLPRIV` (so that the kernel itself clears set-user-id bits, with a setattr),
+/// Where nobody else changes the volume, the kernel also keeps written pages back and remembers
+/// symbolic links.
+///
+/// What is left out on purpose: `HANDLE_KILLPRIV` (so that the kernel itself clears set-user-id bits, with a setattr),
 /// `POSIX_ACL`, and the lock flags (locks are the kernel's own, local to this machine).
-pub(super) fn choose(config: &mut KernelConfig) {
+pub(super) fn choose(config: &mut KernelConfig, is_exclusive: bool) {
+    let alone = [
+        InitFlags::FUSE_WRITEBACK_CACHE,
+        InitFlags::FUSE_CACHE_SYMLINKS,
+    ];
+    let alone = alone.into_iter().filter(|_| is_exclusive);
     for wanted in [
         InitFlags::FUSE_ASYNC_READ,
         InitFlags::FUSE_BIG_WRITES,
@@ -22,7 +29,10 @@ pub(super) fn choose(config: &mut KernelConfig) {
         InitFlags::FUSE_READDIRPLUS_AUTO,
         InitFlags::FUSE_ASYNC_DIO,
         InitFlags::FUSE_ATOMIC_O_TRUNC,
-    ] {
+    ]
+    .into_iter()
+    .chain(alone)
+    {
         if let Err(missing) = config.add_capabilities(wanted) {
             tracing::debug!("the kernel does not offer {missing:?}");
         }

@@ -17,11 +17,11 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use fuser::{
-    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, FopenFlags,
-    Generation, INodeNo, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags,
-    PollNotifier, RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory,
-    ReplyDirectoryPlus, ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen,
-    ReplyPoll, ReplyStatfs, ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    AccessFlags, BsdFileFlags, CopyFileRangeFlags, Errno, FileHandle, Filesystem, Generation,
+    INodeNo, IoctlFlags, KernelConfig, LockOwner, OpenFlags, PollEvents, PollFlags, PollNotifier,
+    RenameFlags, ReplyAttr, ReplyBmap, ReplyCreate, ReplyData, ReplyDirectory, ReplyDirectoryPlus,
+    ReplyEmpty, ReplyEntry, ReplyIoctl, ReplyLock, ReplyLseek, ReplyOpen, ReplyPoll, ReplyStatfs,
+    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use tokio::runtime::Handle;
 
@@ -30,7 +30,10 @@ pub(super) use capabilities::REQUEST_BYTES_MAX;
 use super::dispatch::{self, Operation, OperationCounts};
 use crate::fs::{FileSystem, FsError, SetAttr};
 
-use answer::{Listed, add_entry, answer_empty, answer_entry, answer_written, answer_xattr, fill};
+use answer::{
+    Listed, add_entry, answer_empty, answer_entry, answer_lookup, answer_opendir, answer_written,
+    answer_xattr, fill,
+};
 use convert::{attributes, caller, copy_range, file_type, open_answer, time_to_set};
 
 /// The kernel's view of a [`FileSystem`].
@@ -65,7 +68,7 @@ impl Adapter {
 
 impl Filesystem for Adapter {
     fn init(&mut self, _request: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        capabilities::choose(config);
+        capabilities::choose(config, self.fs.is_exclusive());
         Ok(())
     }
 
@@ -74,7 +77,7 @@ impl Filesystem for Adapter {
         self.run(
             Operation::Lookup,
             |fs| async move { fs.lookup(parent.0, &name).await },
-            answer_entry(reply),
+            answer_lookup(reply, self.fs.absence_ttl()),
         );
     }
 
@@ -366,10 +369,7 @@ impl Filesystem for Adapter {
         self.run(
             Operation::OpenDir,
             |fs| async move { fs.opendir(ino.0).await },
-            |outcome| match outcome {
-                Ok(handle) => reply.opened(FileHandle(handle), FopenFlags::empty()),
-                Err(errno) => reply.error(errno),
-            },
+            answer_opendir(reply, self.fs.keeps_listings()),
         );
     }
 

@@ -70,6 +70,8 @@ pub struct Status {
     #[serde(flatten)]
     pub encryption: Encryption,
     pub mountpoint: PathBuf,
+    #[serde(default)]
+    pub consistency: Consistency,
     pub read_only: bool,
     pub uptime_secs: u64,
     /// What the store cannot do and what that costs, a sentence each.
@@ -84,6 +86,22 @@ pub struct Status {
     pub store: serde_json::Value,
     pub errors: u64,
     pub last_errors: Vec<LoggedError>,
+}
+
+/// Who else may change what is mounted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Consistency {
+    /// `shared` or `exclusive`.
+    pub mode: String,
+    /// What is not renewed for twice as long counts as gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub term_secs: Option<u64>,
+    /// Since the lease or the registration was last renewed; none where there is neither.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renewed_secs: Option<u64>,
+    /// Why nothing may be changed any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
 }
 
 /// How what is written is encrypted. Nothing of it is secret.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::sync::watch;
 
 use super::client;
-use super::protocol::{Command, Encryption, Progress, Status};
+use super::protocol::{Command, Consistency, Encryption, Progress, Status};
 use super::server::{ControlSocket, Controlled};
 use crate::mount::mountpoint::Mountpoint;
 use crate::mount::state::StateDir;
@@ -28,6 +28,7 @@ impl Controlled for Fake {
             source: "dir:/d".to_owned(),
             encryption: Encryption::of_mode("none"),
             mountpoint: self.mountpoint.clone(),
+            consistency: Consistency::default(),
             read_only: false,
             uptime_secs: 1,
             notes: Vec::new(),

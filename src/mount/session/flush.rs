@@ -1,6 +1,7 @@
 //! Uploading everything, as long as something moves; in the end again and again.
 
 use std::fmt::Display;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub enum FlushError {
     #[error("not everything could be uploaded: {0}")]
     Failed(#[from] FsError),
+    #[error(
+        "what programs wrote and the kernel still kept could not be taken over: {0}; the log says why"
+    )]
+    KeptBack(#[source] io::Error),
     #[error(
         "uploading made no progress for {} s and was given up", .0.as_secs()
     )]
@@ -119,7 +124,7 @@ where
 
 /// Runs `work`, unless the count of `moves` stands still for `limit`: then `None`, after twice
 /// that time at most.
-async fn while_moving<T>(
+pub(super) async fn while_moving<T>(
     moves: impl Fn() -> u64,
     limit: Duration,
     work: impl Future<Output = T>,
@@ -147,7 +152,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::fs::{Caller, FsConfig, ROOT};
+    use crate::fs::{Caller, Consistency, FsConfig, ROOT};
     use crate::layout::plain::Defaults;
     use crate::store::fault::{Effect, Fault, Rule};
     use crate::store::mem::MemStore;
@@ -178,6 +183,7 @@ mod tests {
             memory_bytes: 64 << 20,
             staging_bytes: 1 << 20,
             staging_dir: state.path().join("staging"),
+            consistency: Consistency::Shared,
             ttl: Duration::ZERO,
             timeout: Duration::from_mins(1),
             host: "testhost".to_owned(),

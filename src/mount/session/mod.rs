@@ -14,58 +14,34 @@
 
 mod connection;
 mod flush;
+mod pages;
+mod setup;
 mod shared;
 mod signals;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use flush::FlushError;
 use flush::Lost;
+pub use setup::Setup;
 
 use super::adapter::Adapter;
 use super::claim::Claim;
-use super::control::protocol::{Encryption, Progress};
+use super::control::protocol::Progress;
 use super::control::server::{BindError, ControlServer, ControlSocket};
 use super::dispatch::OperationCounts;
-use super::mounting::{KernelOptions, MountError, Mounted, UnmountError};
-use super::mountpoint::Mountpoint;
+use super::mounting::{MountError, Mounted, UnmountError};
 use crate::fs::FileSystem;
 use crate::telemetry::log::Log;
 
 use connection::mount_and_answer;
 use shared::{Shared, UnmountRequest, names};
 use signals::{Signals, Wake};
-
-/// What a mount is, for the kernel and for `cloakfs status`.
-pub struct Setup {
-    /// As it was given: `s3://bucket/prefix`.
-    pub source: String,
-    pub encryption: Encryption,
-    /// What the store cannot do and what that costs.
-    pub notes: Vec<String>,
-    pub mountpoint: Mountpoint,
-    pub kernel: KernelOptions,
-    /// The longest time without progress.
-    pub timeout: Duration,
-    /// A hangup of the terminal ends it.
-    pub foreground: bool,
-    /// The store's figures at the time of the call.
-    pub store_status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
-}
-
-impl std::fmt::Debug for Setup {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Setup")
-            .field("source", &self.source)
-            .field("mountpoint", &self.mountpoint)
-            .finish_non_exhaustive()
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub enum SessionError {
@@ -143,6 +119,7 @@ pub async fn start(
         unmount,
         lost: Lost::default(),
     });
+    shared.watch_the_lease();
     tracing::info!(
         "{} is mounted at {}",
         shared.setup.source,
@@ -175,6 +152,13 @@ impl Session {
         // The socket goes first: whoever hears that the unmount is done may mount again.
         self.control.close();
         let outcome = finish(ended, self.settle()).await;
+        // Whoever hears that the unmount is done may mount elsewhere at once. After a second
+        // signal the next mount finds the lock of a dead one.
+        if let Some(presence) = &self.shared.setup.presence
+            && !matches!(outcome, Err(SessionError::Interrupted))
+        {
+            presence.leave().await;
+        }
         for done in waiting {
             let _client_left = done.send(outcome.as_ref().copied().map_err(ToString::to_string));
         }

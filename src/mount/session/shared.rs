@@ -7,10 +7,10 @@ use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::flush::{FlushError, Lost, flush, flush_in_the_end};
-use super::{SessionError, Setup};
+use super::{SessionError, Setup, pages};
 use crate::base::secret;
 use crate::fs::{FileSystem, SyncProgress};
-use crate::mount::control::protocol::{OperationCount, Progress, Status};
+use crate::mount::control::protocol::{Consistency, OperationCount, Progress, Status};
 use crate::mount::control::server::Controlled;
 use crate::mount::dispatch::OperationCounts;
 use crate::telemetry::log::Log;
@@ -40,17 +40,52 @@ impl Shared {
         &self,
         on_progress: impl Fn(SyncProgress) + Send + Sync,
     ) -> Result<(), FlushError> {
-        flush(&self.fs, self.setup.timeout, &Lost::default(), on_progress).await
+        let kept_back = self.call_in_pages().await;
+        let flushed = flush(&self.fs, self.setup.timeout, &Lost::default(), on_progress).await;
+        flushed.and(kept_back)
     }
 
     /// The same before the end, of which only the log and [`Self::flush_in_the_end`] tell.
     pub(super) async fn flush_unasked(&self) -> Result<(), FlushError> {
-        flush(&self.fs, self.setup.timeout, &self.lost, |_| {}).await
+        let kept_back = self.call_in_pages().await;
+        let flushed = flush(&self.fs, self.setup.timeout, &self.lost, |_| {}).await;
+        flushed.and(kept_back)
+    }
+
+    async fn call_in_pages(&self) -> Result<(), FlushError> {
+        if !self.fs.is_exclusive() {
+            return Ok(());
+        }
+        let mountpoint = self.setup.mountpoint.path().to_owned();
+        pages::call_in(mountpoint, self.setup.timeout).await
     }
 
     /// Uploads everything when nobody can ask for that again.
     pub(super) async fn flush_in_the_end(&self) -> Result<(), FlushError> {
         flush_in_the_end(&self.fs, self.setup.timeout, &self.lost).await
+    }
+
+    /// Refuses changes from when the lease is lost.
+    pub(super) fn watch_the_lease(self: &Arc<Self>) {
+        if let Some(presence) = self.setup.presence.clone() {
+            let fs = Arc::downgrade(&self.fs);
+            tokio::spawn(async move {
+                let why = presence.lost().await;
+                if let Some(fs) = fs.upgrade() {
+                    fs.refuse_changes_because(why);
+                }
+            });
+        }
+    }
+
+    fn consistency(&self) -> Consistency {
+        let standing = self.setup.presence.as_ref().map(|it| it.standing());
+        let (renewed, lost) = standing.map_or((None, None), |it| (it.renewed, it.lost));
+        Consistency {
+            renewed_secs: renewed.map(|renewed| renewed.as_secs()),
+            lost,
+            ..self.setup.consistency.clone()
+        }
     }
 
     /// Logs what the daemon is about to lose, by name.
@@ -85,6 +120,7 @@ impl Controlled for Shared {
             source: self.setup.source.clone(),
             encryption: self.setup.encryption.clone(),
             mountpoint: self.setup.mountpoint.path().to_owned(),
+            consistency: self.consistency(),
             read_only: self.setup.kernel.flags.is_read_only(),
             uptime_secs: self.since.elapsed().as_secs(),
             notes: self.setup.notes.clone(),

@@ -1,0 +1,4 @@
+mod changes;
+mod model;
+mod mounts;
+mod rig;
