@@ -24,6 +24,8 @@ mod other_client;
 mod pjdfstest;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 #[path = "../support/raw_objects.rs"]
 mod raw_objects;
 #[path = "../support/request_counts.rs"]
@@ -38,6 +40,7 @@ mod traces;
 mod wait;
 
 mod attributes;
+mod crashes;
 mod ending;
 mod files;
 mod fstab;

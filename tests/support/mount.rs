@@ -129,6 +129,24 @@ impl Mount {
         self.start();
     }
 
+    /// Waits for a daemon that was killed, and takes its mount away.
+    pub fn bury(&mut self) {
+        self.wait_for_the_end();
+        if is_mounted(&self.path()) {
+            detach(&self.path());
+        }
+    }
+
+    /// Mounts again after [`Self::bury`], with the state that the dead daemon left.
+    pub fn mount_again(&mut self) {
+        self.start();
+    }
+
+    /// Unmounts, and checks that all is well.
+    pub fn unmount(&mut self) {
+        self.stop();
+    }
+
     /// Runs `cloakfs COMMAND MOUNTPOINT ARGUMENTS` against this mount.
     pub fn cloakfs(&self, command: &str, arguments: &[&str]) -> Finished {
         finish(
