@@ -68,3 +68,4 @@ mod status;
 mod threats;
 mod tree;
 mod unstored;
+mod wire;
