@@ -3,7 +3,8 @@
 //! One file for each mount, a line for each event, locked (flock) while the mount lives: a
 //! later mount of the same source reads the files that nobody holds and clears away what they
 //! name. A key is written down before the upload is created, because some servers list no
-//! uploads by prefix; its id follows. The lines are not synced: they protect against a process
+//! uploads by prefix; its id follows. Where it does not, the uploads of that key that were begun at
+//! the same time are taken for the mount's own. The lines are not synced: they protect against a process
 //! that dies, and what a power cut leaves is found by the bucket's lifecycle rule.
 
 use std::collections::BTreeMap;
@@ -17,7 +18,13 @@ use serde::{Deserialize, Serialize};
 
 use super::{Result, Volume, VolumeError};
 use crate::base::id::CommitId;
+use crate::base::limits::RESERVED_PREFIX;
+use crate::base::time::Timestamp;
 use crate::store::{DeleteOptions, ErrorKind, ListOptions, ObjectKey, UploadId};
+
+/// How far the server's clock and this machine's may be apart, with the time that a request takes,
+/// for an upload to be taken for the one that was asked for.
+const CLOCKS_APART_SECONDS_MAX: u64 = 30;
 
 #[derive(Debug)]
 pub(super) struct Journal {
@@ -46,8 +53,9 @@ struct Unfinished {
     of: Option<(String, String)>,
     /// Uploads that were neither completed nor aborted.
     uploads: Vec<(ObjectKey, UploadId)>,
-    /// Keys of uploads that may or may not have begun: the answer is not in the journal.
-    begun: Vec<ObjectKey>,
+    /// Keys of uploads that may or may not have begun, and when they were asked for: the answer is
+    /// not in the journal.
+    begun: Vec<(ObjectKey, i64)>,
     /// Private objects were left.
     private: bool,
 }
@@ -62,6 +70,9 @@ enum Line {
     Begin {
         ticket: String,
         key: String,
+        /// Seconds since 1970.
+        #[serde(default)]
+        at: i64,
     },
     Created {
         ticket: String,
@@ -132,6 +143,7 @@ impl Journal {
         let line = Line::Begin {
             ticket: ticket.0.clone(),
             key: key.as_str().to_owned(),
+            at: Timestamp::now().secs(),
         };
         match self.append(&line) {
             Ok(()) => Ok(ticket),
@@ -240,13 +252,13 @@ impl Unfinished {
         {
             match line {
                 Line::Mount { source, mount } => found.of = Some((source, mount)),
-                Line::Begin { ticket, key } => {
+                Line::Begin { ticket, key, at } => {
                     if let Ok(key) = ObjectKey::new(key) {
-                        begun.insert(ticket, key);
+                        begun.insert(ticket, (key, at));
                     }
                 }
                 Line::Created { ticket, upload } => {
-                    if let Some(key) = begun.remove(&ticket) {
+                    if let Some((key, _)) = begun.remove(&ticket) {
                         created.insert(ticket, (key, UploadId::new(upload)));
                     }
                 }
@@ -276,14 +288,13 @@ impl Volume {
                 failed = Some(error);
             }
         }
-        // Only where nobody else uploads: another machine may be writing to a file's own key.
-        for key in dead
-            .unfinished
-            .begun
-            .iter()
-            .filter(|key| key.as_str().starts_with(&self.keys.reserved("")))
-        {
-            if let Err(error) = self.abort_all(key).await {
+        let reserved = format!("{}{RESERVED_PREFIX}", self.keys.prefix());
+        for (key, at) in &dead.unfinished.begun {
+            // Nobody else uploads below a mount's private name; a file's own key others may be
+            // writing now, and what was begun at another time is theirs.
+            let private = key.as_str().starts_with(&reserved);
+            let around = (!private).then_some(*at);
+            if let Err(error) = self.abort_begun(key, around).await {
                 failed = Some(error);
             }
         }
@@ -313,9 +324,11 @@ impl Volume {
         }
     }
 
-    async fn abort_all(&self, key: &ObjectKey) -> crate::store::Result<()> {
+    /// Aborts the uploads of an object that were begun around this time; else all.
+    async fn abort_begun(&self, key: &ObjectKey, around: Option<i64>) -> crate::store::Result<()> {
         for pending in self.store.list_multipart(key.as_str()).await? {
-            if pending.key == key.as_str() {
+            let apart = around.map_or(0, |at| pending.initiated.secs().abs_diff(at));
+            if pending.key == key.as_str() && apart <= CLOCKS_APART_SECONDS_MAX {
                 self.store.abort_multipart(key, &pending.upload).await?;
             }
         }

@@ -51,6 +51,7 @@ mod modes;
 mod mounting;
 mod other_keys;
 mod outage;
+mod outages;
 mod policies;
 mod programs;
 mod proofs;

@@ -129,10 +129,11 @@ impl Ground {
         let mut mount = Mount::new(&self.source(prefix), self.row.options);
         let own = format!("{prefix}/.cloakfs/");
         let kept = self.bucket.client.keys(&own);
+        let before = self.proxy.count();
         if let Some((at, when)) = strike {
             self.proxy.arm(Strike {
                 at,
-                among: |_| true,
+                among: None,
                 when,
                 act: Act::Kill(mount.pid()),
             });
@@ -154,13 +155,8 @@ impl Ground {
         fs::write(mount.path().join("after"), "it goes on").expect("writing goes on");
         mount.unmount();
         assert_eq!(self.bucket.client.keys(&own), kept, "{what}");
-        for call in &calls {
-            if call.operation() == "CreateMultipartUpload" {
-                let key = self.key_of(call);
-                let uploads = self.bucket.client.uploads(&key);
-                assert!(uploads.is_empty(), "{what}: an upload of {key} is left");
-            }
-        }
+        let left = self.proxy.uploads_left(before, &self.bucket);
+        assert!(left.is_empty(), "{what}: {left:?}");
         calls
     }
 
@@ -188,16 +184,6 @@ impl Ground {
         let log = fs::read_to_string(log).expect("the performer's log");
         let done = log.lines().filter(|line| line.starts_with("done "));
         done.count()
-    }
-
-    fn key_of(&self, call: &Exchange) -> String {
-        let path = call.target.split('?').next().unwrap_or_default();
-        assert!(
-            !path.contains('%'),
-            "{path}: no name of the script needs it"
-        );
-        let key = path.strip_prefix(&format!("/{}/", self.bucket.name));
-        key.expect("a key of the bucket").to_owned()
     }
 }
 

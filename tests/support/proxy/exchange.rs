@@ -32,6 +32,14 @@ impl Exchange {
         }
     }
 
+    /// The object's, in a bucket whose keys are written in a path as they are.
+    pub fn key(&self, bucket: &str) -> &str {
+        let path = self.target.split('?').next().unwrap_or_default();
+        assert!(!path.contains('%'), "{path} has to be decoded");
+        let key = path.strip_prefix(&format!("/{bucket}/"));
+        key.unwrap_or_else(|| panic!("{path} is not of {bucket}"))
+    }
+
     /// As S3 calls it.
     pub fn operation(&self) -> &'static str {
         let (path, query) = self.target.split_once('?').unwrap_or((&self.target, ""));

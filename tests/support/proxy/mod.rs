@@ -8,6 +8,7 @@
 mod exchange;
 mod message;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::{self, BufReader, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -18,7 +19,7 @@ use std::time::Duration;
 pub use exchange::Exchange;
 use message::Message;
 
-use super::s3_server::S3Server;
+use super::s3_server::{Bucket, S3Server};
 use super::wait::until;
 
 /// For what was passed on to be answered.
@@ -58,7 +59,8 @@ pub enum Act {
 pub struct Strike {
     /// Counted from 1, among the requests from now on.
     pub at: usize,
-    pub among: fn(&Exchange) -> bool,
+    /// Those of this operation; else all.
+    pub among: Option<&'static str>,
     pub when: When,
     pub act: Act,
 }
@@ -136,6 +138,26 @@ impl Proxy {
         }
     }
 
+    /// Requests so far.
+    pub fn count(&self) -> usize {
+        self.shared.lock().exchanges.len()
+    }
+
+    /// The uploads that the bucket has of all objects that one was begun of, after so many
+    /// requests.
+    pub fn uploads_left(&self, after: usize, bucket: &Bucket) -> Vec<String> {
+        let keys: BTreeSet<_> = self.shared.lock().exchanges[after..]
+            .iter()
+            .filter(|it| it.operation() == "CreateMultipartUpload")
+            .map(|it| it.key(&bucket.name).to_owned())
+            .collect();
+        let uploads = keys.iter().flat_map(|key| {
+            let uploads = bucket.client.uploads(key).into_iter();
+            uploads.map(move |upload| format!("{key}: {upload}"))
+        });
+        uploads.collect()
+    }
+
     /// What passes while something is done.
     pub fn during<T>(&self, work: impl FnOnce() -> T) -> (T, Vec<Exchange>) {
         let before = self.shared.lock().exchanges.len();
@@ -149,11 +171,18 @@ impl Proxy {
         (state.armed, state.chosen, state.struck) = (Some(strike), None, None);
     }
 
+    /// The request that the armed strike has hit.
+    pub fn struck(&self) -> Option<Exchange> {
+        let state = self.shared.lock();
+        state.struck.map(|number| state.exchanges[number].clone())
+    }
+
     /// No strike hits any more. The request that the armed one has hit.
     pub fn disarm(&self) -> Option<Exchange> {
         let mut state = self.shared.lock();
         state.armed = None;
-        state.struck.map(|number| state.exchanges[number].clone())
+        drop(state);
+        self.struck()
     }
 
     pub fn set(&self, link: Link) {
@@ -290,11 +319,18 @@ impl Shared {
         }
         let number = state.exchanges.len();
         state.exchanges.push(Exchange::of(request));
-        if let Some(strike) = &mut state.armed {
-            let is_among = (strike.among)(&Exchange::of(request));
+        if let State {
+            armed: Some(strike),
+            exchanges,
+            chosen,
+            ..
+        } = &mut *state
+        {
+            let operation = exchanges[number].operation();
+            let is_among = strike.among.is_none_or(|among| among == operation);
             strike.at -= usize::from(is_among && strike.at > 0);
-            if is_among && strike.at == 0 && state.chosen.is_none() {
-                state.chosen = Some(number);
+            if is_among && strike.at == 0 && chosen.is_none() {
+                *chosen = Some(number);
             }
         }
         let act = state.strike(number, When::Before);
