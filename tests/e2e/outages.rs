@@ -25,7 +25,7 @@ use crate::wait::until;
 /// How long an outage takes that is waited for, and the mount's deadline then, in seconds.
 const WAITED_FOR: u64 = 3;
 /// In the soak.
-const LENGTH: &str = "CLOAKFS_TEST_OUTAGE_SECONDS";
+const LENGTH: &str = "OUTAGE_SECONDS";
 /// The mount's deadline where an outage lasts until something has failed.
 const TIMEOUT: Duration = Duration::from_secs(3);
 /// That a strike has hit is seen a moment later. And an operation is several requests, each with

@@ -26,7 +26,7 @@ const CELL: u64 = 8 * MIB;
 const SMALL: u64 = MIB / 4;
 
 /// The size of the file in MiB, where it is not that of the short run.
-const SIZE: &str = "CLOAKFS_TEST_WIRE_MIB";
+const SIZE: &str = "WIRE_MIB";
 const SIZE_MIB: u64 = 256;
 
 /// What may go up.

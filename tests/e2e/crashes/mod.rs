@@ -32,7 +32,7 @@ const PERFORMER: &str = concat!(
 const SAMPLED: usize = 20;
 
 /// Set to `all`, it strikes at every call, before and after.
-const EXTENT: &str = "CLOAKFS_TEST_CRASHES";
+const EXTENT: &str = "CRASHES";
 
 /// A kind of mount. The file is a key.
 #[derive(Clone, Copy, Debug)]
