@@ -22,6 +22,8 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 /// The grid on which both layouts are changed.
 const CELL: u64 = 8 * MIB;
+/// Of what is read and written at once.
+const PIECE: usize = 1 << 20;
 /// Requests that complete an upload, with their lists of parts, and a client-side file's tail.
 const SMALL: u64 = MIB / 4;
 
@@ -97,7 +99,7 @@ impl Stage {
         let path = stage.path();
         let ((), made) = stage.proxy.during(|| {
             let mut file = File::create(&path).expect("a new file");
-            for piece in stage.content.chunks(CELL as usize) {
+            for piece in stage.content.chunks(PIECE) {
                 file.write_all(piece).expect("writing");
             }
             file.sync_all().expect("fsync");
@@ -171,7 +173,7 @@ impl Stage {
 
         self.mount.remount();
         let mut file = File::open(self.path()).expect("opening");
-        let mut piece = vec![0; CELL as usize];
+        let mut piece = vec![0; PIECE];
         for expected in self.content.chunks(piece.len()) {
             let found = &mut piece[..expected.len()];
             file.read_exact(found).expect("reading");

@@ -151,7 +151,8 @@ impl Ground {
         }
         let what = format!("killed at {strike:?}, {struck:?}");
         let found = model::look(&mount.path());
-        model::assert_allowed(&what, &found, &self.steps, acknowledged);
+        model::judge(&found, &self.steps, acknowledged)
+            .unwrap_or_else(|told| panic!("{what}: {told}"));
         fs::write(mount.path().join("after"), "it goes on").expect("writing goes on");
         mount.unmount();
         assert_eq!(self.bucket.client.keys(&own), kept, "{what}");

@@ -1,8 +1,8 @@
 //! What may be found after the daemon was ended at any moment: the state that the acknowledged
 //! steps made durable, or that state with the step in flight done too. Nothing between.
 
-use std::collections::BTreeMap;
-use std::fmt;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Write};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -261,9 +261,9 @@ impl Model {
 
 /// Whether the tree is one that may be found after these steps were acknowledged and no other.
 ///
-/// # Panics
-/// If it is not, with what differs.
-pub fn assert_allowed(what: &str, found: &Tree, steps: &[Step], acknowledged: usize) {
+/// # Errors
+/// If it is not, what differs.
+pub fn judge(found: &Tree, steps: &[Step], acknowledged: usize) -> Result<(), String> {
     let mut model = Model::default();
     for step in &steps[..acknowledged] {
         model.acknowledge(step);
@@ -271,27 +271,89 @@ pub fn assert_allowed(what: &str, found: &Tree, steps: &[Step], acknowledged: us
     let mut allowed = vec![("before it", model.tree().clone())];
     let in_flight = steps.get(acknowledged);
     if let Some(step) = in_flight {
-        let between = model.acknowledge(step);
-        allowed.extend(between.map(|tree| ("in its window", tree)));
+        let window = model.acknowledge(step);
+        allowed.extend(window.map(|tree| ("in its window", tree)));
         allowed.push(("after it", model.tree().clone()));
     }
     if allowed.iter().any(|(_, tree)| tree == found) {
-        return;
+        return Ok(());
     }
-    let mut told = String::new();
+    let mut told = format!("{acknowledged} steps were acknowledged, then came {in_flight:?}\n");
     for (name, tree) in &allowed {
-        told.push_str(&format!("what differs from the state {name}:\n"));
-        let paths = tree.keys().chain(found.keys());
-        let mut paths: Vec<_> = paths.collect();
-        paths.sort();
-        paths.dedup();
-        for path in paths
-            .into_iter()
-            .filter(|path| tree.get(*path) != found.get(*path))
-        {
+        writeln!(told, "what differs from the state {name}:").expect("a string");
+        let paths: BTreeSet<_> = tree.keys().chain(found.keys()).collect();
+        for path in paths {
             let (may_be, is) = (tree.get(path), found.get(path));
-            told.push_str(&format!("  {path}: may be {may_be:?}, is {is:?}\n"));
+            if may_be != is {
+                writeln!(told, "  {path}: may be {may_be:?}, is {is:?}").expect("a string");
+            }
         }
     }
-    panic!("{what}: {acknowledged} steps were acknowledged, then came {in_flight:?}; {told}");
+    Err(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::script::script;
+    use super::*;
+
+    /// The number of steps up to the one that is looked for, and the state before it.
+    fn up_to(is_it: impl Fn(&Step) -> bool) -> (Vec<Step>, usize, Tree) {
+        let steps = script();
+        let acknowledged = steps.iter().position(is_it).expect("such a step");
+        let mut model = Model::default();
+        for step in &steps[..acknowledged] {
+            model.acknowledge(step);
+        }
+        (steps, acknowledged, model.tree)
+    }
+
+    #[test]
+    fn what_was_acknowledged_may_not_be_missing_and_nothing_else_may_be_there() {
+        let (steps, acknowledged, tree) = up_to(|step| *step == Step::Unlink("dir/exclusive"));
+        assert_eq!(judge(&tree, &steps, acknowledged), Ok(()));
+        for path in tree.keys() {
+            let mut found = tree.clone();
+            found.remove(path);
+            // The one in flight alone.
+            let allowed = path == "dir/exclusive";
+            assert_eq!(
+                judge(&found, &steps, acknowledged).is_ok(),
+                allowed,
+                "{path}"
+            );
+        }
+        let mut found = tree.clone();
+        let copy = tree["dir/log"].clone();
+        found.insert("dir/log.conflict-host-time".to_owned(), copy);
+        assert!(judge(&found, &steps, acknowledged).is_err());
+    }
+
+    /// Neither old nor new, at every byte that a change in flight touches.
+    #[test]
+    fn a_file_may_not_be_torn() {
+        let (steps, acknowledged, tree) = up_to(|step| *step == Step::Close("large"));
+        let mut model = Model::default();
+        for step in &steps[..=acknowledged] {
+            model.acknowledge(step);
+        }
+        assert_eq!(judge(model.tree(), &steps, acknowledged), Ok(()));
+        let mut found = model.tree().clone();
+        let Some(Node::File { content, .. }) = found.get_mut("large") else {
+            panic!("there is no large file: {tree:?}")
+        };
+        let half = content.len() / 2;
+        content[half] ^= 1;
+        let told = judge(&found, &steps, acknowledged).expect_err("a byte differs");
+        assert!(told.contains("large: may be"), "{told}");
+    }
+
+    #[test]
+    fn both_names_are_there_only_while_a_rename_is_in_flight() {
+        let renames = |step: &Step| matches!(step, Step::Rename { from: "log", .. });
+        let (steps, acknowledged, mut tree) = up_to(renames);
+        tree.insert("dir/log".to_owned(), tree["log"].clone());
+        assert_eq!(judge(&tree, &steps, acknowledged), Ok(()));
+        assert!(judge(&tree, &steps, acknowledged + 1).is_err());
+    }
 }

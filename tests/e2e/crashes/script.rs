@@ -1,5 +1,8 @@
 //! What is done to a mount while its daemon is ended: system calls, one after the other.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use serde_json::{Value, json};
 
 use crate::tree::bytes;
@@ -12,15 +15,18 @@ const WITH_A_DIRECTORY_RENAME: bool = false;
 const LARGE: usize = 20 << 20;
 
 /// Bytes to write, the same for the same seed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Content {
     pub seed: u64,
     pub length: usize,
 }
 
 impl Content {
-    pub fn bytes(self) -> Vec<u8> {
-        bytes(self.seed, self.length)
+    pub fn bytes(self) -> Arc<[u8]> {
+        static MADE: Mutex<BTreeMap<Content, Arc<[u8]>>> = Mutex::new(BTreeMap::new());
+        let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
+        let content = made.entry(self);
+        Arc::clone(content.or_insert_with(|| bytes(self.seed, self.length).into()))
     }
 
     /// Of the file that hands it to the performer.

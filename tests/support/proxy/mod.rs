@@ -254,16 +254,16 @@ impl Shared {
             }
             let Ok(connection) = connection else { continue };
             let shared = Arc::clone(self);
-            thread::spawn(move || shared.serve(connection));
+            thread::spawn(move || shared.serve(&connection));
         }
     }
 
-    fn serve(&self, client: TcpStream) {
+    fn serve(&self, client: &TcpStream) {
         let Ok(remembered) = client.try_clone() else {
             return;
         };
         self.lock().connections.push(remembered);
-        let _broken_or_ended = self.pass(&client);
+        let _broken_or_ended = self.pass(client);
         let _closed_already = client.shutdown(Shutdown::Both);
     }
 
@@ -295,13 +295,12 @@ impl Shared {
         server: &mut Option<BufReader<TcpStream>>,
         request: &Message,
     ) -> io::Result<Message> {
-        let stream = match server {
-            Some(stream) => stream,
-            None => {
-                let stream = TcpStream::connect(upstream)?;
-                stream.set_nodelay(true)?;
-                server.insert(BufReader::new(stream))
-            }
+        let stream = if let Some(stream) = server {
+            stream
+        } else {
+            let stream = TcpStream::connect(upstream)?;
+            stream.set_nodelay(true)?;
+            server.insert(BufReader::new(stream))
         };
         // A server that refuses answers before it has read everything.
         let sent = stream
