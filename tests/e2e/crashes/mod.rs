@@ -138,7 +138,11 @@ impl Ground {
                 act: Act::Kill(mount.pid()),
             });
         }
-        let (acknowledged, calls) = self.proxy.during(|| self.perform(&mount.path()));
+        let ((acknowledged, synced), calls) = self.proxy.during(|| {
+            let acknowledged = self.perform(&mount.path());
+            // What is stored later is stored now, with a daemon that lives.
+            (acknowledged, mount.cloakfs("sync", &[]))
+        });
         let struck = self.proxy.disarm();
         if struck.is_some() {
             mount.bury();
@@ -147,6 +151,7 @@ impl Ground {
             mount.mount_again();
         } else {
             assert_eq!(acknowledged, self.steps.len(), "all is done");
+            assert!(synced.status.success(), "{synced:?}");
             mount.remount();
         }
         let what = format!("killed at {strike:?}, {struck:?}");
