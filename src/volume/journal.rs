@@ -3,7 +3,8 @@
 //! One file for each mount, a line for each event, locked (flock) while the mount lives: a
 //! later mount of the same source reads the files that nobody holds and clears away what they
 //! name. A key is written down before the upload is created, because some servers list no
-//! uploads by prefix; its id follows. The lines are not synced: they protect against a process
+//! uploads by prefix; its id follows. Where it does not, the uploads of that key that were begun at
+//! the same time are taken for the mount's own. The lines are not synced: they protect against a process
 //! that dies, and what a power cut leaves is found by the bucket's lifecycle rule.
 
 mod owner;
@@ -24,6 +25,7 @@ pub(super) use renames::Renaming;
 
 use super::{Result, VolumeError};
 use crate::base::id::CommitId;
+use crate::base::time::Timestamp;
 use crate::store::{ErrorKind, ObjectKey, UploadId};
 
 /// Lines of what has ended are dropped when they are more.
@@ -68,8 +70,9 @@ struct Unfinished {
     of: Option<(String, String)>,
     /// Uploads that were neither completed nor aborted.
     uploads: Vec<(ObjectKey, UploadId)>,
-    /// Keys of uploads that may or may not have begun: the answer is not in the journal.
-    begun: Vec<ObjectKey>,
+    /// Keys of uploads that may or may not have begun, and when they were asked for: the answer is
+    /// not in the journal.
+    begun: Vec<(ObjectKey, i64)>,
     /// Files that may be at two names.
     renames: Vec<Renaming>,
     /// Private objects were left.
@@ -86,6 +89,9 @@ enum Line {
     Begin {
         ticket: String,
         key: String,
+        /// Seconds since 1970.
+        #[serde(default)]
+        at: i64,
     },
     Created {
         ticket: String,
@@ -167,6 +173,7 @@ impl Journal {
         let line = Line::Begin {
             ticket: ticket.0.clone(),
             key: key.as_str().to_owned(),
+            at: Timestamp::now().secs(),
         };
         match self.append(&line) {
             Ok(()) => Ok(ticket),
@@ -287,13 +294,13 @@ impl Unfinished {
         {
             match line {
                 Line::Mount { source, mount } => found.of = Some((source, mount)),
-                Line::Begin { ticket, key } => {
+                Line::Begin { ticket, key, at } => {
                     if let Ok(key) = ObjectKey::new(key) {
-                        begun.insert(ticket, key);
+                        begun.insert(ticket, (key, at));
                     }
                 }
                 Line::Created { ticket, upload } => {
-                    if let Some(key) = begun.remove(&ticket) {
+                    if let Some((key, _)) = begun.remove(&ticket) {
                         created.insert(ticket, (key, UploadId::new(upload)));
                     }
                 }

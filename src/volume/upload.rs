@@ -4,6 +4,7 @@
 mod elsewhere;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -19,7 +20,8 @@ use crate::base::range::ByteRange;
 use crate::layout::sealed::{BodyId, Pin, SegmentIndex};
 use crate::store::commit;
 use crate::store::{
-    CopySource, ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, UploadId,
+    CopySource, ETag, ErrorKind, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, StoreError,
+    UploadId,
 };
 
 /// Server-side part copies of one object that run at once.
@@ -38,6 +40,9 @@ pub struct Upload {
     /// The body that it makes in a client-side volume.
     body: Option<BodyId>,
     ticket: Ticket,
+    /// Parts that were sent and not answered. They may reach the store after an abort did, which
+    /// then has the upload again.
+    unanswered: AtomicUsize,
     /// In a client-side volume: what its parts and its tail are sealed with. `None` where the
     /// bytes that are sent are those of the object.
     sealing: Option<Arc<Sealing>>,
@@ -159,6 +164,7 @@ impl Volume {
             commit,
             body,
             ticket,
+            unanswered: AtomicUsize::new(0),
             sealing: None,
         })
     }
@@ -292,20 +298,30 @@ impl Upload {
     }
 
     pub(super) async fn send_part(&self, number: PartNumber, body: Bytes) -> Result<PartReceipt> {
-        let receipt = self
-            .volume
-            .store
-            .upload_part(&self.key, &self.id, number, body)
-            .await;
-        receipt.map_err(|error| VolumeError::store(&self.key, error))
+        let store = &self.volume.store;
+        let sent = store.upload_part(&self.key, &self.id, number, body);
+        self.answer_of(sent).await
     }
 
     async fn copy_part_from(&self, number: PartNumber, source: CopySource) -> Result<PartReceipt> {
-        let receipt = self
-            .volume
-            .store
-            .copy_part(&self.key, &self.id, number, source)
-            .await;
+        let store = &self.volume.store;
+        let sent = store.copy_part(&self.key, &self.id, number, source);
+        self.answer_of(sent).await
+    }
+
+    /// Of a part; it counts as unanswered until then, also where nobody waits any more.
+    async fn answer_of(
+        &self,
+        sent: impl Future<Output = crate::store::Result<PartReceipt>>,
+    ) -> Result<PartReceipt> {
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let receipt = sent.await;
+        let silent = |error: &StoreError| {
+            matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unavailable)
+        };
+        if !receipt.as_ref().is_err_and(silent) {
+            self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        }
         receipt.map_err(|error| VolumeError::store(&self.key, error))
     }
 
@@ -334,10 +350,12 @@ impl Upload {
         })
     }
 
-    /// Drops the upload and its parts. When the store does not answer, the journal keeps it for
-    /// the next mount.
+    /// Drops the upload and its parts. When the store does not answer, or parts of it may be on
+    /// their way still, the journal keeps it for the next mount, which drops it again.
     pub async fn abort(&self) {
+        let late = self.unanswered.load(Ordering::Relaxed) > 0;
         match self.volume.store.abort_multipart(&self.key, &self.id).await {
+            Ok(()) if late => tracing::debug!(object = %self.key, "parts may come after its abort"),
             Ok(()) => self.volume.journal.ended(&self.ticket),
             Err(error) => {
                 tracing::warn!(

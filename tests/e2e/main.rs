@@ -24,6 +24,8 @@ mod other_client;
 mod pjdfstest;
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/proxy/mod.rs"]
+mod proxy;
 #[path = "../support/raw_objects.rs"]
 mod raw_objects;
 #[path = "../support/request_counts.rs"]
@@ -39,6 +41,7 @@ mod wait;
 
 mod attributes;
 mod clones;
+mod crashes;
 mod ending;
 mod exclusive;
 mod files;
@@ -51,6 +54,7 @@ mod modes;
 mod mounting;
 mod other_keys;
 mod outage;
+mod outages;
 mod policies;
 mod programs;
 mod proofs;
@@ -69,4 +73,5 @@ mod status;
 mod threats;
 mod tree;
 mod unstored;
+mod wire;
 mod write_back;

@@ -129,6 +129,14 @@ impl Mount {
         self.start();
     }
 
+    /// Waits for a daemon that was killed, and takes its mount away.
+    pub fn bury(&mut self) {
+        self.wait_for_the_end();
+        if is_mounted(&self.path()) {
+            detach(&self.path());
+        }
+    }
+
     /// Kills the daemon, as kill -9 does, and leaves a mountpoint that nothing is mounted at.
     pub fn kill(&mut self) {
         let mut daemon = self.daemon.take().expect("a running daemon");
@@ -158,6 +166,11 @@ impl Mount {
     pub fn mount_again_with(&mut self, options: &[&str]) {
         self.options = options.iter().map(ToString::to_string).collect();
         self.start();
+    }
+
+    /// Unmounts, and checks that all is well.
+    pub fn unmount(&mut self) {
+        self.stop();
     }
 
     /// Runs `cloakfs COMMAND MOUNTPOINT ARGUMENTS` against this mount.

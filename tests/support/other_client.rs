@@ -173,6 +173,22 @@ impl OtherClient {
             .unwrap_or_else(|error| panic!("deleting {key:?}: {error:?}"));
     }
 
+    /// The unfinished uploads of an object. Not those of all objects, which MinIO does not list.
+    pub fn uploads(&self, key: &str) -> Vec<String> {
+        let request = self
+            .client
+            .list_multipart_uploads()
+            .bucket(&self.bucket)
+            .prefix(key);
+        let answer = self.runtime.block_on(request.send());
+        let answer = answer.expect("listing uploads");
+        let uploads = answer.uploads().iter();
+        uploads
+            .filter(|upload| upload.key() == Some(key))
+            .filter_map(|upload| upload.upload_id.clone())
+            .collect()
+    }
+
     /// Every key that begins with `prefix`, in order.
     pub fn keys(&self, prefix: &str) -> Vec<String> {
         self.runtime.block_on(async {

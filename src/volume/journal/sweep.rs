@@ -3,8 +3,13 @@
 use std::fs;
 
 use super::LeftBehind;
+use crate::base::limits::RESERVED_PREFIX;
 use crate::store::{DeleteOptions, ListOptions, ObjectKey};
 use crate::volume::{Volume, VolumeError};
+
+/// How far the server's clock and this machine's may be apart, with the time that a request takes,
+/// for an upload to be taken for the one that was asked for.
+const CLOCKS_APART_SECONDS_MAX: u64 = 30;
 
 impl Volume {
     /// Aborts the uploads, finishes the renames of files and deletes the private objects of a
@@ -23,14 +28,13 @@ impl Volume {
                 failed = Some(VolumeError::store(key, error));
             }
         }
-        // Only where nobody else uploads: another machine may be writing to a file's own key.
-        for key in dead
-            .unfinished
-            .begun
-            .iter()
-            .filter(|key| key.as_str().starts_with(&self.keys.reserved("")))
-        {
-            if let Err(error) = self.abort_all(key).await {
+        let reserved = format!("{}{RESERVED_PREFIX}", self.keys.prefix());
+        for (key, at) in &dead.unfinished.begun {
+            // Nobody else uploads below a mount's private name; a file's own key others may be
+            // writing now, and what was begun at another time is theirs.
+            let private = key.as_str().starts_with(&reserved);
+            let around = (!private).then_some(*at);
+            if let Err(error) = self.abort_begun(key, around).await {
                 failed = Some(VolumeError::store(key, error));
             }
         }
@@ -61,9 +65,11 @@ impl Volume {
         }
     }
 
-    async fn abort_all(&self, key: &ObjectKey) -> crate::store::Result<()> {
+    /// Aborts the uploads of an object that were begun around this time; else all.
+    async fn abort_begun(&self, key: &ObjectKey, around: Option<i64>) -> crate::store::Result<()> {
         for pending in self.store.list_multipart(key.as_str()).await? {
-            if pending.key == key.as_str() {
+            let apart = around.map_or(0, |at| pending.initiated.secs().abs_diff(at));
+            if pending.key == key.as_str() && apart <= CLOCKS_APART_SECONDS_MAX {
                 self.store.abort_multipart(key, &pending.upload).await?;
             }
         }

@@ -1,4 +1,12 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
+use crate::layout::plain::Defaults;
+use crate::store::mem::MemStore;
+use crate::store::s3::encryption::ExpectedEncryption;
+use crate::store::{ObjectAttributes, Store};
+use crate::volume::{Volume, VolumeOptions};
 
 #[test]
 fn only_uploads_without_an_end_are_left() {
@@ -15,7 +23,7 @@ fn only_uploads_without_an_end_are_left() {
         "\n",
         r#"{"event":"ended","ticket":"1"}"#,
         "\n",
-        r#"{"event":"begin","ticket":"3","key":"c"}"#,
+        r#"{"event":"begin","ticket":"3","key":"c","at":7}"#,
         "\n",
         r#"{"event":"begin","tick"#,
     );
@@ -25,7 +33,7 @@ fn only_uploads_without_an_end_are_left() {
         found.uploads,
         [(ObjectKey::new("b").unwrap(), UploadId::new("u2"))]
     );
-    assert_eq!(found.begun, [ObjectKey::new("c").unwrap()]);
+    assert_eq!(found.begun, [(ObjectKey::new("c").unwrap(), 7)]);
     assert!(!found.private);
 }
 
@@ -98,4 +106,53 @@ fn the_journal_of_a_busy_mount_stays_short() {
     let path = journal.path.clone();
     drop(journal);
     assert!(!path.exists(), "nothing is left to a later mount");
+}
+
+/// The daemon was killed between the request and its answer.
+#[tokio::test(start_paused = true)]
+async fn an_upload_whose_creation_was_not_answered_is_aborted_by_the_next_mount() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(MemStore::new());
+    let open = || {
+        let options = VolumeOptions {
+            server: String::new(),
+            read_only: false,
+            defaults: Defaults {
+                uid: 0,
+                gid: 0,
+                umask: 0o022,
+            },
+            trust_listing: false,
+            encryption: ExpectedEncryption::default(),
+            journal_dir: dir.path().to_owned(),
+        };
+        Volume::open(Arc::clone(&store) as _, "p/", options)
+    };
+    let (own, private) = (key("p/file"), key("p/.cloakfs/staging/m/1"));
+    let theirs = store.create_multipart(&own, ObjectAttributes::default());
+    let theirs = theirs.await.unwrap();
+    tokio::time::advance(Duration::from_mins(5)).await;
+    for key in [&own, &private] {
+        let begun = store.create_multipart(key, ObjectAttributes::default());
+        begun.await.unwrap();
+    }
+    let uploads = store.list_multipart("").await.unwrap();
+    let at = uploads.iter().map(|it| it.initiated.secs()).max().unwrap();
+    let text = format!(
+        "{}\n{}\n{}\n",
+        serde_json::json!({"event": "mount", "source": " mem:/p/", "mount": "m"}),
+        serde_json::json!({"event": "begin", "ticket": "1", "key": own.as_str(), "at": at}),
+        serde_json::json!({"event": "begin", "ticket": "2", "key": private.as_str()}),
+    );
+    let file = dir.path().join("m.uploads");
+    fs::write(&file, text).unwrap();
+    open().await.unwrap();
+    let left = store.list_multipart("").await.unwrap();
+    let left: Vec<_> = left.into_iter().map(|it| it.upload).collect();
+    assert_eq!(left, [theirs], "one that was begun at another time stays");
+    assert!(!file.exists());
+}
+
+fn key(name: &str) -> ObjectKey {
+    ObjectKey::new(name).unwrap()
 }
