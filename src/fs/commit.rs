@@ -31,6 +31,7 @@ impl FileSystem {
         let _operation = inode.operation.lock().await;
         let done = self.commit_locked(inode).await;
         if let Err(error) = &done {
+            inode.content().note_doubt();
             self.notices.note_failure(self.table.path(inode), error);
         } else {
             self.notices.clear_failure(self.table.path(inode));

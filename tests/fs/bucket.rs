@@ -75,11 +75,26 @@ impl Bucket {
     }
 
     pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
-        let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        let store = Arc::clone(&self.fault) as Arc<dyn Store>;
+        self.mount_over(store, self.new_state(), ttl, choose).await
+    }
+
+    /// A directory for what a mount keeps on its machine.
+    pub fn new_state(&self) -> TempDir {
+        tempfile::tempdir_in(self.state.path()).unwrap()
+    }
+
+    /// A mount of a machine that has this state, over a store in front of the bucket.
+    pub async fn mount_over(
+        &self,
+        store: Arc<dyn Store>,
+        state: TempDir,
+        ttl: Duration,
+        choose: impl FnOnce(&mut VolumeOptions),
+    ) -> Mount {
         let mut options = options(&state);
         choose(&mut options);
         let read_only = options.read_only;
-        let store = Arc::clone(&self.fault) as Arc<dyn Store>;
         let volume = self.keys.open(store, options).await;
         let config = FsConfig {
             read_only,

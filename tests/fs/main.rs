@@ -12,6 +12,7 @@ mod kernel;
 mod key_outage;
 mod layouts;
 mod lineage;
+mod matrix;
 mod names;
 mod namespace;
 mod object_xattrs;

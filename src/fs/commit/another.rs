@@ -11,7 +11,7 @@ use crate::write::{Base, WriteError};
 impl FileSystem {
     /// The version that has the name may be an earlier try of this very commit, whose answer was
     /// lost: then it is what this one replaces.
-    pub(super) async fn adopt_own_write(
+    pub(in crate::fs) async fn adopt_own_write(
         &self,
         content: &Content,
         path: &VolumePath,

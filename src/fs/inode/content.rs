@@ -27,6 +27,8 @@ struct ContentState {
     dirty: Option<Arc<DirtyFile>>,
     /// Somebody else won a conflict: what follows must be opened anew.
     stale: bool,
+    /// A commit failed, perhaps after it was carried out.
+    in_doubt: bool,
 }
 
 /// What the bucket holds of a content.
@@ -101,6 +103,7 @@ impl Content {
                 snapshot,
                 dirty: None,
                 stale: false,
+                in_doubt: false,
             }),
             flux: Flux::new(),
             loading: tokio::sync::Mutex::new(()),
@@ -168,6 +171,14 @@ impl Content {
 
     pub fn mark_stale(&self) {
         self.inner().stale = true;
+    }
+
+    pub fn is_in_doubt(&self) -> bool {
+        self.inner().in_doubt
+    }
+
+    pub fn note_doubt(&self) {
+        self.inner().in_doubt = true;
     }
 
     pub fn is_version_of(&self, stat: &Stat) -> bool {
