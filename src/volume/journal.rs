@@ -281,7 +281,7 @@ impl Volume {
             .unfinished
             .begun
             .iter()
-            .filter(|key| key.as_str().starts_with(&self.keys.reserved("")))
+            .filter(|key| self.keys.is_reserved_key(key.as_str()))
         {
             if let Err(error) = self.abort_all(key).await {
                 failed = Some(error);

@@ -22,6 +22,7 @@ use cloakfs::store::{
     ServerEncryption, Store,
 };
 use cloakfs::volume::{Condition, ObjectMeta, ObjectRef, Volume, VolumeOptions};
+use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use crate::harness::Mount;
@@ -258,6 +259,18 @@ impl Bucket {
             .collect();
         paths.sort();
         paths
+    }
+
+    /// Bytes of all objects.
+    pub fn object_bytes(&self) -> u64 {
+        let keys = self.mem.keys().into_iter();
+        let sizes = keys.map(|key| {
+            let key = ObjectKey::new(key).unwrap();
+            let head = self.mem.head(&key, HeadOptions::default());
+            let head = head.now_or_never().expect("memory answers at once");
+            head.unwrap().size
+        });
+        sizes.sum()
     }
 
     /// Cloakfs's own keys.

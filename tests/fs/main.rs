@@ -21,6 +21,7 @@ mod races;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;
+mod simulation;
 mod unopened;
 mod unopened_conflicts;
 mod wrong_mode;

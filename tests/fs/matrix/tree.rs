@@ -45,6 +45,9 @@ pub async fn tree(bucket: &Bucket) -> Tree {
 
 /// `f=oAp g=g`.
 pub fn shown(tree: &Tree) -> String {
+    if tree.is_empty() {
+        return "nothing".to_owned();
+    }
     let entries: Vec<_> = tree
         .iter()
         .map(|(path, found)| match path.strip_suffix('/') {
