@@ -11,6 +11,7 @@ mod machine;
 mod model;
 mod perform;
 mod plan;
+mod verdict;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
