@@ -136,6 +136,7 @@ impl FileSystem {
             }
             Err(error) => {
                 self.drop_preserved(preserved).await;
+                content.note_failed_delete(&error);
                 if error.kind() == ErrorKind::Precondition {
                     return Err(self.replaced_before_deleted(inode, path));
                 }

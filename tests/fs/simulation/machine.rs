@@ -5,8 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakfs::base::jitter::Jitter;
 use cloakfs::store::Store;
 use cloakfs::store::fault::{Effect, Fault, Rule};
+use cloakfs::store::retry::{Retry, RetryPolicy};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -14,7 +16,7 @@ use super::plan::Trouble;
 use crate::harness::{Bucket, Mount};
 
 /// Far above every wait of the filesystem; the clock is the simulation's.
-const FOR_EVER: Duration = Duration::from_hours(1);
+const FOR_EVER: Duration = Duration::from_hours(24);
 
 /// The machine, with what lives until it dies. Its tasks run only while it does something, so
 /// what happens depends on the plan alone.
@@ -22,22 +24,31 @@ pub struct Machine {
     pub mount: Mount,
     fault: Arc<Fault>,
     runtime: Runtime,
+    /// Requests that fail are made again for a while, as every mount of a server does. Without
+    /// that each failure is told to the filesystem, as one is that outlasts the deadline.
+    retries: bool,
 }
 
 impl Machine {
-    pub fn new(bucket: &Bucket) -> Self {
-        Self::with_state(bucket, bucket.new_state())
+    pub fn new(bucket: &Bucket, retries: bool) -> Self {
+        Self::with_state(bucket, retries, bucket.new_state())
     }
 
-    fn with_state(bucket: &Bucket, state: TempDir) -> Self {
+    fn with_state(bucket: &Bucket, retries: bool, state: TempDir) -> Self {
         let runtime = runtime();
         let fault = Arc::new(Fault::new(Arc::clone(&bucket.mem) as Arc<dyn Store>));
         let store = Arc::clone(&fault) as Arc<dyn Store>;
+        let store: Arc<dyn Store> = if retries {
+            Arc::new(Retry::new(store, RetryPolicy::default(), Jitter::seeded(0)))
+        } else {
+            store
+        };
         let mount = runtime.block_on(bucket.mount_over(store, state, Duration::ZERO, |_| {}));
         Self {
             mount,
             fault,
             runtime,
+            retries,
         }
     }
 
@@ -89,17 +100,27 @@ impl Machine {
         // bucket.
         self.fault.clear();
         self.fault.inject(Rule::new(Effect::HangBefore));
-        let Self { mount, runtime, .. } = self;
+        let Self {
+            mount,
+            runtime,
+            retries,
+            ..
+        } = self;
         let _entered = runtime.enter();
         drop(mount);
         drop(_entered);
         drop(runtime);
-        Self::with_state(bucket, disk)
+        Self::with_state(bucket, retries, disk)
     }
 
     /// An orderly end, and a new mount. The first error of what was to be saved.
     pub fn remount(self, bucket: &Bucket) -> (Self, crate::harness::Result<()>) {
-        let Self { mount, runtime, .. } = self;
+        let Self {
+            mount,
+            runtime,
+            retries,
+            ..
+        } = self;
         let Mount { fs, _state: disk } = mount;
         let saved = runtime.block_on(async {
             fs.refuse_changes().await;
@@ -109,7 +130,7 @@ impl Machine {
             saved
         });
         drop(runtime);
-        (Self::with_state(bucket, disk), saved)
+        (Self::with_state(bucket, retries, disk), saved)
     }
 }
 

@@ -42,6 +42,8 @@ const CUTS: usize = 300;
 struct Row {
     layout: Layout,
     mounts: usize,
+    /// Requests that fail are made again.
+    retries: bool,
 }
 
 /// The bucket as somebody reads it who has the keys and is in nobody's way.
@@ -109,7 +111,9 @@ struct World {
 impl World {
     fn new(row: Row) -> Self {
         let bucket = Bucket::of(row.layout);
-        let machines: Vec<_> = (0..row.mounts).map(|_| Machine::new(&bucket)).collect();
+        let machines: Vec<_> = (0..row.mounts)
+            .map(|_| Machine::new(&bucket, row.retries))
+            .collect();
         let made = machines[0].run(None, async |mount| {
             for directory in plan::DIRECTORIES {
                 mount.mkdir(directory).await.unwrap();
@@ -278,7 +282,7 @@ fn variable(name: &str) -> Option<u64> {
     )
 }
 
-fn simulate(row: Row) {
+fn simulate(layout: Layout, mounts: usize) {
     let wanted = variable("CLOAKFS_SIMULATION_SEEDS");
     let from = variable("CLOAKFS_SIMULATION_FROM").unwrap_or(0);
     let started = Instant::now();
@@ -288,6 +292,11 @@ fn simulate(row: Row) {
             break;
         }
         seeds += 1;
+        let row = Row {
+            layout,
+            mounts,
+            retries: seed % 2 == 1,
+        };
         let steps = plan(seed, row.mounts, STEPS);
         if let Err(words) = run(row, &steps) {
             let (steps, words) = cut_down(row, steps, words);
@@ -295,14 +304,17 @@ fn simulate(row: Row) {
             panic!("seed {seed} of {row:?}: {words}{}", steps.concat());
         }
     }
-    println!("{row:?}: {seeds} seeds in {:?}", started.elapsed());
+    println!(
+        "{layout:?}, {mounts} mounts: {seeds} seeds in {:?}",
+        started.elapsed()
+    );
 }
 
 macro_rules! rows {
     ($($name:ident: $layout:ident, $mounts:literal;)+) => {
         $(#[test]
         fn $name() {
-            simulate(Row { layout: Layout::$layout, mounts: $mounts });
+            simulate(Layout::$layout, $mounts);
         })+
     };
 }
