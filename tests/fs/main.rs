@@ -6,6 +6,7 @@ mod bucket;
 mod closed_conflicts;
 mod conflicts;
 mod costs;
+mod deletes;
 mod ending;
 mod harness;
 mod kernel;
