@@ -174,9 +174,16 @@ impl World {
 
     /// Every mount ends, and the next one clears away what is left.
     fn end(mut self) -> Verdict {
+        for mount in 0..self.machines.len() {
+            self.step(&Step {
+                number: STEPS,
+                mount,
+                act: Act::Remount,
+                trouble: None,
+            })?;
+        }
         for machine in &mut self.machines {
             let live = machine.take().expect("it is back");
-            let (live, _) = live.remount(&self.bucket);
             let (live, saved) = live.remount(&self.bucket);
             saved.map_err(|error| error.to_string())?;
             *machine = Some(live);

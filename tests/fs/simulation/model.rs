@@ -23,6 +23,9 @@ pub struct Pending {
     pub base: Option<Bytes>,
     /// What it may be: more than one where a call failed in its middle.
     pub possible: Vec<Bytes>,
+    /// It was changed in part through a handle that had been synced: what was not changed is in
+    /// the bucket alone, also of a small file (docs/ROADMAP.md).
+    pub in_part: bool,
 }
 
 impl Pending {
@@ -179,7 +182,7 @@ impl View<'_> {
                 }
                 (None, None, _) => before.get(path).cloned(),
             };
-            let possible = match (renamed, written, old) {
+            let possible = match (&renamed, written, old) {
                 (Some(moved), ..) => moved.possible.clone(),
                 (None, Some((_, written)), _) if done.reached == Reached::Written => written,
                 (None, Some((_, written)), _) => {
@@ -192,7 +195,18 @@ impl View<'_> {
                 (None, None, Some(old)) => old.possible.clone(),
                 (None, None, None) => return Err(format!("{path} waits, and nobody wrote to it")),
             };
-            next.insert(path.clone(), Pending { base, possible });
+            let synced = self.taken.slot.filter(|slot| !slot.base.is_empty());
+            let in_part = match (old, renamed, &step.act) {
+                (Some(pending), ..) | (_, Some(pending), _) => pending.in_part,
+                (_, _, Act::WriteOpen { .. }) => synced.is_some(),
+                _ => false,
+            };
+            let pending = Pending {
+                base,
+                possible,
+                in_part,
+            };
+            next.insert(path.clone(), pending);
         }
         Ok(next)
     }

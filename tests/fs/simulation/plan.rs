@@ -99,15 +99,26 @@ impl Step {
     }
 }
 
-struct Random(Jitter);
+struct Random {
+    jitter: Jitter,
+    /// Most of what happens, happens here, so that steps meet.
+    hot: Vec<String>,
+}
 
 impl Random {
     fn seeded(seed: u64) -> Self {
-        Self(Jitter::seeded(seed))
+        let mut random = Self {
+            jitter: Jitter::seeded(seed),
+            hot: Vec::new(),
+        };
+        random.hot = (0..1 + random.below(3))
+            .map(|_| random.any_path())
+            .collect();
+        random
     }
 
     fn below(&self, limit: usize) -> usize {
-        usize::try_from(self.0.next_u64() % limit as u64).unwrap()
+        usize::try_from(self.jitter.next_u64() % limit as u64).unwrap()
     }
 
     fn one_in(&self, times: usize) -> bool {
@@ -119,11 +130,18 @@ impl Random {
     }
 
     fn path(&self) -> String {
+        if self.one_in(5) {
+            return self.any_path();
+        }
+        self.hot[self.below(self.hot.len())].clone()
+    }
+
+    fn any_path(&self) -> String {
         format!("{}/{}", self.of(&DIRECTORIES), self.of(&NAMES))
     }
 
     fn len(&self) -> usize {
-        if self.one_in(20) {
+        if self.one_in(40) {
             return LARGE;
         }
         self.of(&[0, 3, 70, 5000])
@@ -136,25 +154,26 @@ impl Random {
     fn act(&self) -> Act {
         let path = self.path();
         match self.below(32) {
-            0..6 => Act::Write {
+            0..5 => Act::Write {
                 path,
                 len: self.len(),
             },
-            6..8 => Act::Append {
+            5..7 => Act::Append {
                 path,
-                len: self.len(),
+                // A close through which nothing was written stores nothing.
+                len: self.len().max(1),
             },
-            8..10 => Act::Change {
+            7..9 => Act::Change {
                 path,
                 at: self.below(1000),
                 len: self.of(&[3, 70]),
             },
-            10..12 => Act::Truncate {
+            9 => Act::Truncate {
                 path,
                 at: self.below(1000),
             },
-            12..14 => Act::Open { path },
-            14..17 => Act::WriteOpen { len: self.len() },
+            10..13 => Act::Open { path },
+            13..17 => Act::WriteOpen { len: self.len() },
             17 => Act::Fsync,
             18..20 => Act::Close,
             20..23 => Act::Unlink { path },

@@ -1,6 +1,8 @@
 //! Whether a step may have left what it left, and whether what it was told is true.
 
 use bytes::Bytes;
+use cloakfs::base::limits::SEGMENT_BYTES;
+use cloakfs::fs::FsError;
 
 use super::model::{Taken, Verdict, View};
 use super::plan::Act;
@@ -71,26 +73,30 @@ impl View<'_> {
             return Ok(());
         };
         for (path, pending) in self.mine {
-            let rewritten = self.written().filter(|(at, _)| at == path);
+            let mut possible = pending.possible.clone();
+            if let Some((_, written)) = self.written().filter(|(at, _)| at == path) {
+                possible.extend(written);
+            }
             let given_up = match &self.taken.step.act {
                 Act::Unlink { path: at } | Act::Rename { from: at, .. } if at == path => true,
                 Act::Rename { to, .. } if to == path => true,
-                // Staging is lost with the mount, which said what it could not save.
-                Act::Remount => done.result.is_err(),
                 _ => false,
             };
-            let is_stored = self.is_stored(path, &pending.possible)
-                || rewritten.is_some_and(|(_, written)| self.is_stored(path, &written));
-            let lost = done
-                .result
-                .as_ref()
-                .is_err_and(|error| error.errno() == libc::ESTALE);
-            // A version that lost is beside the other, or its close failed.
-            let is_kept = !alone
-                && (lost
-                    || self.taken.after.iter().any(|(path, found)| {
-                        path.contains(".conflict-") && pending.possible.contains(found)
-                    }));
+            let is_stored = self.is_stored(path, &possible);
+            // A version that lost is beside the other, but where it cannot be put together.
+            let mut copies = self.taken.after.iter();
+            let is_kept =
+                copies.any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
+            let in_parts = |content: &Bytes| content.len() as u64 > SEGMENT_BYTES;
+            let lost = done.result.as_ref().is_err_and(is_stale)
+                && (pending.in_part
+                    || pending.base.iter().any(in_parts)
+                    || possible.iter().any(in_parts));
+            let is_kept = !alone && (is_kept || lost);
+            let is_nothing = possible.iter().all(Bytes::is_empty);
+            if is_nothing {
+                continue;
+            }
             if !self.taken.uncommitted.contains(path) && !given_up && !is_stored && !is_kept {
                 return Err(format!(
                     "what was written to {path} is neither stored nor kept"
@@ -200,6 +206,10 @@ impl View<'_> {
         }
         Err(format!("failed without a reason: {words}"))
     }
+}
+
+fn is_stale(error: &FsError) -> bool {
+    error.errno() == libc::ESTALE
 }
 
 fn shown(content: Option<&Bytes>) -> String {
