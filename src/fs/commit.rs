@@ -35,6 +35,7 @@ impl FileSystem {
     pub(super) async fn commit_held(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
         let done = self.commit_locked(inode).await;
         if let Err(error) = &done {
+            inode.content().note_doubt();
             self.notices.note_failure(self.table.path(inode), error);
         } else {
             self.notices.clear_failure(self.table.path(inode));

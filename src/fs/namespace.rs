@@ -12,7 +12,8 @@ use super::types::{FileKind, Ino};
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
-use crate::volume::{Condition, ObjectRef, Version};
+use crate::store::ErrorKind;
+use crate::volume::{Condition, ObjectRef, Version, VolumeError};
 use crate::write::Base;
 
 impl FileSystem {
@@ -102,7 +103,7 @@ impl FileSystem {
         {
             Ok(_) => {}
             // Somebody's is there, which may count as none: the next look tells.
-            Err(error) if error.kind() == crate::store::ErrorKind::Precondition => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Precondition => return Ok(()),
             Err(error) => return Err(error.into()),
         }
         directory.state().implicit = false;
@@ -110,30 +111,87 @@ impl FileSystem {
     }
 
     /// Deletes what the bucket has at a name that is given up; who has it open keeps its content.
+    ///
+    /// Only the version that this mount knows goes. One that somebody else stored since is not
+    /// what the caller wanted to be rid of: that is ESTALE, and the kernel then looks again and
+    /// deletes what it finds, unless there are changes here that are not stored.
     async fn delete_object(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
-        let snapshot = inode.content().snapshot();
-        let in_doubt = inode.state().in_doubt;
-        if snapshot.version.is_none() && snapshot.replaces.is_none() && !in_doubt {
+        let content = inode.content();
+        if content.snapshot().replaced().is_none()
+            && !((content.is_in_doubt() || inode.state().in_doubt)
+                && self.adopt_own_write(&content, path).await?)
+        {
             return Ok(());
         }
         self.note_deleting(inode);
-        let preserved = self.preserve_if_open(inode, path).await?;
-        let deleted = match &snapshot.version {
-            Some(listed) if inode.why_closed().is_some() => {
-                self.volume.delete_closed(path, listed).await
+        let preserved = match self.preserve_if_open(inode, path).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            Err(error) if error.kind() == ErrorKind::Precondition => {
+                return Err(self.replaced_before_deleted(inode, path));
             }
-            _ => self.volume.delete(path).await,
+            preserved => preserved?,
         };
-        match deleted {
+        match self.delete_known(inode, path).await {
             Ok(()) => {
                 self.use_preserved(inode, preserved);
                 Ok(())
             }
             Err(error) => {
                 self.drop_preserved(preserved).await;
+                content.note_failed_delete(&error);
+                if error.kind() == ErrorKind::Precondition {
+                    return Err(self.replaced_before_deleted(inode, path));
+                }
                 Err(error.into())
             }
         }
+    }
+
+    async fn delete_known(
+        &self,
+        inode: &Inode,
+        path: &VolumePath,
+    ) -> std::result::Result<(), VolumeError> {
+        let snapshot = inode.content().snapshot();
+        let Some(known) = snapshot.replaced() else {
+            return Ok(());
+        };
+        if inode.why_closed().is_some() {
+            return self.volume.delete_closed(path, known).await;
+        }
+        let refused = match self.volume.delete_content(path, known).await {
+            Err(error) if error.kind() == ErrorKind::Precondition => error,
+            done => return done,
+        };
+        // It may be this mount's own write, whose answer was lost; and of an empty object, which
+        // is nothing to lose, a server may list another ETag than it compares with.
+        let Some(found) = self.volume.stat_file(path).await? else {
+            return Ok(());
+        };
+        let is_ours = self.volume.may_be_ours(path, &found)? || found.size == 0;
+        match found.version {
+            Some(version) if is_ours => self.volume.delete_content(path, &version).await,
+            _ => Err(refused),
+        }
+    }
+
+    /// ESTALE for a name whose object is not the one that was to be deleted.
+    fn replaced_before_deleted(&self, inode: &Inode, path: &VolumePath) -> FsError {
+        inode.state().checked = None;
+        self.stats.changed(path);
+        let path = path.as_str();
+        let words = if inode.is_uncommitted() {
+            format!(
+                "ESTALE: {path:?} was not deleted: somebody else replaced it while it was changed \
+                 here; theirs stays, and yours is kept beside it when it is closed or synced"
+            )
+        } else {
+            format!(
+                "ESTALE: {path:?} was not deleted: somebody else replaced it since it was looked \
+                 at; look at it and delete it again"
+            )
+        };
+        FsError::refused(libc::ESTALE, words)
     }
 
     /// The name is gone: handles read the copy from now on.
@@ -158,7 +216,7 @@ impl FileSystem {
         &self,
         inode: &Inode,
         path: &VolumePath,
-    ) -> Result<Option<(ObjectRef, Version)>> {
+    ) -> std::result::Result<Option<(ObjectRef, Version)>, VolumeError> {
         if inode.opens.load(Ordering::Acquire) == 0 || inode.kind != FileKind::File {
             return Ok(None);
         }

@@ -252,7 +252,8 @@ impl FileSystem {
         let done = self
             .volume
             .rename(names.from, &stat, names.to, &meta)
-            .await?;
+            .await
+            .inspect_err(|error| content.note_failed_delete(error))?;
         self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
         content.update(|snapshot| snapshot.commit = Some(done.commit));
         Ok(())

@@ -214,25 +214,39 @@ impl Volume {
             return Ok((ObjectRef::PastVersion(path.clone()), version.clone()));
         }
         let name = self.private_name(PrivatePurpose::Open);
-        let key = self.private_key(&name);
-        if self.is_sealed() {
-            let source = ObjectRef::Path(path.clone());
-            let copy = self.copy_as_it_is(&source, version, path, key);
-            return Ok((ObjectRef::Private(name), Box::pin(copy).await?));
+        let copied = self.copy_to_private(path, version, size, &name).await;
+        if let Err(error) = &copied
+            && matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unavailable)
+        {
+            // Perhaps it was made all the same.
+            self.journal.left(&name);
         }
-        let source = self.copy_source(&ObjectRef::Path(path.clone()), version, None)?;
-        let version = if size > self.store.limits().copy_bytes_max {
+        Ok((ObjectRef::Private(name), copied?))
+    }
+
+    async fn copy_to_private(
+        self: &Arc<Self>,
+        path: &VolumePath,
+        version: &Version,
+        size: u64,
+        name: &str,
+    ) -> Result<Version> {
+        let key = self.private_key(name);
+        let source = ObjectRef::Path(path.clone());
+        if self.is_sealed() {
+            let copy = self.copy_as_it_is(&source, version, path, key);
+            return Box::pin(copy).await;
+        }
+        let source = self.copy_source(&source, version, None)?;
+        if size > self.store.limits().copy_bytes_max {
             let attributes = ObjectAttributes::default();
-            self.copy_in_parts(source, size, None, key, attributes.into(), &Condition::None)
-                .await?
-                .version
-        } else {
-            let written = self.store.copy(&key, source, CopyAttributes::Keep).await;
-            written
-                .map_err(|error| VolumeError::store(path, error))?
-                .into()
-        };
-        Ok((ObjectRef::Private(name), version))
+            let copy =
+                self.copy_in_parts(source, size, None, key, attributes.into(), &Condition::None);
+            return Ok(copy.await?.version);
+        }
+        let written = self.store.copy(&key, source, CopyAttributes::Keep).await;
+        let written = written.map_err(|error| VolumeError::store(path, error))?;
+        Ok(written.into())
     }
 
     pub(super) fn copy_source(

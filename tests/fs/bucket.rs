@@ -24,6 +24,7 @@ use cloakfs::store::{
     ServerEncryption, Store,
 };
 use cloakfs::volume::{Condition, LocalKeys, ObjectMeta, ObjectRef, Volume, VolumeOptions};
+use futures_util::FutureExt;
 use tempfile::TempDir;
 
 use crate::harness::Mount;
@@ -82,7 +83,7 @@ impl Bucket {
     }
 
     pub async fn mount_as(&self, ttl: Duration, choose: impl FnOnce(&mut VolumeOptions)) -> Mount {
-        let state = tempfile::tempdir_in(self.state.path()).unwrap();
+        let state = self.new_state();
         self.mount_from(state, ttl, choose).await
     }
 
@@ -116,10 +117,26 @@ impl Bucket {
         ttl: Duration,
         choose: impl FnOnce(&mut VolumeOptions),
     ) -> Mount {
+        let store = Arc::clone(&self.fault) as Arc<dyn Store>;
+        self.mount_over(store, state, ttl, choose).await
+    }
+
+    /// A directory for what a mount keeps on its machine.
+    pub fn new_state(&self) -> TempDir {
+        tempfile::tempdir_in(self.state.path()).unwrap()
+    }
+
+    /// A mount of a machine that has this state, over a store in front of the bucket.
+    pub async fn mount_over(
+        &self,
+        store: Arc<dyn Store>,
+        state: TempDir,
+        ttl: Duration,
+        choose: impl FnOnce(&mut VolumeOptions),
+    ) -> Mount {
         let mut options = options(&state);
         choose(&mut options);
         let read_only = options.read_only;
-        let store = Arc::clone(&self.fault) as Arc<dyn Store>;
         let volume = self.keys.open(store, options).await;
         let config = FsConfig {
             read_only,
@@ -311,6 +328,18 @@ impl Bucket {
             .collect();
         paths.sort();
         paths
+    }
+
+    /// Bytes of all objects.
+    pub fn object_bytes(&self) -> u64 {
+        let keys = self.mem.keys().into_iter();
+        let sizes = keys.map(|key| {
+            let key = ObjectKey::new(key).unwrap();
+            let head = self.mem.head(&key, HeadOptions::default());
+            let head = head.now_or_never().expect("memory answers at once");
+            head.unwrap().size
+        });
+        sizes.sum()
     }
 
     /// Cloakfs's own keys.

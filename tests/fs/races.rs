@@ -365,7 +365,7 @@ async fn without_conditional_delete_a_file_of_a_renamed_directory_is_renamed(lay
 }
 
 /// The probe cannot find out whether the server has it.
-async fn mount_without_conditional_delete(bucket: &Bucket) -> Mount {
+pub async fn mount_without_conditional_delete(bucket: &Bucket) -> Mount {
     let refused = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
     let rule = bucket.fault.inject(refused.on(Operation::DeleteObject));
     let mount = bucket.mount_with(Duration::from_hours(1)).await;

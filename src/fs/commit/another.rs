@@ -10,14 +10,15 @@ use crate::write::{Base, WriteError};
 
 impl FileSystem {
     /// The version that has the name may be an earlier try of this very commit, whose answer was
-    /// lost: then it is what this one replaces.
-    pub(super) async fn adopt_own_write(
+    /// lost: then it is what this one replaces. And where there is none, a delete of this mount's
+    /// own may have been carried out: then there is nothing to replace.
+    pub(in crate::fs) async fn adopt_own_write(
         &self,
         content: &Content,
         path: &VolumePath,
     ) -> Result<bool> {
         let Some(stat) = self.look_at_own(content, path).await? else {
-            return Ok(false);
+            return Ok(content.forget_deleted());
         };
         let ours = self.volume.may_be_ours(path, &stat)?;
         let (true, Some(version)) = (ours, stat.version) else {

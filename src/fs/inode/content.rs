@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::cache::FileTag;
 use crate::fs::flux::Flux;
-use crate::volume::{ObjectRef, Stat, Version};
+use crate::store::ErrorKind;
+use crate::volume::{ObjectRef, Stat, Version, VolumeError};
 use crate::write::DirtyFile;
 
 /// One version of a file's bytes and the changes made to it here; shared by the handles that
@@ -29,6 +30,10 @@ struct ContentState {
     dirty: Option<Arc<DirtyFile>>,
     /// Somebody else won a conflict: what follows must be opened anew.
     stale: bool,
+    /// A commit failed, perhaps after it was carried out.
+    in_doubt: bool,
+    /// A delete of the object failed, perhaps after it was carried out.
+    delete_in_doubt: bool,
 }
 
 /// What the bucket holds of a content.
@@ -103,6 +108,8 @@ impl Content {
                 snapshot,
                 dirty: None,
                 stale: false,
+                in_doubt: false,
+                delete_in_doubt: false,
             }),
             pages: AtomicU64::new(0),
             flux: Flux::new(),
@@ -179,6 +186,34 @@ impl Content {
 
     pub fn mark_stale(&self) {
         self.inner().stale = true;
+    }
+
+    pub fn is_in_doubt(&self) -> bool {
+        self.inner().in_doubt
+    }
+
+    pub fn note_doubt(&self) {
+        self.inner().in_doubt = true;
+    }
+
+    /// Remembers that a delete of this mount failed: where that leaves it open whether it was
+    /// carried out, an object that is not there is missing by this mount's own hand.
+    pub fn note_failed_delete(&self, error: &VolumeError) {
+        if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unavailable) {
+            self.inner().delete_in_doubt = true;
+        }
+    }
+
+    /// The object is not there. If this mount may have deleted it, the content is one that the
+    /// bucket has never had; else false.
+    pub fn forget_deleted(&self) -> bool {
+        let mut inner = self.inner();
+        let forgets = std::mem::take(&mut inner.delete_in_doubt);
+        if forgets {
+            inner.snapshot.version = None;
+            inner.snapshot.replaces = None;
+        }
+        forgets
     }
 
     pub fn is_version_of(&self, stat: &Stat) -> bool {

@@ -3,7 +3,6 @@
 use std::fs;
 
 use super::LeftBehind;
-use crate::base::limits::RESERVED_PREFIX;
 use crate::store::{DeleteOptions, ListOptions, ObjectKey};
 use crate::volume::{Volume, VolumeError};
 
@@ -28,11 +27,10 @@ impl Volume {
                 failed = Some(VolumeError::store(key, error));
             }
         }
-        let reserved = format!("{}{RESERVED_PREFIX}", self.keys.prefix());
         for (key, at) in &dead.unfinished.begun {
             // Nobody else uploads below a mount's private name; a file's own key others may be
             // writing now, and what was begun at another time is theirs.
-            let private = key.as_str().starts_with(&reserved);
+            let private = self.keys.is_reserved_key(key.as_str());
             let around = (!private).then_some(*at);
             if let Err(error) = self.abort_begun(key, around).await {
                 failed = Some(VolumeError::store(key, error));

@@ -1,0 +1,82 @@
+//! What the simulation found, each as the few steps that matter.
+
+use cloakfs::store::ErrorKind;
+use cloakfs::store::fault::Effect;
+
+use super::plan::{Act, LARGE, Step, Trouble};
+use super::{Row, run};
+use crate::harness::Layout;
+use crate::layouts::in_every_layout;
+
+in_every_layout! {
+    a_mount_that_died_before_it_heard_of_its_upload_is_followed_by_another,
+    a_file_whose_old_name_a_rename_deleted_unheard_is_no_conflict,
+    a_file_that_was_deleted_unheard_is_no_conflict,
+}
+
+/// Runs what one mount does.
+fn alone(layout: Layout, steps: impl IntoIterator<Item = (Act, Option<Trouble>)>) {
+    let steps = steps.into_iter().enumerate();
+    let steps = steps.map(|(number, (act, trouble))| Step {
+        number,
+        mount: 0,
+        act,
+        trouble,
+    });
+    let steps: Vec<_> = steps.collect();
+    // The machines have runtimes of their own.
+    let done = std::thread::scope(|scope| {
+        let row = Row {
+            layout,
+            mounts: 1,
+            retries: false,
+        };
+        scope.spawn(move || run(row, &steps)).join()
+    });
+    done.expect("it does not panic").unwrap();
+}
+
+fn path(path: &str) -> String {
+    path.to_owned()
+}
+
+async fn a_mount_that_died_before_it_heard_of_its_upload_is_followed_by_another(layout: Layout) {
+    for after in 0..6 {
+        let write = Act::Write {
+            path: path("a/x"),
+            len: LARGE,
+        };
+        let carried_out = true;
+        alone(
+            layout,
+            [(write, Some(Trouble::Dies { after, carried_out }))],
+        );
+    }
+}
+
+/// With one lost answer at each of the requests of `act`, on a file that is open and changed.
+fn unheard(layout: Layout, act: &Act) {
+    for after in 0..12 {
+        let trouble = Trouble::Fails {
+            after,
+            effect: Effect::FailAfter(ErrorKind::TimedOut),
+            times: Some(1),
+        };
+        let open = Act::Open { path: path("b/z") };
+        let write = Act::WriteOpen { len: 70 };
+        let steps = [(open, None), (Act::Fsync, None), (write, None)];
+        alone(
+            layout,
+            steps.into_iter().chain([(act.clone(), Some(trouble))]),
+        );
+    }
+}
+
+async fn a_file_whose_old_name_a_rename_deleted_unheard_is_no_conflict(layout: Layout) {
+    let (from, to) = (path("b/z"), path("a/w"));
+    unheard(layout, &Act::Rename { from, to });
+}
+
+async fn a_file_that_was_deleted_unheard_is_no_conflict(layout: Layout) {
+    unheard(layout, &Act::Unlink { path: path("b/z") });
+}

@@ -1,0 +1,221 @@
+//! What the bucket may hold after a step.
+//!
+//! Steps follow one another, so before each the content of the bucket is known, whatever went
+//! wrong until then: the model needs no histories. It knows besides what each mount has written
+//! and not stored. After a step, each change of the bucket must have a reason: that step, or
+//! something that its mount had still to store; and what the step was told must be true.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::perform::{Done, Reached, Slot, share};
+use super::plan::{Act, Step, bytes};
+
+/// What is in the bucket by path: the bytes of a file; of a directory, whose path ends in `/`,
+/// none.
+pub type Tree = BTreeMap<String, Bytes>;
+
+/// What a mount has written to a file and not stored.
+#[derive(Clone, Debug)]
+pub struct Pending {
+    /// What the bucket had when it was begun.
+    pub base: Option<Bytes>,
+    /// What it may be: more than one where a call failed in its middle.
+    pub possible: Vec<Bytes>,
+    /// It was changed in part through a handle that had been synced: what was not changed is in
+    /// the bucket alone, also of a small file (docs/ROADMAP.md).
+    pub in_part: bool,
+}
+
+impl Pending {
+    /// The bucket has what this was begun on, or this itself: an answer was lost.
+    pub fn may_replace(&self, found: Option<&Bytes>) -> bool {
+        found == self.base.as_ref() || found.is_some_and(|found| self.possible.contains(found))
+    }
+}
+
+pub struct Model {
+    /// By mount.
+    pending: Vec<BTreeMap<String, Pending>>,
+}
+
+/// One step and what came of it.
+pub struct Taken<'a> {
+    pub step: &'a Step,
+    /// `None` when the machine died.
+    pub done: Option<&'a Done>,
+    /// What the mount had open before.
+    pub slot: Option<&'a Slot>,
+    pub before: &'a Tree,
+    pub after: &'a Tree,
+    /// What the mount says that it has not stored.
+    pub uncommitted: &'a [String],
+}
+
+pub type Verdict = Result<(), String>;
+
+impl Model {
+    pub fn new(mounts: usize) -> Self {
+        Self {
+            pending: vec![BTreeMap::new(); mounts],
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.pending.len() == 1
+    }
+
+    pub fn take(&mut self, taken: &Taken<'_>) -> Verdict {
+        let mine = &self.pending[taken.step.mount];
+        let view = View { taken, mine };
+        view.every_change_has_a_reason(self.is_alone())?;
+        view.nothing_written_is_dropped(self.is_alone())?;
+        if let Some(done) = taken.done {
+            match &done.result {
+                Ok(read) => view.what_was_told_is_true(read)?,
+                Err(error) => view.may_fail(error.errno(), &error.to_string(), self.is_alone())?,
+            }
+        }
+        let next = view.next()?;
+        self.pending[taken.step.mount] = next;
+        Ok(())
+    }
+}
+
+/// A step as it is for the mount that took it.
+pub struct View<'a> {
+    pub taken: &'a Taken<'a>,
+    pub mine: &'a BTreeMap<String, Pending>,
+}
+
+impl View<'_> {
+    /// What the mount shows at a path.
+    pub fn seen(&self, path: &str) -> Vec<Bytes> {
+        if let Some(pending) = self.mine.get(path) {
+            return pending.possible.clone();
+        }
+        self.taken.before.get(path).cloned().into_iter().collect()
+    }
+
+    /// The file that the step writes to, and what it may make of it.
+    pub fn written(&self) -> Option<(&str, Vec<Bytes>)> {
+        let number = self.taken.step.number;
+        let change = |seen: Vec<Bytes>, change: &dyn Fn(&mut Vec<u8>)| -> Vec<Bytes> {
+            let changed = seen.into_iter().map(|seen| {
+                let mut seen = seen.to_vec();
+                change(&mut seen);
+                Bytes::from(seen)
+            });
+            changed.collect()
+        };
+        match &self.taken.step.act {
+            Act::Write { path, len } => Some((path, vec![bytes(number, *len).into()])),
+            Act::Append { path, len } => {
+                let data = bytes(number, *len);
+                let append = |file: &mut Vec<u8>| file.extend_from_slice(&data);
+                Some((path, change(self.seen(path), &append)))
+            }
+            Act::Change { path, at, len } => {
+                let data = bytes(number, *len);
+                let put = |file: &mut Vec<u8>| overwrite(file, share(file.len(), *at), &data);
+                Some((path, change(self.seen(path), &put)))
+            }
+            Act::Truncate { path, at } => {
+                let cut = |file: &mut Vec<u8>| file.truncate(share(file.len(), *at));
+                Some((path, change(self.seen(path), &cut)))
+            }
+            Act::WriteOpen { len } => {
+                let slot = self.taken.slot?;
+                let path = slot.path.as_deref()?;
+                let data = bytes(number, *len);
+                let put = |file: &mut Vec<u8>| overwrite(file, 0, &data);
+                let seen = match self.mine.get(path) {
+                    Some(pending) => pending.possible.clone(),
+                    None => vec![slot.base.clone()],
+                };
+                Some((path, change(seen, &put)))
+            }
+            Act::Open { path } if self.taken.slot.is_none() => Some((path, self.opened(path))),
+            _ => None,
+        }
+    }
+
+    fn opened(&self, path: &str) -> Vec<Bytes> {
+        let seen = self.seen(path);
+        if seen.is_empty() {
+            vec![Bytes::new()]
+        } else {
+            seen
+        }
+    }
+
+    /// What the mount has yet to store after the step.
+    fn next(&self) -> Result<BTreeMap<String, Pending>, String> {
+        let Taken {
+            step,
+            done,
+            before,
+            after,
+            ..
+        } = self.taken;
+        let Some(done) = done else {
+            return Ok(BTreeMap::new());
+        };
+        let mut next = BTreeMap::new();
+        for path in self.taken.uncommitted {
+            let old = self.mine.get(path);
+            let written = self.written().filter(|(at, _)| at == path);
+            let renamed = match &step.act {
+                Act::Rename { from, to } if to == path && done.result.is_ok() => {
+                    self.mine.get(from)
+                }
+                _ => None,
+            };
+            let base = match (&renamed, old, self.taken.slot) {
+                (Some(_), ..) => after.get(path).cloned(),
+                (None, Some(old), _) => old.base.clone(),
+                (None, None, Some(slot))
+                    if matches!(step.act, Act::WriteOpen { .. }) && before.contains_key(path) =>
+                {
+                    Some(slot.base.clone())
+                }
+                (None, None, _) => before.get(path).cloned(),
+            };
+            let possible = match (&renamed, written, old) {
+                (Some(moved), ..) => moved.possible.clone(),
+                (None, Some((_, written)), _) if done.reached == Reached::Written => written,
+                (None, Some((_, written)), _) => {
+                    let mut possible = [written, self.seen(path)].concat();
+                    if matches!(step.act, Act::Write { .. }) {
+                        possible.push(Bytes::new());
+                    }
+                    possible
+                }
+                (None, None, Some(old)) => old.possible.clone(),
+                (None, None, None) => return Err(format!("{path} waits, and nobody wrote to it")),
+            };
+            let synced = self.taken.slot.filter(|slot| !slot.base.is_empty());
+            let in_part = match (old, renamed, &step.act) {
+                (Some(pending), ..) | (_, Some(pending), _) => pending.in_part,
+                (_, _, Act::WriteOpen { .. }) => synced.is_some(),
+                _ => false,
+            };
+            let pending = Pending {
+                base,
+                possible,
+                in_part,
+            };
+            next.insert(path.clone(), pending);
+        }
+        Ok(next)
+    }
+}
+
+fn overwrite(file: &mut Vec<u8>, at: usize, data: &[u8]) {
+    let end = at + data.len();
+    if file.len() < end {
+        file.resize(end, 0);
+    }
+    file[at..end].copy_from_slice(data);
+}

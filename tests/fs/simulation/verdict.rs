@@ -1,0 +1,223 @@
+//! Whether a step may have left what it left, and whether what it was told is true.
+
+use bytes::Bytes;
+use cloakfs::base::limits::SEGMENT_BYTES;
+use cloakfs::fs::FsError;
+
+use super::model::{Taken, Verdict, View};
+use super::plan::Act;
+
+impl View<'_> {
+    /// What the step may leave at a path: for each, whether the change is allowed.
+    fn may_become(&self, path: &str, found: Option<&Bytes>) -> bool {
+        let is_any = |of: &[Bytes]| found.is_some_and(|found| of.contains(found));
+        let pending = self.mine.get(path);
+        let was = self.taken.before.get(path);
+        // A version that this mount has not seen is not its to replace.
+        if pending.is_some_and(|pending| !pending.may_replace(was)) {
+            return false;
+        }
+        if pending.is_some_and(|pending| is_any(&pending.possible)) {
+            return true;
+        }
+        match &self.taken.step.act {
+            Act::Write { path: at, .. } if at == path && is_any(&[Bytes::new()]) => true,
+            Act::Unlink { path: at } if at == path => found.is_none(),
+            Act::Rename { from, .. } if from == path => found.is_none(),
+            Act::Rename { from, to } if to == path => {
+                is_any(&self.seen(from)) || found == self.taken.before.get(from)
+            }
+            Act::Mkdir { path: at } if format!("{at}/") == path => found.is_some(),
+            Act::Rmdir { path: at } if format!("{at}/") == path => found.is_none(),
+            _ => self
+                .written()
+                .is_some_and(|(at, written)| at == path && is_any(&written)),
+        }
+    }
+
+    pub fn every_change_has_a_reason(&self, alone: bool) -> Verdict {
+        let Taken { before, after, .. } = self.taken;
+        let paths = before.keys().chain(after.keys());
+        for path in paths {
+            let (was, is) = (before.get(path), after.get(path));
+            if was == is || self.may_become(path, is) {
+                continue;
+            }
+            let is_copy = path.contains(".conflict-") && was.is_none() && !alone;
+            if is_copy && is.is_some_and(|is| self.may_be_kept(is)) {
+                continue;
+            }
+            return Err(format!("{path} was {} and is {}", shown(was), shown(is)));
+        }
+        Ok(())
+    }
+
+    /// Whether a conflict copy may hold this: what the mount wrote, now or before.
+    fn may_be_kept(&self, found: &Bytes) -> bool {
+        let mut pending = self.mine.values();
+        pending.any(|pending| pending.possible.contains(found))
+            || self
+                .written()
+                .is_some_and(|(_, written)| written.contains(found))
+            || found.is_empty()
+    }
+
+    fn is_stored(&self, path: &str, possible: &[Bytes]) -> bool {
+        let found = self.taken.after.get(path);
+        found.is_some_and(|found| possible.contains(found))
+    }
+
+    /// What was written and waited is stored, waits still, or was given up in words.
+    pub fn nothing_written_is_dropped(&self, alone: bool) -> Verdict {
+        let Some(done) = self.taken.done else {
+            return Ok(());
+        };
+        for (path, pending) in self.mine {
+            let mut possible = pending.possible.clone();
+            if let Some((_, written)) = self.written().filter(|(at, _)| at == path) {
+                possible.extend(written);
+            }
+            let given_up = match &self.taken.step.act {
+                Act::Unlink { path: at } | Act::Rename { from: at, .. } if at == path => true,
+                Act::Rename { to, .. } if to == path => true,
+                _ => false,
+            };
+            let is_stored = self.is_stored(path, &possible);
+            // A version that lost is beside the other, but where it cannot be put together.
+            let mut copies = self.taken.after.iter();
+            let is_kept =
+                copies.any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
+            let in_parts = |content: &Bytes| content.len() as u64 > SEGMENT_BYTES;
+            let lost = done.result.as_ref().is_err_and(is_stale)
+                && (pending.in_part
+                    || pending.base.iter().any(in_parts)
+                    || possible.iter().any(in_parts));
+            let is_kept = !alone && (is_kept || lost);
+            let is_nothing = possible.iter().all(Bytes::is_empty);
+            if is_nothing {
+                continue;
+            }
+            if !self.taken.uncommitted.contains(path) && !given_up && !is_stored && !is_kept {
+                return Err(format!(
+                    "what was written to {path} is neither stored nor kept"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    pub fn what_was_told_is_true(&self, read: &[u8]) -> Verdict {
+        let after = self.taken.after;
+        let holds = |holds: bool, words: String| if holds { Ok(()) } else { Err(words) };
+        let slot_path = self.taken.slot.and_then(|slot| slot.path.as_deref());
+        match &self.taken.step.act {
+            Act::Write { path, .. }
+            | Act::Append { path, .. }
+            | Act::Change { path, .. }
+            | Act::Truncate { path, .. } => {
+                let written = self
+                    .written()
+                    .map(|(_, written)| written)
+                    .unwrap_or_default();
+                self.acknowledged(path, &written)
+            }
+            Act::Fsync | Act::Close => {
+                match slot_path.and_then(|path| self.mine.get_key_value(path)) {
+                    Some((path, pending)) => self.acknowledged(path, &pending.possible),
+                    None => Ok(()),
+                }
+            }
+            Act::SyncAll | Act::Remount => self
+                .mine
+                .iter()
+                .try_for_each(|(path, pending)| self.acknowledged(path, &pending.possible)),
+            Act::Unlink { path } => {
+                // Of a file that was never stored only this mount knew.
+                let unseen = self
+                    .mine
+                    .get(path)
+                    .is_some_and(|pending| pending.base.is_none());
+                holds(
+                    unseen || !after.contains_key(path),
+                    format!("{path} is still there"),
+                )
+            }
+            Act::Rename { from, to } => {
+                let local = self.taken.uncommitted.contains(to);
+                let seen = self.seen(from);
+                let is_there = local || self.is_stored(to, &seen);
+                holds(is_there, format!("{from} is not at {to}"))?;
+                let gone = !after.contains_key(from) || local;
+                holds(gone, format!("{from} is there and at {to}"))
+            }
+            Act::Mkdir { path } => holds(
+                after.contains_key(&format!("{path}/")),
+                format!("no directory {path}"),
+            ),
+            Act::Rmdir { path } => holds(
+                !after.contains_key(&format!("{path}/")),
+                format!("{path} is there"),
+            ),
+            Act::Read { path } => {
+                let seen = self.seen(path);
+                let known = seen.iter().any(|seen| seen == read);
+                holds(
+                    known,
+                    format!("{path} reads as {}", shown(Some(&read.to_vec().into()))),
+                )
+            }
+            Act::Open { .. } | Act::WriteOpen { .. } | Act::Chmod { .. } => Ok(()),
+        }
+    }
+
+    /// What a program was told is safe, is: when it is told so, it is in the bucket.
+    fn acknowledged(&self, path: &str, written: &[Bytes]) -> Verdict {
+        if self.is_stored(path, written) && !self.taken.uncommitted.iter().any(|it| it == path) {
+            return Ok(());
+        }
+        let found = shown(self.taken.after.get(path));
+        Err(format!("{path} was acknowledged and is {found}"))
+    }
+
+    /// Whether the step may fail in this way.
+    pub fn may_fail(&self, errno: i32, words: &str, alone: bool) -> Verdict {
+        let is_missing = |path: &str| self.seen(path).is_empty();
+        let before = self.taken.before;
+        let expected = match &self.taken.step.act {
+            Act::Append { path, .. }
+            | Act::Change { path, .. }
+            | Act::Truncate { path, .. }
+            | Act::Unlink { path }
+            | Act::Chmod { path, .. }
+            | Act::Read { path }
+            | Act::Rename { from: path, .. }
+                if is_missing(path) =>
+            {
+                Some(libc::ENOENT)
+            }
+            Act::Rmdir { path } if !before.contains_key(&format!("{path}/")) => Some(libc::ENOENT),
+            Act::Mkdir { path } if before.contains_key(&format!("{path}/")) => Some(libc::EEXIST),
+            _ => None,
+        };
+        let lost = !alone && matches!(errno, libc::ESTALE | libc::ENOENT);
+        let troubled = self.taken.step.trouble.is_some() && errno != libc::ESTALE;
+        if expected == Some(errno) || lost || troubled {
+            return Ok(());
+        }
+        Err(format!("failed without a reason: {words}"))
+    }
+}
+
+fn is_stale(error: &FsError) -> bool {
+    error.errno() == libc::ESTALE
+}
+
+fn shown(content: Option<&Bytes>) -> String {
+    match content {
+        None => "not there".to_owned(),
+        Some(content) => {
+            let start = String::from_utf8_lossy(&content[..content.len().min(24)]);
+            format!("{} bytes from {start:?}", content.len())
+        }
+    }
+}
