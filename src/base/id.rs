@@ -49,7 +49,12 @@ mod tests {
     fn an_id_comes_back_from_its_text() {
         let id = CommitId::random();
         assert_eq!(CommitId::parse(&id.to_string()), Some(id));
-        let odd = ["", "00", "+0000000000000000000000000000000", "é000000000000000000000000000000"];
+        let odd = [
+            "",
+            "00",
+            "+0000000000000000000000000000000",
+            "é000000000000000000000000000000",
+        ];
         assert!(odd.iter().all(|text| CommitId::parse(text).is_none()));
     }
 }

@@ -21,7 +21,7 @@ use crate::volume::Condition;
 use crate::write::{Base, WriteError};
 
 /// Most that one answer says: whole pages, so that the next call goes on at a page.
-const ANSWER_BYTES_MAX: u32 = u32::MAX & !0xfff;
+const ANSWER_BYTES_MAX: u32 = !0xfff;
 /// Most that one call streams; who asked for more asks again.
 const STREAM_BYTES_MAX: u64 = 16 << 20;
 /// What is in memory of it at a time.
@@ -179,10 +179,8 @@ impl FileSystem {
     ) -> std::result::Result<bool, WriteError> {
         let _gate = self.gate.read().await;
         let _operation = inode.operation.lock().await;
-        let (Some(path), Ok(dirty)) = (
-            self.table.path(inode),
-            self.dirty_unloaded(inode, content),
-        ) else {
+        let (Some(path), Ok(dirty)) = (self.table.path(inode), self.dirty_unloaded(inode, content))
+        else {
             return Ok(false);
         };
         let snapshot = content.snapshot();

@@ -162,7 +162,10 @@ impl Volume {
             .await
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sides of a copy, and how"
+    )]
     pub(super) async fn copy_in_way(
         self: &Arc<Self>,
         way: CopyWay,

@@ -26,9 +26,8 @@ fn copied_without_content(options: &[&str], source_options: Vec<String>) {
     mount.remount();
     let copy = |root: &Path, to: &Path| sh(root, "cp large $1", &[to]);
     for to in ["copy", "shorter"] {
-        let to = Path::new(to);
-        let (_, counts) = RequestCounts::during(&minio, || copy(&root, to));
-        assert!(counts.bytes < 1 << 20, "{to:?}: {counts:?}");
+        let (_, counts) = RequestCounts::during(&minio, || copy(&root, Path::new(to)));
+        assert!(counts.bytes < 1 << 20, "{to}: {counts:?}");
         assert!(fs::read(root.join(to)).expect("reading") == content);
     }
     mount.remount();
@@ -37,7 +36,8 @@ fn copied_without_content(options: &[&str], source_options: Vec<String>) {
     let refused = sh(&root, "cp --reflink=always large other 2>&1 || true", &[]);
     assert!(refused.contains("failed to clone"), "{refused}");
     // What is not a whole file is copied through the mount, and right.
-    let script = "head -c 20000000 large > start && cmp -n 20000000 large start && cp -a large kept";
+    let script =
+        "head -c 20000000 large > start && cmp -n 20000000 large start && cp -a large kept";
     sh(&root, script, &[]);
     assert!(fs::read(root.join("kept")).expect("reading") == content);
 }

@@ -70,7 +70,10 @@ fn killed_in_the_middle(source: &Source, options: &[&str], copied: u64, deleted:
     assert_eq!(seen["from"], "old");
     assert_eq!(seen["to"], "new");
     assert_eq!(seen["objects"], files as u64 + 1);
-    assert!(was_living, "the rename was over before the daemon was killed");
+    assert!(
+        was_living,
+        "the rename was over before the daemon was killed"
+    );
     assert!(other.has_logged("which is left to it"), "{}", other.log());
 
     mount.mount_again();

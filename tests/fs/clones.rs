@@ -305,6 +305,9 @@ mod in_volumes {
         assert_eq!(other.attr("g").await.unwrap().size, ANSWER + next);
         let (_, g) = other.open("g", libc::O_RDONLY).await.unwrap();
         let start = other.fs.read(g, 0, 16).await.unwrap();
-        assert_eq!(start, b"\x09\x09\x09\x09\x09\x09\x09written\x09\x09".as_slice());
+        assert_eq!(
+            start,
+            b"\x09\x09\x09\x09\x09\x09\x09written\x09\x09".as_slice()
+        );
     }
 }

@@ -150,6 +150,9 @@ async fn a_directory_of_files_is_renamed_with_a_copy_and_a_delete_each() {
     );
     // The new marker, and the intent, which is deleted in the end.
     assert_eq!(calls.of(PutObject), 2, "{calls:?}");
-    assert!(calls.bytes_up < 400, "no content goes through the client: {calls}");
+    assert!(
+        calls.bytes_up < 400,
+        "no content goes through the client: {calls}"
+    );
     assert_eq!(calls.bytes_down, 0);
 }

@@ -181,7 +181,15 @@ async fn file_crash_at(layout: Layout, end: End, replaces: bool, calls: u64) -> 
     if names == ["g"] {
         assert_eq!(next.read_file("g").await.unwrap(), b"content", "{when}");
     } else {
-        assert_eq!(names, if replaces { ["f", "g"].as_slice() } else { &["f"] }, "{when}");
+        assert_eq!(
+            names,
+            if replaces {
+                ["f", "g"].as_slice()
+            } else {
+                &["f"]
+            },
+            "{when}"
+        );
         assert_eq!(next.read_file("f").await.unwrap(), b"content", "{when}");
         if replaces {
             assert_eq!(next.read_file("g").await.unwrap(), b"replaced", "{when}");
@@ -201,7 +209,10 @@ async fn a_rename_that_is_finished_by_half_is_finished_by_the_mount_after(layout
         let mount = half_renamed(&bucket).await;
         // The mount itself looks what the server can do, and clears that away.
         let (_, own) = bucket.calls(bucket.mount()).await;
-        assert!(!bucket.private_keys().is_empty(), "the intent is not another machine's");
+        assert!(
+            !bucket.private_keys().is_empty(),
+            "the intent is not another machine's"
+        );
         let dead = Rule::new(Effect::FailBefore(ErrorKind::Denied));
         let dead = dead.on(operation).after(own.of(operation) + calls);
         let dead = bucket.fault.inject(dead);

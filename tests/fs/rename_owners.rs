@@ -32,9 +32,11 @@ fn is_moved(bucket: &Bucket) -> bool {
 /// A mount whose rename never ends, as that of a machine that was switched off.
 async fn switched_off(bucket: &Bucket) {
     let mount = tree(bucket).await;
-    let rule = bucket
-        .fault
-        .inject(Rule::new(Effect::HangBefore).on(Operation::CopyObject).after(1));
+    let rule = bucket.fault.inject(
+        Rule::new(Effect::HangBefore)
+            .on(Operation::CopyObject)
+            .after(1),
+    );
     let renaming = mount.rename("d", "e");
     let hangs = tokio::time::timeout(Duration::from_secs(1), renaming).await;
     hangs.unwrap_err();
@@ -48,8 +50,12 @@ async fn a_slow_rename_is_left_to_its_owner() {
     let bucket = Bucket::new();
     let owner = Arc::new(tree(&bucket).await);
     let slow = Rule::new(Effect::Delay(5 * TERM));
-    bucket.fault.inject(slow.clone().on(Operation::CopyObject).under("e/"));
-    bucket.fault.inject(slow.on(Operation::DeleteObject).under("d/"));
+    bucket
+        .fault
+        .inject(slow.clone().on(Operation::CopyObject).under("e/"));
+    bucket
+        .fault
+        .inject(slow.on(Operation::DeleteObject).under("d/"));
     let before = bucket.fault.calls();
     let renaming = {
         let owner = Arc::clone(&owner);
@@ -102,7 +108,9 @@ async fn an_owner_that_cannot_renew_its_intent_stops() {
     let bucket = Bucket::new();
     let owner = tree(&bucket).await;
     let slow = Rule::new(Effect::Delay(2 * TERM));
-    bucket.fault.inject(slow.on(Operation::CopyObject).under("e/"));
+    bucket
+        .fault
+        .inject(slow.on(Operation::CopyObject).under("e/"));
     let cut_off = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
     let cut_off = cut_off.on(Operation::PutObject).under(INTENTS).after(1);
     let cut_off = bucket.fault.inject(cut_off);
@@ -124,7 +132,9 @@ async fn an_owner_whose_rename_was_taken_over_stops() {
     let bucket = Bucket::new();
     let owner = tree(&bucket).await;
     let slow = Rule::new(Effect::Delay(2 * TERM));
-    bucket.fault.inject(slow.on(Operation::CopyObject).under("e/"));
+    bucket
+        .fault
+        .inject(slow.on(Operation::CopyObject).under("e/"));
     let renaming = owner.rename("d", "e");
     let taking_over = async {
         tokio::time::sleep(Duration::from_secs(1)).await;

@@ -71,7 +71,10 @@ impl IntentRecord {
 
     /// From where and to where.
     pub fn paths(&self) -> std::result::Result<(VolumePath, VolumePath), String> {
-        let path = |text: &str| text.parse::<VolumePath>().map_err(|error| error.to_string());
+        let path = |text: &str| {
+            text.parse::<VolumePath>()
+                .map_err(|error| error.to_string())
+        };
         Ok((path(&self.from)?, path(&self.to)?))
     }
 }

@@ -38,8 +38,8 @@ impl Journal {
     pub(in crate::volume) fn is_dead(&self, owner: &Owner) -> bool {
         let is_near = owner.host == self.owner.host && owner.state == self.owner.state;
         // Part of a file's name, and anybody may have written it.
-        let is_id = owner.mount.len() == 16
-            && (owner.mount.bytes()).all(|byte| byte.is_ascii_hexdigit());
+        let is_id =
+            owner.mount.len() == 16 && (owner.mount.bytes()).all(|byte| byte.is_ascii_hexdigit());
         if !is_near || !is_id {
             return false;
         }
@@ -116,7 +116,10 @@ mod tests {
             mount: "00000000000000ee".to_owned(),
             ..dead.clone()
         };
-        assert!(ours.is_dead(&killed), "its journal is there, and nobody holds it");
+        assert!(
+            ours.is_dead(&killed),
+            "its journal is there, and nobody holds it"
+        );
         let elsewhere = Owner {
             host: "another machine".to_owned(),
             ..dead.clone()

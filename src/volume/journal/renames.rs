@@ -83,8 +83,7 @@ impl Volume {
         if copy.and_then(|info| commit(&info)).as_ref() != Some(&renaming.commit) {
             return Ok(false);
         }
-        let is_source =
-            |info: &crate::store::ObjectInfo| commit(info) == renaming.source_commit;
+        let is_source = |info: &crate::store::ObjectInfo| commit(info) == renaming.source_commit;
         let Some(source) = is_there(from.clone()).await? else {
             return Ok(false);
         };

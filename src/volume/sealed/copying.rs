@@ -28,7 +28,10 @@ use crate::volume::{
 impl Volume {
     /// [`Volume::copy_to`] of a client-side volume; a copy of an object onto itself changes its
     /// attributes.
-    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sides of a copy, and how"
+    )]
     pub(in crate::volume) async fn copy_sealed(
         self: &Arc<Self>,
         way: CopyWay,
@@ -179,7 +182,10 @@ impl Volume {
     }
 
     /// Copies a body as it is, beside another record.
-    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sides of a copy, and how"
+    )]
     async fn copy_body(
         self: &Arc<Self>,
         way: CopyWay,
