@@ -72,7 +72,10 @@ fn a_file_above_4_gib_is_cloned_by_one_cp() {
     let status = mount.cloakfs("status", &["--json"]).stdout;
     let status: Value = serde_json::from_str(&status).expect("status in JSON");
     // Each answer says at most 4 GiB less a page, whatever the kernel asks for.
-    assert_eq!(status["operations"]["copy_file_range"]["all"], 3, "{status}");
+    assert_eq!(
+        status["operations"]["copy_file_range"]["all"], 3,
+        "{status}"
+    );
     mount.remount();
     assert_eq!(sh(&root, "tail -c 6 copy | head -c 3", &[]), "end");
 }
