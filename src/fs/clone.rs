@@ -21,7 +21,7 @@ use crate::volume::Condition;
 use crate::write::{Base, WriteError};
 
 /// Most that one answer says: whole pages, so that the next call goes on at a page.
-const ANSWER_BYTES_MAX: u32 = u32::MAX & !0xfff;
+const ANSWER_BYTES_MAX: u32 = !0xfff;
 /// Most that one call streams; who asked for more asks again.
 const STREAM_BYTES_MAX: u64 = 16 << 20;
 /// What is in memory of it at a time.

@@ -96,7 +96,7 @@ impl End {
         let dead = bucket.fault.inject(Rule::new(self.then).after(calls));
         let renaming = mount.rename(from, to);
         // Waiting for nothing takes no time.
-        let renamed = tokio::time::timeout(Duration::from_secs(60), renaming).await;
+        let renamed = tokio::time::timeout(Duration::from_mins(1), renaming).await;
         let renamed = renamed.is_ok_and(|renamed| renamed.is_ok());
         let met = bucket.fault.remove(dead);
         bucket.fault.clear();
