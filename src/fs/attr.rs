@@ -181,7 +181,10 @@ impl FileSystem {
         };
         let asked = Instant::now();
         let stat = match inode.kind {
-            FileKind::Directory => self.volume.stat_directory(&path).await?,
+            FileKind::Directory => match self.stat_marked(inode, &path).await {
+                Some(stat) => Some(stat),
+                None => self.volume.stat_directory(&path).await?,
+            },
             _ => self.volume.stat_file(&path).await?,
         };
         if stat.is_none() {

@@ -92,9 +92,18 @@ impl FileSystem {
             (Some(stat), asked)
         } else {
             let asked = Instant::now();
-            match self.stat(&path).await {
-                Ok(stat) => (stat, asked),
-                Err(error) => return self.find_closed(&path, parent, name, &error, asked).await,
+            let marked = match &known {
+                Some(inode) => self.stat_marked(inode, &path).await,
+                None => None,
+            };
+            match marked {
+                Some(stat) => (Some(stat), asked),
+                None => match self.stat(&path).await {
+                    Ok(stat) => (stat, asked),
+                    Err(error) => {
+                        return self.find_closed(&path, parent, name, &error, asked).await;
+                    }
+                },
             }
         };
         if let Some(stat) = stat {
@@ -114,6 +123,21 @@ impl FileSystem {
             self.stats.absence.missed(&path, asked, Instant::now());
             Err(FsError::posix(libc::ENOENT))
         }
+    }
+
+    /// What is known to have been a directory with a marker, if it is that still: it is looked at
+    /// again every second while paths lead through it.
+    pub(super) async fn stat_marked(&self, inode: &Inode, path: &VolumePath) -> Option<Stat> {
+        let marked = inode.kind == FileKind::Directory
+            && inode.why_closed().is_none()
+            && !inode.state().implicit
+            && !path.is_root();
+        if !marked {
+            return None;
+        }
+        // Whatever is wrong is told by the whole look that follows.
+        let stat = self.volume.stat_marked_directory(path).await.ok()??;
+        (stat.meta.attributes.kind == FileKind::Directory).then_some(stat)
     }
 
     /// What is at a path of unknown type.

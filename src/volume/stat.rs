@@ -130,6 +130,13 @@ impl Volume {
         Ok(first.map(|first| self.implicit_directory(first.last_modified, false)))
     }
 
+    /// Looks at the marker of a directory that had one: one HEAD. `None` where that tells
+    /// nothing, and the directory is to be looked for.
+    pub async fn stat_marked_directory(&self, path: &VolumePath) -> Result<Option<Stat>> {
+        let marker = self.marker_key(path)?;
+        self.stat_marker(path, &marker, None).await
+    }
+
     async fn stat_marker(
         &self,
         path: &VolumePath,

@@ -7,7 +7,7 @@ use cloakfs::store::Operation::{
     CopyObject, DeleteObject, GetObject, HeadObject, ListObjects, PutObject,
 };
 
-use crate::harness::{Bucket, me};
+use crate::harness::{Bucket, errno, me};
 
 const LONG: Duration = Duration::from_hours(1);
 
@@ -52,6 +52,32 @@ async fn a_lookup_is_a_head_and_a_listing_of_one_key() {
     );
     let (_, calls) = bucket.calls(mount.fs.lookup(ROOT, "f".as_ref())).await;
     assert_eq!(calls.total(), 0, "within the time to live memory answers");
+}
+
+#[tokio::test]
+async fn a_directory_that_is_known_is_confirmed_by_a_head() {
+    let bucket = Bucket::new();
+    bucket.put("implicit/f", b"x").await;
+    let mount = bucket.mount().await;
+    let ino = mount.mkdir("d").await.unwrap().attr.ino;
+    let (found, calls) = bucket.calls(mount.fs.lookup(ROOT, "d".as_ref())).await;
+    assert_eq!(found.unwrap().attr.ino, ino);
+    assert_eq!((calls.of(HeadObject), calls.total()), (1, 1), "{calls:?}");
+    let (found, calls) = bucket.calls(mount.fs.getattr(ino, None)).await;
+    found.unwrap();
+    assert_eq!((calls.of(HeadObject), calls.total()), (1, 1), "{calls:?}");
+    // Without its marker it is there for what is in it, and gone when that is.
+    bucket.put("d/f", b"x").await;
+    bucket.delete_key("d/").await;
+    assert_eq!(mount.walk("d").await.unwrap().attr.ino, ino);
+    bucket.delete("d/f").await;
+    assert_eq!(errno(mount.walk("d").await), libc::ENOENT);
+    // One that never had a marker is looked for.
+    mount.walk("implicit").await.unwrap();
+    let (_, calls) = bucket
+        .calls(mount.fs.lookup(ROOT, "implicit".as_ref()))
+        .await;
+    assert_eq!((calls.of(HeadObject), calls.of(ListObjects)), (1, 1));
 }
 
 #[tokio::test]

@@ -149,7 +149,7 @@ proptest! {
     fn what_is_uploaded_is_the_least_that_the_limits_allow(
         file in file(), parts_max in 1..8_u32, part_bytes_min in prop::sample::select(vec![0, 5]),
     ) {
-        let limits = PlanLimits { parts_max, part_bytes_min, ..TINY };
+        let limits = PlanLimits { part_bytes_min, parts_max, ..TINY };
         let steps = file.steps(&limits);
         if !steps.is_empty() {
             file.check(&steps, &limits)?;
