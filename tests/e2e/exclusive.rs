@@ -75,8 +75,10 @@ fn files_and_programs_on_minio() {
     workloads.retain(|(name, _)| !many.contains(name));
     let mount = Mount::new(&bucket.source(), &ALONE);
     matrix::work(mount, aside.path(), &workloads);
-    let keys = bucket.client.keys(".cloakfs/");
-    assert_eq!(keys, Vec::<String>::new(), "the lease is given back");
+    for of_the_mount in [".cloakfs/lease", ".cloakfs/mounts/"] {
+        let keys = bucket.client.keys(of_the_mount);
+        assert_eq!(keys, Vec::<String>::new(), "the lease is given back");
+    }
 }
 
 #[test]
