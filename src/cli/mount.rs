@@ -192,9 +192,12 @@ async fn start(
             }
         }
     };
-    let told = |words: &str| match report {
-        Some(report) => report.note(words),
-        None => tracing::info!("{words}"),
+    let told = |words: &str| {
+        if let Some(report) = report {
+            report.note(words);
+        } else {
+            tracing::info!("{words}");
+        }
     };
     let (presence, volume) = tokio::select! {
         both = consistency::open_among_others(joining, opening, told) => both?,

@@ -16,9 +16,12 @@ impl FileSystem {
     pub async fn getattr(
         self: &Arc<Self>,
         ino: Ino,
-        _handle: Option<HandleId>,
+        handle: Option<HandleId>,
     ) -> Result<(Attr, Duration)> {
         let inode = self.inode(ino)?;
+        if handle.is_none() && self.is_given_up(&inode) {
+            return Err(FsError::posix(libc::ESTALE));
+        }
         if let Err(error) = self.recheck(&inode).await {
             let shown = match error.why_closed() {
                 Some(why) => self.is_listed(&inode, &why).await,

@@ -50,12 +50,15 @@ impl FileSystem {
             state.checked = None;
         }
         match self.volume.stat_file(path).await {
-            Ok(Some(theirs)) if theirs.meta.attributes.kind == inode.kind => {
+            Ok(Some(theirs))
+                if theirs.meta.attributes.kind == inode.kind && !self.is_exclusive() =>
+            {
                 let mut state = inode.state();
                 state.content = Arc::new(Content::new(Snapshot::of(&theirs)));
                 state.meta = theirs.meta;
             }
-            // Deleted, or something else by now: the name is looked up anew.
+            // Deleted, or something else by now, or the kernel would believe its own size of it: the
+            // name is looked up anew.
             Ok(_) => self.table.unlink(inode),
             Err(error) => {
                 tracing::warn!("after a conflict: {error}");

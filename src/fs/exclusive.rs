@@ -12,7 +12,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::inode::{Content, Inode};
+use super::inode::{Content, Inode, Place};
 use super::types::{SetAttr, SetTime};
 use super::{FileSystem, FsConfig};
 use crate::volume::Stat;
@@ -76,6 +76,11 @@ impl FileSystem {
             && inode.kind == super::FileKind::File
             && !inode.is_uncommitted()
             && !inode.content().is_version_of(stat)
+    }
+
+    /// The kernel still has the name for an inode that was given up. ESTALE makes it look again.
+    pub(super) fn is_given_up(&self, inode: &Inode) -> bool {
+        self.is_exclusive() && inode.state().place == Place::Unlinked && inode.content().is_stale()
     }
 
     /// The kernel sends the times of an inode after each change of its own, a rename too: where

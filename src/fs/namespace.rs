@@ -51,6 +51,7 @@ impl FileSystem {
             deleted?;
             self.gone(&inode, parent, &path);
         }
+        self.release_if_closed(&inode).await;
         self.table.drop_unused(inode.ino);
         Ok(())
     }

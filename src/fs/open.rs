@@ -142,6 +142,9 @@ impl FileSystem {
             .state()
             .checked
             .is_some_and(|checked| checked.elapsed() < JUST_NOW);
+        if self.is_given_up(inode) {
+            return Err(FsError::posix(libc::ESTALE));
+        }
         let is_known = just_now || self.is_trusted(inode);
         if !is_known && !inode.is_uncommitted() && inode.state().place != Place::Unlinked {
             let _gate = self.gate.read().await;
@@ -225,6 +228,14 @@ impl FileSystem {
             }
         }
         self.table.drop_unused(inode.ino);
+    }
+
+    /// The last handle of an inode may have gone while its name did, and could not know of the
+    /// copy then.
+    pub(super) async fn release_if_closed(&self, inode: &Inode) {
+        if inode.opens.load(Ordering::Acquire) == 0 {
+            self.release_preserved(&inode.content()).await;
+        }
     }
 
     /// Deletes the copy of a file that has neither name nor handle any more.

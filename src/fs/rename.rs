@@ -203,6 +203,7 @@ impl FileSystem {
             self.use_preserved(target, preserved);
             self.gone(target, names.to_parent, names.to);
             drop(target_operation);
+            self.release_if_closed(target).await;
             self.table.drop_unused(target.ino);
         }
         self.forget_pending(inode);

@@ -14,11 +14,11 @@ use super::super::watch::{Verdict, Watch};
 use crate::base::jitter::Jitter;
 
 const TERM: Term = Term {
-    term: Duration::from_secs(180),
-    timeout: Duration::from_secs(60),
+    term: Duration::from_mins(3),
+    timeout: Duration::from_mins(1),
 };
 /// The length of a run.
-const END: Duration = Duration::from_secs(180 * 40);
+const END: Duration = Duration::from_hours(2);
 /// Rates of clocks in thousandths: less than two between the slowest and the fastest.
 const RATES: std::ops::RangeInclusive<u32> = 720..=1400;
 
@@ -174,7 +174,7 @@ impl World {
             Event::Act(host) | Event::Answered(host, ..)
                 if self.hosts[host].stands_still_until > self.now =>
             {
-                let after = self.hosts[host].stands_still_until - self.now;
+                let after = self.hosts[host].stands_still_until.saturating_sub(self.now);
                 self.at(after, event);
             }
             Event::Act(host) => self.act(host),

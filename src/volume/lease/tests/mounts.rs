@@ -157,7 +157,7 @@ async fn a_shared_mount_that_was_taken_for_dead_goes_on_unless_the_volume_is_ano
         .await
         .unwrap();
     tokio::time::sleep(TERM).await;
-    assert_eq!(bucket.mem.keys(), [registration.clone()]);
+    assert_eq!(bucket.mem.keys(), std::slice::from_ref(&registration));
     bucket
         .mem
         .delete(&key(&registration), DeleteOptions::default())

@@ -15,8 +15,8 @@ use crate::store::mem::MemStore;
 use crate::store::retry::{Retry, RetryPolicy};
 use crate::store::{ErrorKind, ObjectKey, Operation, PutOptions, Store, StoreError};
 
-pub(super) const TIMEOUT: Duration = Duration::from_secs(60);
-pub(super) const TERM: Duration = Duration::from_secs(180);
+pub(super) const TIMEOUT: Duration = Duration::from_mins(1);
+pub(super) const TERM: Duration = Duration::from_mins(3);
 pub(super) const LEASE: &str = "p/.cloakfs/lease";
 
 pub(super) struct Bucket {
@@ -120,7 +120,7 @@ pub(super) fn key(key: &str) -> ObjectKey {
 }
 
 pub(super) fn refused(presence: Result<Presence, LeaseError>) -> String {
-    presence.err().expect("it is refused").to_string()
+    presence.expect_err("it is refused").to_string()
 }
 
 pub(super) const HELD: &str = "s3://bucket/p is mounted with --consistency exclusive by host \"one\" (process 7, since Mon, 24 Nov 2025 16:00:00 GMT); unmount it there, or, if that machine is gone, give --wait-for-lease: what is not renewed for 360 s is taken over";
