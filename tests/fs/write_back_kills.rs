@@ -173,3 +173,8 @@ async fn write_back_loses_nothing_wherever_it_dies() {
 async fn write_back_loses_nothing_wherever_it_dies_in_a_client_side_volume() {
     die_everywhere(Layout::SealedNames, CommitMode::WriteBack).await;
 }
+
+#[tokio::test]
+async fn on_close_loses_nothing_wherever_it_dies() {
+    die_everywhere(Layout::Plain, CommitMode::OnClose).await;
+}
