@@ -58,8 +58,15 @@ impl FileSystem {
                 }
                 self.lose(&inode);
             }
+            self.stats.note_absent(path, asked);
             Err(FsError::posix(libc::ENOENT))
         }
+    }
+
+    /// Nothing is at a name, here or in the bucket, where the bucket was asked just now. For files
+    /// whose upload fails if that is not so.
+    pub(super) fn is_free(&self, path: &VolumePath, parent: Ino, name: &PlainName) -> bool {
+        self.table.child(parent, name).is_none() && self.stats.was_absent_just_now(path)
     }
 
     /// What is at a path of unknown type.
