@@ -38,10 +38,12 @@ impl FileSystem {
             let meta = self.new_meta(caller, parent, FileKind::File, mode, 0)?;
             if flags & libc::O_EXCL != 0 && self.write_back.is_some() {
                 // Decided here; the upload makes sure that it replaces nobody's.
-                match self.find(parent, &name).await {
-                    Ok(_) => return Err(FsError::posix(libc::EEXIST)),
-                    Err(error) if error.errno() == libc::ENOENT => {}
-                    Err(error) => return Err(error),
+                if !self.is_free(&path, parent, &name) {
+                    match self.find(parent, &name).await {
+                        Ok(_) => return Err(FsError::posix(libc::EEXIST)),
+                        Err(error) if error.errno() == libc::ENOENT => {}
+                        Err(error) => return Err(error),
+                    }
                 }
                 self.pending_file(&path, parent, &name, meta)
             } else if flags & libc::O_EXCL != 0 {

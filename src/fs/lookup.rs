@@ -121,6 +121,7 @@ impl FileSystem {
                 self.lose(&inode);
             }
             self.stats.absence.missed(&path, asked, Instant::now());
+            self.stats.note_absent(path, asked);
             Err(FsError::posix(libc::ENOENT))
         }
     }
@@ -138,6 +139,12 @@ impl FileSystem {
         // Whatever is wrong is told by the whole look that follows.
         let stat = self.volume.stat_marked_directory(path).await.ok()??;
         (stat.meta.attributes.kind == FileKind::Directory).then_some(stat)
+    }
+
+    /// Nothing is at a name, here or in the bucket, where the bucket was asked just now. For files
+    /// whose upload fails if that is not so.
+    pub(super) fn is_free(&self, path: &VolumePath, parent: Ino, name: &PlainName) -> bool {
+        self.table.child(parent, name).is_none() && self.stats.was_absent_just_now(path)
     }
 
     /// What is at a path of unknown type.

@@ -13,7 +13,7 @@ use super::{FileSystem, FsError, Result};
 
 /// How old an answer may be that open takes for the present: the lookup that the kernel sends
 /// just before an open has asked the bucket already.
-const JUST_NOW: Duration = Duration::from_millis(100);
+pub(super) const JUST_NOW: Duration = Duration::from_millis(100);
 
 /// An open file.
 #[derive(Debug)]

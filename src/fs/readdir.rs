@@ -103,12 +103,8 @@ impl FileSystem {
         }
     }
 
-    /// Everything below that this mount made is in the bucket already but for open files, whose
-    /// own fsync or close puts them there.
-    #[expect(
-        clippy::unused_async,
-        reason = "asks the bucket once writes are deferred"
-    )]
+    /// Returns when the bucket has what was closed in the directory, for the root of everything
+    /// below. Open files are put there by their own fsync or close, and names are there already.
     pub async fn fsyncdir(self: &Arc<Self>, handle: HandleId) -> Result<()> {
         let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
         let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;

@@ -81,10 +81,16 @@ impl FileSystem {
         if to.starts_with(&from) {
             return Err(FsError::posix(libc::EINVAL));
         }
-        let target = match self.find(new_parent, &new_name).await {
-            Ok(target) => Some(target),
-            Err(error) if error.errno() == libc::ENOENT => None,
-            Err(error) => return Err(error),
+        let is_pending = !is_directory && inode.content().snapshot().version.is_none();
+        let is_free = is_pending && self.is_free(&to, new_parent, &new_name);
+        let target = if is_free {
+            None
+        } else {
+            match self.find(new_parent, &new_name).await {
+                Ok(target) => Some(target),
+                Err(error) if error.errno() == libc::ENOENT => None,
+                Err(error) => return Err(error),
+            }
         };
         if let Some(target) = &target {
             if flags & libc::RENAME_NOREPLACE != 0 {

@@ -15,12 +15,15 @@ use std::time::{Duration, Instant};
 use lru::LruCache;
 
 use super::absence::Absence;
+use super::open::JUST_NOW;
 use crate::base::time::Timestamp;
 use crate::layout::path::VolumePath;
 use crate::store::ListedObject;
 use crate::volume::Stat;
 
 const ENTRIES: NonZeroUsize = NonZeroUsize::new(100_000).unwrap();
+/// They are asked for again at once, or not at all.
+const ABSENT: NonZeroUsize = NonZeroUsize::new(1000).unwrap();
 /// How long a name that was listed as an object is looked up as one first. What is wrong about it
 /// is found out unless an object and a directory have the same name.
 const LISTED_FOR: Duration = Duration::from_mins(1);
@@ -38,6 +41,8 @@ struct Entries {
     known: LruCache<VolumePath, Known>,
     /// Names that were listed as objects, and when.
     listed: LruCache<VolumePath, Instant>,
+    /// Names that were not there, and when that was asked for.
+    absent: LruCache<VolumePath, Instant>,
     /// When a directory was last renamed: nothing that was asked for earlier is worth anything.
     all_changed: Option<Instant>,
 }
@@ -59,6 +64,7 @@ impl StatCache {
         let entries = Entries {
             known: LruCache::new(ENTRIES),
             listed: LruCache::new(ENTRIES),
+            absent: LruCache::new(ABSENT),
             all_changed: None,
         };
         Self {
@@ -123,6 +129,19 @@ impl StatCache {
         listed.is_some_and(|listed| listed.elapsed() < LISTED_FOR)
     }
 
+    /// Nothing was at the path when that was asked for at `asked`.
+    pub fn note_absent(&self, path: VolumePath, asked: Instant) {
+        self.lock().absent.put(path, asked);
+    }
+
+    /// The bucket said so within the time that passes between a lookup and what it was for. Only
+    /// for what finds out by itself if it is so no more.
+    pub fn was_absent_just_now(&self, path: &VolumePath) -> bool {
+        let entries = self.lock();
+        let asked = entries.absent.peek(path);
+        asked.is_some_and(|asked| asked.elapsed() < JUST_NOW)
+    }
+
     /// Remembers an answer that was asked for at `asked`.
     pub fn note(&self, path: VolumePath, stat: Stat, asked: Instant) {
         self.absence.may_be_there(&path);
@@ -153,6 +172,7 @@ impl StatCache {
         self.absence.changed(path, Instant::now());
         let mut entries = self.lock();
         entries.listed.pop(path);
+        entries.absent.pop(path);
         let changed = Known::Changed(Instant::now());
         entries.known.put(path.clone(), changed);
     }
@@ -163,6 +183,7 @@ impl StatCache {
         let mut entries = self.lock();
         entries.known.clear();
         entries.listed.clear();
+        entries.absent.clear();
         entries.all_changed = Some(Instant::now());
     }
 

@@ -28,8 +28,8 @@ fn journals(state: &Path) -> usize {
     dir.expect("its directory").count()
 }
 
-/// Closes files while the server is away, and dies.
-fn close_and_die(mount: &mut Mount, minio: &mut PrivateMinio) {
+/// Closes files while the server is away.
+fn close_in_an_outage(mount: &Mount, minio: &mut PrivateMinio) {
     let root = mount.path();
     let mut open: Vec<_> = (0..FILES)
         .map(|number| File::create(root.join(format!("f{number}"))).expect("creating"))
@@ -47,7 +47,29 @@ fn close_and_die(mount: &mut Mount, minio: &mut PrivateMinio) {
     );
     let shown = mount.cloakfs("status", &[]);
     assert!(shown.stdout.contains("10 files (976.5"), "{}", shown.stdout);
-    mount.kill();
+}
+
+/// An orderly end while the bucket is away is in time, says what is left, and loses nothing.
+#[test]
+fn what_an_ending_mount_could_not_upload_waits_for_the_next() {
+    let mut minio = PrivateMinio::start();
+    let bucket = minio.reach().bucket("ended");
+    let options = ["--commit", "write-back", "--timeout", "2"];
+    let mut mount = Mount::new(&bucket.source(), &options);
+    close_in_an_outage(&mount, &mut minio);
+    let end = format!("kill -TERM {}", mount.pid());
+    sh(Path::new("/"), &end, &[]);
+    let ended = mount.wait_for_the_end();
+    assert_eq!(ended.code(), Some(1));
+    let log = mount.log();
+    let sentence = "10 files are not uploaded yet; the journal keeps them, and the next mount of \
+                    the same source on this machine uploads them: \"f0\", \"f1\"";
+    assert!(log.contains(sentence), "{log}");
+    assert!(!log.contains("is lost now"), "{log}");
+    minio.resume();
+    mount.mount_again();
+    assert!(mount.has_logged("replayed 10 files (976.5"));
+    assert_eq!(bucket.client.keys("f").len(), FILES);
 }
 
 #[test]
@@ -56,7 +78,8 @@ fn what_was_closed_in_an_outage_survives_kill_9() {
     let bucket = minio.reach().bucket("killed");
     let options = ["--commit", "write-back", "--timeout", "5"];
     let mut mount = Mount::new(&bucket.source(), &options);
-    close_and_die(&mut mount, &mut minio);
+    close_in_an_outage(&mount, &mut minio);
+    mount.kill();
     minio.resume();
 
     let listed = mount.cloakfs_on_source("recover", &[]);

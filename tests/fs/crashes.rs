@@ -16,7 +16,7 @@ use crate::harness::{Bucket, Mount};
 use crate::wait::until;
 
 /// For what happens in the background.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 pub const NEW: i32 = libc::O_WRONLY | libc::O_CREAT;
 
 pub fn state() -> TempDir {

@@ -120,13 +120,11 @@ async fn die_at(layout: Layout, mode: CommitMode, at: u64, effect: Effect) -> bo
     let mut files = Files::new();
     let mut died = None;
     for step in SCRIPT {
-        match perform(&mount, step).await {
-            Ok(()) => files = apply(&files, step),
-            Err(_) => {
-                died = Some(step);
-                break;
-            }
+        if perform(&mount, step).await.is_err() {
+            died = Some(step);
+            break;
         }
+        files = apply(&files, step);
     }
     crash(mount).await;
     let hit = bucket.fault.remove(dead).unwrap() > 0 || died.is_some();
@@ -172,4 +170,9 @@ async fn write_back_loses_nothing_wherever_it_dies() {
 #[tokio::test]
 async fn write_back_loses_nothing_wherever_it_dies_in_a_client_side_volume() {
     die_everywhere(Layout::SealedNames, CommitMode::WriteBack).await;
+}
+
+#[tokio::test]
+async fn on_close_loses_nothing_wherever_it_dies() {
+    die_everywhere(Layout::Plain, CommitMode::OnClose).await;
 }

@@ -75,7 +75,7 @@ mod tests {
         let waits: WriteBack = serde_json::from_value(waits).unwrap();
         assert_eq!(
             waits.words(),
-            "2 files (1.5 KiB) closed and waiting, the oldest for 1 min 5 s; the journal takes 4.0 KiB"
+            "2 files (1.5 KiB) closed and waiting, the oldest for 1 min; the journal takes 4 KiB"
         );
         assert_eq!(WriteBack::default().words(), "nothing waits");
         let files: Vec<_> = (0..7).map(|n| json!({ "path": format!("f{n}") })).collect();
