@@ -108,7 +108,7 @@ impl Bucket {
         };
         Mount {
             fs: FileSystem::new(volume, config).await.unwrap(),
-            _state: state,
+            state,
         }
     }
 
