@@ -144,7 +144,7 @@ impl Bucket {
         };
         Mount {
             fs: FileSystem::new(volume, config).await.unwrap(),
-            _state: state,
+            state,
         }
     }
 

@@ -26,7 +26,7 @@ pub fn me() -> Caller {
 
 pub struct Mount {
     pub fs: Arc<FileSystem>,
-    pub(crate) _state: TempDir,
+    pub(crate) state: TempDir,
 }
 
 impl Mount {

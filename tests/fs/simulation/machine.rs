@@ -95,7 +95,7 @@ impl Machine {
     /// The power fails: what is on its disk is all that the next life knows.
     pub fn dies(self, bucket: &Bucket) -> Self {
         let disk = bucket.new_state();
-        copy_all(self.mount._state.path(), disk.path());
+        copy_all(self.mount.state.path(), disk.path());
         // What ends in an orderly way from here on does so on a disk that is gone, and reaches no
         // bucket.
         self.fault.clear();
@@ -106,9 +106,9 @@ impl Machine {
             retries,
             ..
         } = self;
-        let _entered = runtime.enter();
+        let entered = runtime.enter();
         drop(mount);
-        drop(_entered);
+        drop(entered);
         drop(runtime);
         Self::with_state(bucket, retries, disk)
     }
@@ -121,7 +121,7 @@ impl Machine {
             retries,
             ..
         } = self;
-        let Mount { fs, _state: disk } = mount;
+        let Mount { fs, state: disk } = mount;
         let saved = runtime.block_on(async {
             fs.refuse_changes().await;
             let saved = fs.sync_all(|_| {}).await;

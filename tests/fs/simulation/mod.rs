@@ -293,12 +293,10 @@ fn simulate(layout: Layout, mounts: usize) {
     let wanted = variable("CLOAKFS_SIMULATION_SEEDS");
     let from = variable("CLOAKFS_SIMULATION_FROM").unwrap_or(0);
     let started = Instant::now();
-    let mut seeds = 0;
     for seed in from..from + wanted.unwrap_or(SEEDS) {
         if wanted.is_none() && started.elapsed() > TIME {
             break;
         }
-        seeds += 1;
         let row = Row {
             layout,
             mounts,
@@ -311,10 +309,6 @@ fn simulate(layout: Layout, mounts: usize) {
             panic!("seed {seed} of {row:?}: {words}{}", steps.concat());
         }
     }
-    println!(
-        "{layout:?}, {mounts} mounts: {seeds} seeds in {:?}",
-        started.elapsed()
-    );
 }
 
 macro_rules! rows {

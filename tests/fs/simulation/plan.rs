@@ -111,9 +111,7 @@ impl Random {
             jitter: Jitter::seeded(seed),
             hot: Vec::new(),
         };
-        random.hot = (0..1 + random.below(3))
-            .map(|_| random.any_path())
-            .collect();
+        random.hot = (0..=random.below(3)).map(|_| random.any_path()).collect();
         random
     }
 
@@ -173,7 +171,10 @@ impl Random {
                 at: self.below(1000),
             },
             10..13 => Act::Open { path },
-            13..17 => Act::WriteOpen { len: self.len() },
+            13..17 => Act::WriteOpen {
+                // The kernel asks for no writes of nothing.
+                len: self.len().max(1),
+            },
             17 => Act::Fsync,
             18..20 => Act::Close,
             20..23 => Act::Unlink { path },
