@@ -90,7 +90,7 @@ impl Bucket {
     /// A mount of the machine whose last mount is given, which was killed. What it held is let
     /// go, and its journal is as it was.
     pub async fn mount_again(&self, killed: Mount) -> Mount {
-        let Mount { fs, _state: state } = killed;
+        let Mount { fs, state } = killed;
         let journal: Vec<_> = std::fs::read_dir(state.path().join("journal"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
@@ -177,7 +177,7 @@ impl Bucket {
         let fs = FileSystem::start(volume, config, mode, &journals).await;
         Mount {
             fs: fs.unwrap(),
-            _state: own,
+            state: own,
         }
     }
 
