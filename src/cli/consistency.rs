@@ -6,7 +6,7 @@ use anyhow::bail;
 
 use super::arguments::{ConsistencyArgument, MountArguments};
 use super::config::ConfigError;
-use super::mount::host_name;
+use super::environment::host_name;
 use super::open::Opened;
 use crate::fs;
 use crate::mount::control::protocol;

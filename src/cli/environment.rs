@@ -72,6 +72,20 @@ fn home_of_user() -> Option<PathBuf> {
         .then(|| PathBuf::from(OsStr::from_bytes(home)))
 }
 
+/// This machine's name; `localhost` where it has none.
+pub(super) fn host_name() -> String {
+    let mut buffer = [0_u8; 256];
+    // SAFETY: the pointer and length describe `buffer`; one byte is left for the terminator.
+    let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
+    let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
+    if result != 0 || len == 0 {
+        return "localhost".to_owned();
+    }
+    OsStr::from_bytes(&buffer[..len])
+        .to_string_lossy()
+        .into_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

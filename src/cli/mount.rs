@@ -1,7 +1,5 @@
 //! `cloakfs mount`: from a checked configuration to a served mount.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -270,7 +268,7 @@ async fn start_session(
             consistency: config.consistency.of_filesystem(),
             ttl: TTL,
             timeout: config.timeout,
-            host: host_name(),
+            host: environment::host_name(),
         },
         config.commit,
         &journals,
@@ -384,18 +382,4 @@ impl Notes {
         self.0.iter().for_each(|note| report.note(note));
         report.ready().is_ok()
     }
-}
-
-/// This machine's name; `localhost` where it has none.
-pub(super) fn host_name() -> String {
-    let mut buffer = [0_u8; 256];
-    // SAFETY: the pointer and length describe `buffer`; one byte is left for the terminator.
-    let result = unsafe { libc::gethostname(buffer.as_mut_ptr().cast(), buffer.len() - 1) };
-    let len = buffer.iter().position(|byte| *byte == 0).unwrap_or(0);
-    if result != 0 || len == 0 {
-        return "localhost".to_owned();
-    }
-    OsStr::from_bytes(&buffer[..len])
-        .to_string_lossy()
-        .into_owned()
 }

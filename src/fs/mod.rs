@@ -38,6 +38,7 @@ mod readdir;
 mod rename;
 mod stats;
 mod status;
+mod sync;
 mod table;
 mod types;
 mod virtual_xattr;

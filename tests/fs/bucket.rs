@@ -11,14 +11,13 @@ use bytes::Bytes;
 use cloakfs::base::limits::RESERVED_PREFIX;
 use cloakfs::base::range::ByteRange;
 use cloakfs::base::time::Timestamp;
-use cloakfs::fs::{CommitMode, Consistency, FileKind, FileSystem, FsConfig, Journals};
+use cloakfs::fs::{CommitMode, FileKind, FileSystem, FsConfig, Journals};
 use cloakfs::layout::attributes::Attributes;
 use cloakfs::layout::path::VolumePath;
-use cloakfs::layout::plain::{self, Defaults};
+use cloakfs::layout::plain;
 use cloakfs::layout::sealed::Record;
 use cloakfs::store::fault::{Calls, Fault};
 use cloakfs::store::mem::MemStore;
-use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{
     DeleteOptions, GetOptions, HeadOptions, Limits, ObjectAttributes, ObjectKey, PutOptions,
     ServerEncryption, Store,
@@ -29,6 +28,7 @@ use tempfile::TempDir;
 
 use crate::harness::Mount;
 use crate::layouts::{Keys, Layout};
+use crate::settings::{config, options};
 
 /// One bucket, to be mounted as often as a test likes.
 pub struct Bucket {
@@ -372,33 +372,5 @@ fn attributes(kind: FileKind, perm: u16) -> Attributes {
         mtime: now,
         ctime: now,
         xattrs: BTreeMap::new(),
-    }
-}
-
-fn config(state: &TempDir, ttl: Duration) -> FsConfig {
-    FsConfig {
-        read_only: false,
-        memory_bytes: 128 << 20,
-        staging_bytes: 1 << 30,
-        staging_dir: state.path().join("staging"),
-        consistency: Consistency::Shared,
-        ttl,
-        timeout: Duration::from_mins(1),
-        host: "testhost".to_owned(),
-    }
-}
-
-fn options(state: &TempDir) -> VolumeOptions {
-    VolumeOptions {
-        server: String::new(),
-        read_only: false,
-        defaults: Defaults {
-            uid: 1000,
-            gid: 1000,
-            umask: 0o022,
-        },
-        trust_listing: false,
-        encryption: ExpectedEncryption::default(),
-        journal_dir: state.path().join("journal"),
     }
 }

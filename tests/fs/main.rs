@@ -31,6 +31,7 @@ mod rename_owners;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;
+mod settings;
 mod simulation;
 mod unopened;
 mod unopened_conflicts;
