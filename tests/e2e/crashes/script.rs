@@ -7,10 +7,6 @@ use serde_json::{Value, json};
 
 use crate::tree::bytes;
 
-/// A directory rename is a copy and a delete of everything below it, with nothing yet that
-/// finishes one which was cut short.
-const WITH_A_DIRECTORY_RENAME: bool = false;
-
 /// Larger than what is stored in one request, so that it takes a multipart upload.
 const LARGE: usize = 20 << 20;
 
@@ -214,16 +210,12 @@ pub fn script() -> Vec<Step> {
         .then(Step::Chmod {
             path: "dir",
             mode: 0o700,
-        });
-    if WITH_A_DIRECTORY_RENAME {
-        script
-            .then(Step::Mkdir("tree"))
-            .store("tree/one", Create, 1_000)
-            .store("tree/two", Create, 2_000)
-            .store("tree/three", Create, 3_000)
-            .rename("tree", "dir/tree");
-    }
-    script
+        })
+        .then(Step::Mkdir("tree"))
+        .store("tree/one", Create, 1_000)
+        .store("tree/two", Create, 2_000)
+        .store("tree/three", Create, 3_000)
+        .rename("tree", "dir/tree")
         .then(Step::Mkdir("empty"))
         .then(Step::Rmdir("empty"))
         .store("last", Create, 4_000);
