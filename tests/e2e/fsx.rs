@@ -98,3 +98,20 @@ fn with_cse_c_on_close() {
     let volume = Sealed::new(row, "fsx-cse-c");
     play(volume.mount());
 }
+
+#[test]
+fn without_encryption_in_write_back() {
+    let bucket = Minio::shared().bucket("fsx-none-back");
+    let options = ["--encryption", "none", "--commit", "write-back"];
+    play(Mount::new(&bucket.source(), &options));
+}
+
+#[test]
+fn with_cse_c_in_write_back() {
+    let row = Row::new(Place::Minio, Root::MasterKey, "encrypted");
+    let volume = Sealed::new(row, "fsx-cse-c-back");
+    play(Mount::new(
+        &volume.source(),
+        &["--create", "--commit", "write-back"],
+    ));
+}
