@@ -3,7 +3,9 @@
 //! Unpacking an archive looks every name up before it is made, and each such look is a HEAD and a
 //! listing. So the whole listing of a directory is kept for the mount's time to live, counted
 //! from when it was asked for: of a directory that this mount made, which is empty, and of one in
-//! which names were missed again and again, which is then listed once for all.
+//! which it makes names and misses them again and again, which is then listed once for all. Who
+//! only looks is answered by the bucket: a name that another machine has made a moment ago, and
+//! perhaps has told of, is there at once.
 //!
 //! Invariants:
 //! 1. *Only absence is answered.* A name of the listing may have gone meanwhile or changed; it is
@@ -30,7 +32,8 @@ const DIRECTORIES: NonZeroUsize = NonZeroUsize::new(10_000).unwrap();
 const NAMES_MAX: usize = 100_000;
 /// Misses that a page of a listing is worth.
 const MISSES_PER_PAGE: u32 = 2;
-/// Misses that follow each other more slowly are not worth a listing: times to live.
+/// Misses that follow each other more slowly, or own changes, are not worth a listing: times to
+/// live.
 const LULL: u32 = 5;
 /// How long a directory that is too long to be listed, or was refused, is not tried again.
 const GIVEN_UP_FOR: Duration = Duration::from_mins(1);
@@ -71,6 +74,8 @@ struct Directory {
     changed: HashMap<PlainName, Instant>,
     misses: u32,
     last_miss: Option<Instant>,
+    /// This mount made or changed a name in it.
+    last_change: Option<Instant>,
     /// Pages of the last listing.
     pages: u32,
     given_up: Option<Instant>,
@@ -122,9 +127,10 @@ impl Absence {
         let mut inner = self.lock();
         let known = inner.directories.get_mut(directory)?;
         let listed = |listing: &Listing| self.is_fresh(listing.asked, now);
-        let lively = known
-            .last_miss
-            .is_some_and(|last| now.saturating_duration_since(last) < self.ttl * LULL);
+        let of_late = |at: Option<Instant>| {
+            at.is_some_and(|at| now.saturating_duration_since(at) < self.ttl * LULL)
+        };
+        let lively = of_late(known.last_miss) && of_late(known.last_change);
         let given_up = known
             .given_up
             .is_some_and(|since| now.saturating_duration_since(since) < GIVEN_UP_FOR);
@@ -198,9 +204,11 @@ impl Absence {
         };
         let mut inner = self.lock();
         inner.nothing_at.pop(path);
-        if let Some(known) = inner.directories.get_mut(&parent)
-            && known.changed.insert(name, now).is_none()
-        {
+        let Some(known) = inner.directories.get_mut(&parent) else {
+            return;
+        };
+        known.last_change = Some(now);
+        if known.changed.insert(name, now).is_none() {
             inner.count(0, 1);
         }
     }

@@ -16,6 +16,7 @@ in_every_layout! {
     what_this_mount_makes_in_a_known_directory_is_there,
     what_comes_while_a_directory_is_listed_is_there,
     what_others_make_is_seen_after_the_time_to_live,
+    what_others_make_is_seen_at_once_by_who_only_looks,
     what_others_made_is_not_replaced_unseen,
     a_name_in_a_directory_too_long_to_list_is_looked_up,
 }
@@ -50,6 +51,15 @@ async fn miss(mount: &Mount, directory: &str, names: u32) {
         let path = format!("{directory}/missing {number}");
         let missed = mount.walk(path.trim_start_matches('/')).await;
         assert_eq!(errno(missed), libc::ENOENT);
+    }
+}
+
+/// This mount makes names in a directory, which is when its listing is worth something.
+async fn make_names(mount: &Mount, directory: &str) {
+    for number in 0..2 {
+        let path = format!("{directory}/own {number}");
+        let path = path.trim_start_matches('/');
+        mount.write_file(path, b"own").await.unwrap();
     }
 }
 
@@ -100,6 +110,7 @@ async fn what_this_mount_makes_in_a_known_directory_is_there(layout: Layout) {
     mount.write_file("elsewhere", b"moved").await.unwrap();
     mount.mkdir("tree").await.unwrap();
     mount.write_file("tree/leaf", b"leaf").await.unwrap();
+    make_names(&mount, "d").await;
     miss(&mount, "d", 5).await;
     let ((), calls) = bucket.calls(miss(&mount, "d", 5)).await;
     assert_eq!(calls.total(), 0, "{calls:?}");
@@ -143,7 +154,7 @@ async fn what_comes_while_a_directory_is_listed_is_there(layout: Layout) {
     let bucket = Bucket::of(layout);
     bucket.put("d/old", b"x").await;
     let mount = bucket.mount_with(LONG).await;
-    miss(&mount, "d", 2).await;
+    make_names(&mount, "d").await;
     let before = bucket.fault.calls().of(ListObjects);
     let late = Rule::new(Effect::DelayAfter(Duration::from_millis(300))).on(ListObjects);
     let rule = bucket.fault.inject(late);
@@ -171,6 +182,7 @@ async fn what_others_make_is_seen_after_the_time_to_live(layout: Layout) {
     let bucket = Bucket::of(layout);
     let mount = bucket.mount_with(Duration::from_millis(200)).await;
     bucket.put("d/old", b"x").await;
+    make_names(&mount, "d").await;
     miss(&mount, "d", 5).await;
     bucket.put("d/theirs", b"theirs").await;
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -181,11 +193,21 @@ async fn what_others_make_is_seen_after_the_time_to_live(layout: Layout) {
     assert_eq!(mount.read_file("d/theirs").await.unwrap(), b"theirs");
 }
 
+async fn what_others_make_is_seen_at_once_by_who_only_looks(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    bucket.put("d/old", b"x").await;
+    let mount = bucket.mount_with(LONG).await;
+    miss(&mount, "d", 10).await;
+    bucket.put("d/theirs", b"theirs").await;
+    assert_eq!(mount.read_file("d/theirs").await.unwrap(), b"theirs");
+}
+
 /// Within the time to live a name of others is not seen; what would replace it asks the bucket.
 async fn what_others_made_is_not_replaced_unseen(layout: Layout) {
     let bucket = Bucket::of(layout);
     let mount = bucket.mount_with(LONG).await;
     mount.write_file("ours", b"ours").await.unwrap();
+    make_names(&mount, "").await;
     miss(&mount, "", 3).await;
     let theirs = bucket.mount().await;
     theirs.write_file("theirs", b"theirs").await.unwrap();
@@ -215,6 +237,7 @@ async fn a_name_in_a_directory_too_long_to_list_is_looked_up(layout: Layout) {
         bucket.put_with(key.as_str(), b"", &[]).await;
     }
     let mount = bucket.mount_with(LONG).await;
+    make_names(&mount, "d").await;
     let ((), calls) = bucket.calls(miss(&mount, "d", 10)).await;
     let ((), more) = bucket.calls(miss(&mount, "d", 10)).await;
     assert_eq!(more.of(ListObjects), 10, "each by itself: {more:?}");

@@ -28,6 +28,11 @@ fn the_third_miss_in_a_row_is_worth_a_listing() {
     assert!(absence.wants_listing(&path("d"), start).is_none());
     miss(&absence, "d/b", start);
     assert!(absence.wants_listing(&path("e"), start).is_none());
+    assert!(
+        absence.wants_listing(&path("d"), start).is_none(),
+        "of who only looks"
+    );
+    absence.changed(&path("d/own"), start);
     let watch = absence.wants_listing(&path("d"), start).unwrap();
     assert!(
         absence
@@ -52,6 +57,7 @@ fn a_listing_that_answers_little_is_not_renewed() {
     let (absence, start) = (Absence::new(TTL), Instant::now());
     miss(&absence, "d/a", start);
     miss(&absence, "d/b", start);
+    absence.changed(&path("d/own"), start);
     let watch = absence.wants_listing(&path("d"), start).unwrap();
     absence.learn(&path("d"), &watch, start, names(&[]), 3);
     for answered in 0..6 {
@@ -67,6 +73,7 @@ fn what_could_not_be_listed_is_left_alone_for_a_while() {
     let (absence, start) = (Absence::new(Duration::from_hours(1)), Instant::now());
     miss(&absence, "d/a", start);
     miss(&absence, "d/b", start);
+    absence.changed(&path("d/own"), start);
     let watch = absence.wants_listing(&path("d"), start).unwrap();
     absence.give_up(&path("d"), &watch, start);
     assert!(absence.wants_listing(&path("d"), start).is_none());
@@ -104,6 +111,7 @@ fn a_listing_whose_changes_were_dropped_is_not_learnt() {
     let (absence, start) = (Absence::new(TTL), Instant::now());
     miss(&absence, "d/a", start);
     miss(&absence, "d/b", start);
+    absence.changed(&path("d/own"), start);
     let watch = absence.wants_listing(&path("d"), start).unwrap();
     for other in 0..DIRECTORIES.get() {
         miss(&absence, &format!("{other}/a"), start);
@@ -121,6 +129,7 @@ fn what_a_program_was_shown_is_not_absent() {
     let (absence, start) = (Absence::new(TTL), Instant::now());
     miss(&absence, "d/a", start);
     miss(&absence, "d/b", start);
+    absence.changed(&path("d/own"), start);
     let watch = absence.wants_listing(&path("d"), start).unwrap();
     let knows = |text: &str| absence.knows(&path("d"), &name(text), start);
     {
@@ -130,7 +139,7 @@ fn what_a_program_was_shown_is_not_absent() {
     }
     absence.shown(&path("d"), &names(&["old", "newer"]), start);
     assert!(knows("a") && !knows("old") && !knows("new") && !knows("newer"));
-    assert_eq!(absence.lock().names, 3);
+    assert_eq!(absence.lock().names, 4);
 }
 
 #[test]
