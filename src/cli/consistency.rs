@@ -73,12 +73,10 @@ pub(super) async fn open_among_others(
         return Ok((None, opening.await?));
     };
     let exclusive = joining.exclusive.then(|| joining.place.source.clone());
-    let (presence, opened) = if exclusive.is_some() {
-        (joining.join(on_wait).await?, opening.await)
-    } else {
-        let (presence, opened) = tokio::join!(joining.join(on_wait), opening);
-        (presence?, opened)
-    };
+    // One after the other: opening finishes what dead mounts left, and nothing may be changed
+    // where another mount has the volume to itself.
+    let presence = joining.join(on_wait).await?;
+    let opened = opening.await;
     let opened = opened.map_err(anyhow::Error::from).and_then(|volume| {
         let able = volume.capabilities();
         match exclusive {

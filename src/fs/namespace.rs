@@ -118,13 +118,12 @@ impl FileSystem {
     /// deletes what it finds, unless there are changes here that are not stored.
     async fn delete_object(&self, inode: &Inode, path: &VolumePath) -> Result<()> {
         let content = inode.content();
-        if content.snapshot().replaced().is_none()
-            && !((content.is_in_doubt() || inode.state().in_doubt)
-                && self.adopt_own_write(&content, path).await?)
-        {
+        if content.is_in_doubt() || inode.state().in_doubt {
+            self.adopt_own_write(&content, path).await?;
+        }
+        if content.snapshot().replaced().is_none() {
             return Ok(());
         }
-        self.note_deleting(inode);
         let preserved = match self.preserve_if_open(inode, path).await {
             Err(error) if error.kind() == ErrorKind::NotFound => None,
             Err(error) if error.kind() == ErrorKind::Precondition => {
@@ -132,6 +131,7 @@ impl FileSystem {
             }
             preserved => preserved?,
         };
+        self.note_deleting(inode);
         match self.delete_known(inode, path).await {
             Ok(()) => {
                 self.use_preserved(inode, preserved);
@@ -140,6 +140,8 @@ impl FileSystem {
             Err(error) => {
                 self.drop_preserved(preserved).await;
                 content.note_failed_delete(&error);
+                // It stays, and is replayed as any other.
+                self.note_place(inode, None);
                 if error.kind() == ErrorKind::Precondition {
                     return Err(self.replaced_before_deleted(inode, path));
                 }

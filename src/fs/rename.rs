@@ -112,10 +112,14 @@ impl FileSystem {
             to: &to,
         };
         if is_directory {
-            self.rename_directory(&inode, target.as_deref(), &names)
-                .await?;
-            self.note_places_below(names.to);
-            Ok(())
+            let done = self
+                .rename_directory(&inode, target.as_deref(), &names)
+                .await;
+            // Also where it has its new name and something of the old one is left.
+            if done.is_ok() || self.table.path(&inode).as_ref() == Some(names.to) {
+                self.note_places_below(names.to);
+            }
+            done
         } else {
             self.rename_file(&inode, target.as_ref(), &names).await
         }

@@ -146,6 +146,8 @@ async fn settle<F: Future<Output = Result<Written>>>(
     send: impl Fn() -> F,
 ) -> Result<Written> {
     let mut resends = 0;
+    // What leaves open whether an earlier sending was carried out.
+    let mut open: Option<StoreError> = None;
     loop {
         let error = match send().await {
             Ok(written) => return Ok(written),
@@ -153,7 +155,7 @@ async fn settle<F: Future<Output = Result<Written>>>(
         };
         let doubt = doubt(error.kind());
         if doubt == Doubt::None {
-            return Err(error);
+            return Err(open.unwrap_or(error));
         }
         let found = match store.head(key, HeadOptions::default()).await {
             Ok(info) => Some(info),
@@ -186,6 +188,7 @@ async fn settle<F: Future<Output = Result<Written>>>(
         let pause_max = FIRST_PAUSE_MAX * 2_u32.pow(resends);
         tokio::time::sleep(Jitter::from_os().up_to(pause_max)).await;
         resends += 1;
+        open = Some(error);
     }
 }
 

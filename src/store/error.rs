@@ -162,6 +162,15 @@ impl StoreError {
         self.encryption || wrapped().is_some_and(Self::concerns_encryption)
     }
 
+    /// Whether it leaves open if the request was carried out.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        matches!(
+            self.kind(),
+            ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
+        )
+    }
+
     #[must_use]
     pub const fn kind(&self) -> ErrorKind {
         self.kind

@@ -155,7 +155,12 @@ impl Volume {
             .insert(CommitId::METADATA_NAME.to_owned(), commit.to_string());
         let ticket = self.journal.begin(&key)?;
         let id = self.store.create_multipart(&key, attributes).await;
-        let id = id.map_err(|error| VolumeError::store(&key, error))?;
+        let id = id.map_err(|error| {
+            if !error.is_open() {
+                self.journal.ended(&ticket);
+            }
+            VolumeError::store(&key, error)
+        })?;
         self.journal.created(&ticket, &id);
         Ok(Upload {
             volume: Arc::clone(self),

@@ -13,9 +13,9 @@ use super::executor::Kind;
 use super::file::DirtyFile;
 use super::planner::{Plan, PlanLimits};
 use super::stream::Stream;
-use super::{Base, Result};
+use super::{Base, Result, WriteError};
 use crate::layout::path::VolumePath;
-use crate::store::ErrorKind;
+use crate::store::{ErrorKind, StoreError};
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef};
 
 impl DirtyFile {
@@ -32,7 +32,7 @@ impl DirtyFile {
             return Ok(None);
         };
         match self.publish_stream(&stream, target, meta, condition).await {
-            Err(error) if error.kind() == Some(ErrorKind::NotFound) => {
+            Err(error) if is_gone(&error) => {
                 let mut state = self.state();
                 if state.table.has_remote() {
                     return Err(error);
@@ -148,6 +148,14 @@ impl DirtyFile {
         let free = table.unanswered().is_none();
         state.stream.clone().filter(|_| needed && free)
     }
+}
+
+/// The upload is not there any more.
+fn is_gone(error: &WriteError) -> bool {
+    let WriteError::Volume(error) = error else {
+        return false;
+    };
+    error.store_error().and_then(StoreError::code) == Some("NoSuchUpload")
 }
 
 /// Whether a publication may have been carried out although the answer is an error.

@@ -5,6 +5,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -13,6 +14,7 @@ use crate::minio::PrivateMinio;
 use crate::mount::{Source, refusal};
 use crate::s3_server::Bucket;
 use crate::traces::{Traces, hex};
+use crate::wait::until;
 
 /// To write with.
 const OWN: u64 = 1;
@@ -159,10 +161,12 @@ mod as_root {
         std::os::unix::fs::symlink("large", root.join("link")).expect("a link");
         let strange = bucket.client.with(CustomerKey::new(STRANGE).headers());
         strange.put("strange", &*content).expect("a strange object");
-        assert!(
-            fs::read(root.join("strange")).is_err(),
-            "a key that nobody gave"
-        );
+        // A name is seen a second after somebody else made it.
+        let refused = until(Duration::from_secs(20), || {
+            let refused = fs::read(root.join("strange")).err();
+            refused.filter(|error| error.kind() != std::io::ErrorKind::NotFound)
+        });
+        assert!(refused.is_some(), "a key that nobody gave");
         let shown = sh(
             &root,
             "getfattr --match=- --dump directory/moved large",

@@ -24,7 +24,10 @@ impl FileSystem {
             changes: known,
             ..
         } = inode.state().journaled.clone()?;
-        let (commit, position) = if known == changes {
+        // An upload that may have been carried out has this id already: the next one must be told
+        // from it.
+        let first = !inode.state().in_doubt;
+        let (commit, position) = if known == changes && first {
             (commit, Ok(position))
         } else {
             let commit = CommitId::random();

@@ -197,13 +197,16 @@ impl FileSystem {
     ) -> Result<Outcome> {
         let closed = &pending.closed;
         let path = &closed.place.path;
-        let found = match self.volume.stat_file(path).await {
-            Ok(found) => found,
+        let (found, is_free) = match self.volume.stat_file(path).await {
+            Ok(found) => {
+                let is_free = found.is_none();
+                (found, is_free)
+            }
             // Somebody else's: the conditional write finds it in the way.
-            Err(error) if error.object_error().is_some() => None,
+            Err(error) if error.object_error().is_some() => (None, false),
             Err(error) => return Err(error.into()),
         };
-        if pending.deleting && found.is_none() {
+        if pending.deleting && is_free {
             return Ok(Outcome::Stored);
         }
         let tried = found.as_ref().and_then(|found| {

@@ -16,10 +16,10 @@ use bytes::Bytes;
 
 use super::gate::{Gate, Pass};
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, Limits,
-    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
-    PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId, WriteCondition,
-    Written,
+    CopyAttributes, CopySource, DeleteOptions, Elsewhere, ErrorKind, GetOptions, HeadOptions,
+    Limits, ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation,
+    PartNumber, PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId,
+    WriteCondition, Written,
 };
 
 /// Timers stand still while the machine sleeps, so the lease is looked at this often.
@@ -139,6 +139,22 @@ impl Store for Fence {
     ) -> Result<Written> {
         let request = self.inner.complete_multipart(key, upload, parts, condition);
         self.change(Operation::CompleteMultipartUpload, key, request)
+            .await
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        key: &ObjectKey,
+        upload: &UploadId,
+        parts: &[PartReceipt],
+        to: Elsewhere,
+        condition: WriteCondition,
+    ) -> Result<Written> {
+        let target = to.key.clone();
+        let request = self
+            .inner
+            .complete_elsewhere(key, upload, parts, to, condition);
+        self.change(Operation::CompleteMultipartUpload, &target, request)
             .await
     }
 

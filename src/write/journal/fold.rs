@@ -91,6 +91,7 @@ impl Fold {
             } => {
                 if let Some(pending) = self.files.get_mut(&file) {
                     pending.closed.place = place;
+                    pending.deleting = false;
                     pending.commits.push(commit);
                 }
             }
