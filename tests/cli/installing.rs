@@ -94,7 +94,7 @@ fn a_helper_has_the_exit_codes_of_its_caller() {
         1,
         "invalid value 'fuse.sshfs' for '-t <TYPE>' [possible values: fuse.cloakfs, cloakfs]",
     );
-    call("mount.fuse.cloakfs", &["bucket", &mnt]).refused(
+    call("mount.fuse.cloakfs", &["bucket", &mnt, "-o", "encryption_mode=none"]).refused(
         1,
         "\"bucket\" is not a source: write s3://BUCKET or s3://BUCKET/PREFIX for a bucket, or dir:PATH for a local directory",
     );

@@ -241,7 +241,7 @@ impl Store for DirStore {
         let operation = Operation::CompleteMultipartUpload;
         let target = to.key.clone();
         self.run(operation, target.as_str(), move |context, uploads| {
-            context.complete_multipart(uploads, &owned, &upload, &parts, Some(to), &condition)
+            context.complete_multipart(uploads, &owned, &upload, &parts, Some(&to), &condition)
         })
         .await
     }

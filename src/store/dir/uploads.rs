@@ -127,11 +127,11 @@ impl Context<'_> {
         key: &ObjectKey,
         id: &UploadId,
         parts: &[PartReceipt],
-        to: Option<Elsewhere>,
+        to: Option<&Elsewhere>,
         condition: &WriteCondition,
     ) -> Result<Written> {
         let begun_at = key;
-        let (key, attributes) = match &to {
+        let (key, attributes) = match to {
             Some(to) => (&to.key, Some(&to.attributes)),
             None => (key, None),
         };
