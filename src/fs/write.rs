@@ -37,10 +37,8 @@ impl FileSystem {
         } else {
             dirty.write(offset, data).await?;
         }
-        if Self::is_lost(&file.inode, &file.content) {
-            // While this waited for room, somebody else's version took the name.
-            return Err(Self::replaced(&file.inode));
-        }
+        // While this waited for room, somebody else's version may have taken the name.
+        Self::check_not_lost(&file.inode, &file.content)?;
         Self::touch(&file.inode);
         Ok(written)
     }
@@ -80,6 +78,9 @@ impl FileSystem {
             _ => self.dirty(inode, &content).await?,
         };
         dirty.truncate(size).await?;
+        // While this waited for a commit, somebody else's version may have taken the name. Of a
+        // path, the kernel walks it again.
+        Self::check_not_lost(inode, &content)?;
         Self::touch(inode);
         if file.is_none() {
             self.commit(inode).await?;
@@ -122,6 +123,13 @@ impl FileSystem {
     /// Somebody else's version has the name that this content had.
     fn is_lost(inode: &Inode, content: &Arc<Content>) -> bool {
         content.is_stale() || !Arc::ptr_eq(&inode.content(), content)
+    }
+
+    fn check_not_lost(inode: &Inode, content: &Arc<Content>) -> Result<()> {
+        if Self::is_lost(inode, content) {
+            return Err(Self::replaced(inode));
+        }
+        Ok(())
     }
 
     fn replaced(inode: &Inode) -> FsError {

@@ -20,6 +20,7 @@ mod races;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;
+mod truncates;
 mod unopened;
 mod unopened_conflicts;
 mod wrong_mode;
