@@ -28,6 +28,14 @@ pub enum ErrorKind {
     Invalid,
 }
 
+impl ErrorKind {
+    /// Whether a write with this error may have been carried out.
+    #[must_use]
+    pub const fn leaves_open(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Unavailable | Self::Corrupt)
+    }
+}
+
 /// The request that failed, named as S3 names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {

@@ -104,10 +104,7 @@ pub trait Store: Send + Sync + Debug {
         parts: &[PartReceipt],
         to: Elsewhere,
         condition: WriteCondition,
-    ) -> Result<Written> {
-        let _ = (key, upload, parts, condition);
-        Err(rules::completes_where_it_began(&to.key))
-    }
+    ) -> Result<Written>;
 
     /// Drops an upload and its parts. One that is not there (any more) is no error.
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()>;

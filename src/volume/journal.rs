@@ -17,7 +17,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{Result, Volume, VolumeError};
 use crate::base::id::CommitId;
-use crate::base::limits::RESERVED_PREFIX;
 use crate::store::{DeleteOptions, ErrorKind, ListOptions, ObjectKey, UploadId};
 
 #[derive(Debug)]
@@ -278,12 +277,11 @@ impl Volume {
             }
         }
         // Only where nobody else uploads: another machine may be writing to a file's own key.
-        let private = format!("{}{RESERVED_PREFIX}", self.keys.prefix());
         for key in dead
             .unfinished
             .begun
             .iter()
-            .filter(|key| key.as_str().starts_with(&private))
+            .filter(|key| self.keys.is_reserved_key(key.as_str()))
         {
             if let Err(error) = self.abort_all(key).await {
                 failed = Some(error);

@@ -18,7 +18,7 @@ use crate::base::range::ByteRange;
 use crate::layout::sealed::{BodyId, Pin, SegmentIndex};
 use crate::store::commit;
 use crate::store::{
-    CopySource, ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, UploadId,
+    CopySource, ETag, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, UploadId, Written,
 };
 
 /// Server-side part copies of one object that run at once.
@@ -313,14 +313,25 @@ impl Upload {
             self.commit,
         )
         .await;
+        self.completed(written, &self.key, self.commit, self.body)
+    }
+
+    /// What the answer to a completion, as the object at `key` with this id and body, says.
+    fn completed(
+        &self,
+        written: crate::store::Result<Written>,
+        key: &ObjectKey,
+        commit: CommitId,
+        body: Option<BodyId>,
+    ) -> Result<Committed> {
         let written = written
-            .inspect_err(|error| self.volume.note_doubt(self.commit, self.body, error))
-            .map_err(|error| VolumeError::store(&self.key, error))?;
+            .inspect_err(|error| self.volume.note_doubt(commit, body, error))
+            .map_err(|error| VolumeError::store(key, error))?;
         self.volume.journal.ended(&self.ticket);
-        self.volume.modes.settled(&self.key);
+        self.volume.modes.settled(key);
         Ok(Committed {
             version: written.into(),
-            commit: self.commit.to_string(),
+            commit: commit.to_string(),
         })
     }
 

@@ -131,6 +131,13 @@ impl KeyMapper {
         format!("{}{RESERVED_PREFIX}{suffix}", self.prefix)
     }
 
+    /// Whether a key is one that [`Self::reserved`] makes.
+    #[must_use]
+    pub fn is_reserved_key(&self, key: &str) -> bool {
+        key.strip_prefix(&self.prefix)
+            .is_some_and(|rest| rest.starts_with(RESERVED_PREFIX))
+    }
+
     /// Whether a path is `.cloakfs` at the root or lies below it: nobody may create, rename or
     /// look up such a one (`EPERM`).
     #[must_use]

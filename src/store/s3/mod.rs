@@ -48,10 +48,10 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use bytes::Bytes;
 
 use super::{
-    CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, Limits,
-    ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation, PartNumber,
-    PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId, WriteCondition,
-    Written,
+    CopyAttributes, CopySource, DeleteOptions, Elsewhere, ErrorKind, GetOptions, HeadOptions,
+    Limits, ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation,
+    PartNumber, PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId,
+    WriteCondition, Written, rules,
 };
 
 use crate::aws::{Aws, Endpoint};
@@ -285,6 +285,17 @@ impl Store for S3Store {
             self.complete_multipart_upload(key, upload, parts, condition)
         })
         .await
+    }
+
+    async fn complete_elsewhere(
+        &self,
+        _key: &ObjectKey,
+        _upload: &UploadId,
+        _parts: &[PartReceipt],
+        to: Elsewhere,
+        _condition: WriteCondition,
+    ) -> Result<Written> {
+        Err(rules::completes_where_it_began(&to.key))
     }
 
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()> {
