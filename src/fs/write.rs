@@ -80,6 +80,9 @@ impl FileSystem {
             _ => self.dirty(inode, &content).await?,
         };
         dirty.truncate(size).await?;
+        // While this waited for a commit, somebody else's version may have taken the name. Of a
+        // path, the kernel walks it again.
+        Self::check_not_lost(inode, &content)?;
         Self::touch(inode);
         if file.is_none() {
             self.save(inode).await?;

@@ -28,6 +28,14 @@ pub enum ErrorKind {
     Invalid,
 }
 
+impl ErrorKind {
+    /// Whether a write with this error may have been carried out.
+    #[must_use]
+    pub const fn leaves_open(self) -> bool {
+        matches!(self, Self::TimedOut | Self::Unavailable | Self::Corrupt)
+    }
+}
+
 /// The request that failed, named as S3 names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Operation {
@@ -160,15 +168,6 @@ impl StoreError {
     pub fn concerns_encryption(&self) -> bool {
         let wrapped = || self.source.as_ref()?.downcast_ref::<Self>();
         self.encryption || wrapped().is_some_and(Self::concerns_encryption)
-    }
-
-    /// Whether it leaves open if the request was carried out.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        matches!(
-            self.kind(),
-            ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
-        )
     }
 
     #[must_use]

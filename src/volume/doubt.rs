@@ -12,7 +12,7 @@ use super::{Result, Stat, Volume};
 use crate::base::id::CommitId;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::BodyId;
-use crate::store::{ErrorKind, StoreError};
+use crate::store::StoreError;
 
 /// Commits in doubt that are remembered.
 const DOUBTFUL_MAX: usize = 4096;
@@ -69,11 +69,7 @@ impl Volume {
     /// Remembers a write whose fate its error leaves open; in a client-side volume with the body
     /// that it sent.
     pub(super) fn note_doubt(&self, id: CommitId, body: Option<BodyId>, error: &StoreError) {
-        let open = matches!(
-            error.kind(),
-            ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
-        );
-        if open {
+        if error.kind().leaves_open() {
             self.doubtful.note(Doubt { id, body });
         }
     }

@@ -1,6 +1,7 @@
 //! Multipart uploads: journalled before they begin, so that a mount that dies leaves none
 //! behind for good.
 
+mod beginning;
 mod elsewhere;
 
 use std::sync::Arc;
@@ -9,9 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 
+pub(super) use beginning::Beginning;
+
 use super::journal::Ticket;
 use super::sealed::{Sealing, UploadRecord};
-use super::types::commit_id;
 use super::{
     Committed, Condition, ObjectMeta, ObjectRef, Result, UploadTarget, Version, Volume, VolumeError,
 };
@@ -20,8 +22,7 @@ use crate::base::range::ByteRange;
 use crate::layout::sealed::{BodyId, Pin, SegmentIndex};
 use crate::store::commit;
 use crate::store::{
-    CopySource, ETag, ErrorKind, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, StoreError,
-    UploadId,
+    CopySource, ETag, ErrorKind, ObjectKey, PartNumber, PartReceipt, StoreError, UploadId, Written,
 };
 
 /// Server-side part copies of one object that run at once.
@@ -46,40 +47,6 @@ pub struct Upload {
     /// In a client-side volume: what its parts and its tail are sealed with. `None` where the
     /// bytes that are sent are those of the object.
     sealing: Option<Arc<Sealing>>,
-}
-
-/// What an upload's object begins as.
-pub(super) struct Beginning {
-    attributes: ObjectAttributes,
-    body: Option<BodyId>,
-    commit: CommitId,
-}
-
-impl Beginning {
-    /// With the record of this body.
-    pub const fn sealed(attributes: ObjectAttributes, body: BodyId, commit: CommitId) -> Self {
-        Self {
-            attributes,
-            body: Some(body),
-            commit,
-        }
-    }
-
-    /// Attributes that are sealed nowhere.
-    pub const fn plain(attributes: ObjectAttributes, commit: CommitId) -> Self {
-        Self {
-            attributes,
-            body: None,
-            commit,
-        }
-    }
-}
-
-impl From<ObjectAttributes> for Beginning {
-    fn from(attributes: ObjectAttributes) -> Self {
-        let commit = commit_id(&attributes);
-        Self::plain(attributes, commit)
-    }
 }
 
 /// A part of one upload, and of no other.
@@ -156,7 +123,7 @@ impl Volume {
         let ticket = self.journal.begin(&key)?;
         let id = self.store.create_multipart(&key, attributes).await;
         let id = id.map_err(|error| {
-            if !error.is_open() {
+            if !error.kind().leaves_open() {
                 self.journal.ended(&ticket);
             }
             VolumeError::store(&key, error)
@@ -344,14 +311,25 @@ impl Upload {
             self.commit,
         )
         .await;
+        self.completed(written, &self.key, self.commit, self.body)
+    }
+
+    /// What the answer to a completion, as the object at `key` with this id and body, says.
+    fn completed(
+        &self,
+        written: crate::store::Result<Written>,
+        key: &ObjectKey,
+        commit: CommitId,
+        body: Option<BodyId>,
+    ) -> Result<Committed> {
         let written = written
-            .inspect_err(|error| self.volume.note_doubt(self.commit, self.body, error))
-            .map_err(|error| VolumeError::store(&self.key, error))?;
+            .inspect_err(|error| self.volume.note_doubt(commit, body, error))
+            .map_err(|error| VolumeError::store(key, error))?;
         self.volume.journal.ended(&self.ticket);
-        self.volume.modes.settled(&self.key);
+        self.volume.modes.settled(key);
         Ok(Committed {
             version: written.into(),
-            commit: self.commit.to_string(),
+            commit: commit.to_string(),
         })
     }
 

@@ -6,6 +6,7 @@
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
+use super::content::Table;
 use super::executor::{Kind, Origin};
 use super::extents::ExtentSet;
 use super::file::DirtyFile;
@@ -110,12 +111,7 @@ impl DirtyFile {
             version: committed.version.clone(),
             size,
         };
-        let mut state = self.state();
-        let gone = state.table.committed(base);
-        self.forget(&state, gone);
-        let private = state.private.take();
-        drop(state);
-        self.clear_away(None, private);
+        self.stored_as(base, Table::committed);
         Ok(committed)
     }
 
@@ -138,7 +134,7 @@ impl DirtyFile {
     }
 
     /// Drops the stream's upload; no byte is only there.
-    fn drop_stream(&self) {
+    pub(super) fn drop_stream(&self) {
         let stream = {
             let mut state = self.state();
             state.table.forget_uploads();
@@ -208,22 +204,11 @@ impl DirtyFile {
         if let Some((receipts, size)) = unanswered {
             return self.complete(stream, &receipts, size).await;
         }
-        let limits = PlanLimits {
-            put_bytes_max: 0,
-            ..self.engine.limits
-        };
-        let Planned { size, plan, origin } = self.plan(&limits, Kind::Private).await?;
-        let Plan::Multipart(steps) = plan else {
+        let Some((receipts, size)) = self.send_all(stream).await? else {
             // The file was cut back to what the base is, or to nothing.
             self.drop_stream();
             return Ok(());
         };
-        let base = self.state().table.needed_base().cloned();
-        let upload = stream.upload(&self.engine, base.as_ref()).await?;
-        let receipts = self
-            .carry_out(&upload, &steps, &origin, Kind::Private)
-            .await?;
-        self.state().table.completing(receipts.clone());
         self.complete(stream, &receipts, size).await
     }
 

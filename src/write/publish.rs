@@ -9,14 +9,16 @@
 use std::sync::Arc;
 
 use super::commit::Planned;
+use super::content::Table;
 use super::executor::Kind;
 use super::file::DirtyFile;
 use super::planner::{Plan, PlanLimits};
+use super::staging::StagedSlot;
 use super::stream::Stream;
 use super::{Base, Result, WriteError};
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, StoreError};
-use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef};
+use crate::store::StoreError;
+use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, Part};
 
 impl DirtyFile {
     /// Makes the stream's upload the object at `target`; `None` where a commit has to go another
@@ -33,15 +35,11 @@ impl DirtyFile {
         };
         match self.publish_stream(&stream, target, meta, condition).await {
             Err(error) if is_gone(&error) => {
-                let mut state = self.state();
-                if state.table.has_remote() {
+                if self.state().table.has_remote() {
                     return Err(error);
                 }
                 // The upload is gone, and every byte is here still.
-                state.table.forget_uploads();
-                let stream = state.stream.take();
-                drop(state);
-                self.clear_away(stream, None);
+                self.drop_stream();
                 Ok(None)
             }
             done => done,
@@ -55,20 +53,10 @@ impl DirtyFile {
         meta: &ObjectMeta,
         condition: &Condition,
     ) -> Result<Option<Committed>> {
-        let limits = PlanLimits {
-            put_bytes_max: 0,
-            ..self.engine.limits
-        };
-        let Planned { size, plan, origin } = self.plan(&limits, Kind::Private).await?;
-        let Plan::Multipart(steps) = plan else {
+        let Some((receipts, size)) = self.send_all(stream).await? else {
             return Ok(None);
         };
-        let base = self.state().table.needed_base().cloned();
-        let upload = stream.upload(&self.engine, base.as_ref()).await?;
-        let receipts = self
-            .carry_out(&upload, &steps, &origin, Kind::Private)
-            .await?;
-        self.state().table.completing(receipts.clone());
+        let upload = stream.begun();
         let published = upload
             .complete_elsewhere(&receipts, size, target, meta, condition)
             .await;
@@ -76,7 +64,7 @@ impl DirtyFile {
             Ok(committed) => committed,
             Err(error) => {
                 let mut state = self.state();
-                if may_be_done(error.kind()) {
+                if error.kind().leaves_open() {
                     state.publication = Some(target.clone());
                 } else {
                     state.table.not_completed();
@@ -89,13 +77,7 @@ impl DirtyFile {
             version: committed.version.clone(),
             size,
         };
-        let mut state = self.state();
-        let gone = state.table.committed(base);
-        self.forget(&state, gone);
-        state.stream = None;
-        let private = state.private.take();
-        drop(state);
-        self.clear_away(None, private);
+        self.stored_as(base, Table::committed);
         Ok(Some(committed))
     }
 
@@ -127,12 +109,8 @@ impl DirtyFile {
             version,
             size,
         };
-        let gone = state.table.checkpointed(base);
-        self.forget(&state, gone);
-        state.stream = None;
-        let private = state.private.take();
         drop(state);
-        self.clear_away(None, private);
+        self.stored_as(base, Table::checkpointed);
         Ok(())
     }
 
@@ -148,6 +126,45 @@ impl DirtyFile {
         let free = table.unanswered().is_none();
         state.stream.clone().filter(|_| needed && free)
     }
+
+    /// Brings the whole content into the stream's upload, whose completion is asked for next: the
+    /// receipts of its parts, and its length in bytes. `None` where there is nothing to upload.
+    pub(super) async fn send_all(
+        self: &Arc<Self>,
+        stream: &Stream,
+    ) -> Result<Option<(Vec<Part>, u64)>> {
+        let limits = PlanLimits {
+            put_bytes_max: 0,
+            ..self.engine.limits
+        };
+        let Planned { size, plan, origin } = self.plan(&limits, Kind::Private).await?;
+        let Plan::Multipart(steps) = plan else {
+            return Ok(None);
+        };
+        let base = self.state().table.needed_base().cloned();
+        let upload = stream.upload(&self.engine, base.as_ref()).await?;
+        let receipts = self
+            .carry_out(&upload, &steps, &origin, Kind::Private)
+            .await?;
+        self.state().table.completing(receipts.clone());
+        Ok(Some((receipts, size)))
+    }
+
+    /// An object that is no private one has the content: `note` tells the table so, and what led
+    /// there goes.
+    pub(super) fn stored_as(
+        &self,
+        base: Base,
+        note: impl FnOnce(&mut Table<StagedSlot>, Base) -> Vec<u64>,
+    ) {
+        let mut state = self.state();
+        let gone = note(&mut state.table, base);
+        self.forget(&state, gone);
+        state.stream = None;
+        let private = state.private.take();
+        drop(state);
+        self.clear_away(None, private);
+    }
 }
 
 /// The upload is not there any more.
@@ -156,12 +173,4 @@ fn is_gone(error: &WriteError) -> bool {
         return false;
     };
     error.store_error().and_then(StoreError::code) == Some("NoSuchUpload")
-}
-
-/// Whether a publication may have been carried out although the answer is an error.
-const fn may_be_done(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
-    )
 }

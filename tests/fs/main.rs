@@ -33,6 +33,7 @@ mod sealed_reads;
 mod semantics;
 mod settings;
 mod simulation;
+mod truncates;
 mod unopened;
 mod unopened_conflicts;
 mod write_back;

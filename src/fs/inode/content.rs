@@ -152,10 +152,13 @@ impl Content {
         dirty
     }
 
-    /// Forgets the place for changes, when there are none.
+    /// Forgets the place for changes, when there are none and nobody is about to make some: who
+    /// holds it (a truncate by path has no handle) changes what a commit finds.
     pub fn drop_clean(&self) {
         let mut inner = self.inner();
-        if inner.dirty.as_ref().is_some_and(|dirty| !dirty.is_dirty()) {
+        // Whoever takes hold of it does so under this lock.
+        let unused = |dirty: &Arc<DirtyFile>| Arc::strong_count(dirty) == 1 && !dirty.is_dirty();
+        if inner.dirty.as_ref().is_some_and(unused) {
             inner.dirty = None;
         }
     }

@@ -51,7 +51,7 @@ use super::{
     CopyAttributes, CopySource, DeleteOptions, Elsewhere, ErrorKind, GetOptions, HeadOptions,
     Limits, ListOptions, ListPage, Object, ObjectAttributes, ObjectInfo, ObjectKey, Operation,
     PartNumber, PartReceipt, PendingUpload, PutOptions, Result, Store, StoreError, UploadId,
-    WriteCondition, Written,
+    WriteCondition, Written, rules,
 };
 
 use crate::aws::{Aws, Endpoint};
@@ -295,7 +295,7 @@ impl Store for S3Store {
         to: Elsewhere,
         _condition: WriteCondition,
     ) -> Result<Written> {
-        Err(crate::store::rules::completes_where_it_began(&to.key))
+        Err(rules::completes_where_it_began(&to.key))
     }
 
     async fn abort_multipart(&self, key: &ObjectKey, upload: &UploadId) -> Result<()> {

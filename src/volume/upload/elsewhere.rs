@@ -7,7 +7,7 @@ use crate::layout::path::VolumePath;
 use crate::layout::sealed::BodyId;
 use crate::store::{Elsewhere, PartReceipt, commit};
 use crate::volume::sealed::UploadRecord;
-use crate::volume::{Committed, Condition, ObjectMeta, Result, Volume, VolumeError};
+use crate::volume::{Committed, Condition, ObjectMeta, Result, Volume};
 
 impl Volume {
     /// Whether there is [`Upload::complete_elsewhere`].
@@ -71,14 +71,6 @@ impl Upload {
         let written =
             commit::complete_elsewhere(store, &self.key, &self.id, receipts, to, condition, commit)
                 .await;
-        let written = written
-            .inspect_err(|error| self.volume.note_doubt(commit, body, error))
-            .map_err(|error| VolumeError::store(&target, error))?;
-        self.volume.journal.ended(&self.ticket);
-        self.volume.modes.settled(&target);
-        Ok(Committed {
-            version: written.into(),
-            commit: commit.to_string(),
-        })
+        self.completed(written, &target, commit, body)
     }
 }
