@@ -119,7 +119,7 @@ impl From<WriteError> for FsError {
             WriteError::NoSpace { .. } => libc::ENOSPC,
             WriteError::TooLarge(_) => libc::EFBIG,
             WriteError::BaseLost(_) => libc::ESTALE,
-            WriteError::Staging(_) => libc::EIO,
+            WriteError::Staging(_) | WriteError::UploadLost(_) => libc::EIO,
         };
         let message = error.to_string();
         log(errno, &message, &error, false);

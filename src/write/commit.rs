@@ -173,7 +173,7 @@ impl DirtyFile {
         let fresh = {
             let mut state = self.state();
             if state.table.has_remote() {
-                return Err(failed);
+                return Err(failed.of_upload());
             }
             state.table.forget_uploads();
             let fresh = Stream::new(&self.engine);
@@ -337,7 +337,25 @@ impl DirtyFile {
             .await?)
     }
 
+    /// Through an upload at the target's key; a second one where somebody else aborted the first,
+    /// since every byte is here or in the base.
     async fn send(
+        &self,
+        steps: &[PartStep],
+        size: u64,
+        origin: &Origin,
+        target: &VolumePath,
+        meta: &ObjectMeta,
+        condition: &Condition,
+    ) -> Result<Committed> {
+        let once = || self.send_once(steps, size, origin, target, meta, condition);
+        match once().await {
+            Err(error) if error.is_upload_gone() => once().await,
+            sent => sent,
+        }
+    }
+
+    async fn send_once(
         &self,
         steps: &[PartStep],
         size: u64,

@@ -35,6 +35,13 @@ pub enum WriteError {
          what is there now"
     )]
     BaseLost(Arc<VolumeError>),
+    /// Bytes that were uploaded while the file was written are gone with their upload.
+    #[error(
+        "parts of the file that were uploaded while it was written are lost, because their \
+         unfinished upload was aborted in the bucket, by a lifecycle rule or another client: {0}; \
+         write the file again, and let no rule abort uploads while they are written"
+    )]
+    UploadLost(Arc<VolumeError>),
     #[error("the file cannot become so long: {0}")]
     TooLarge(#[from] PlanError),
 }
@@ -45,7 +52,11 @@ impl WriteError {
     pub fn kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Volume(error) => Some(error.kind()),
-            Self::NoSpace { .. } | Self::Staging(_) | Self::BaseLost(_) | Self::TooLarge(_) => None,
+            Self::NoSpace { .. }
+            | Self::Staging(_)
+            | Self::BaseLost(_)
+            | Self::UploadLost(_)
+            | Self::TooLarge(_) => None,
         }
     }
 
@@ -58,12 +69,24 @@ impl WriteError {
         )
     }
 
+    /// The upload is not there any more.
+    pub(super) fn is_upload_gone(&self) -> bool {
+        matches!(self, Self::Volume(error) if is_gone(error))
+    }
+
+    /// For an upload that held bytes that are nowhere else.
+    pub(super) fn of_upload(self) -> Self {
+        match self {
+            Self::Volume(error) if is_gone(&error) => Self::UploadLost(error),
+            other => other,
+        }
+    }
+
     /// For an upload that needed bytes of the base.
     pub(super) fn of_base(error: Arc<VolumeError>) -> Self {
-        let upload_gone = error.store_error().and_then(StoreError::code) == Some("NoSuchUpload");
         match error.kind() {
             ErrorKind::Precondition => Self::BaseLost(error),
-            ErrorKind::NotFound if !upload_gone => Self::BaseLost(error),
+            ErrorKind::NotFound if !is_gone(&error) => Self::BaseLost(error),
             _ => Self::Volume(error),
         }
     }
@@ -73,6 +96,11 @@ impl WriteError {
     pub fn is_conflict(&self) -> bool {
         self.kind() == Some(ErrorKind::Precondition)
     }
+}
+
+/// What S3 says of an upload that was aborted.
+fn is_gone(error: &VolumeError) -> bool {
+    error.store_error().and_then(StoreError::code) == Some("NoSuchUpload")
 }
 
 impl From<VolumeError> for WriteError {

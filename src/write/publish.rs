@@ -15,9 +15,8 @@ use super::file::DirtyFile;
 use super::planner::{Plan, PlanLimits};
 use super::staging::StagedSlot;
 use super::stream::Stream;
-use super::{Base, Result, WriteError};
+use super::{Base, Result};
 use crate::layout::path::VolumePath;
-use crate::store::StoreError;
 use crate::volume::{Committed, Condition, ObjectMeta, ObjectRef, Part};
 
 impl DirtyFile {
@@ -34,9 +33,9 @@ impl DirtyFile {
             return Ok(None);
         };
         match self.publish_stream(&stream, target, meta, condition).await {
-            Err(error) if is_gone(&error) => {
+            Err(error) if error.is_upload_gone() => {
                 if self.state().table.has_remote() {
-                    return Err(error);
+                    return Err(error.of_upload());
                 }
                 // The upload is gone, and every byte is here still.
                 self.drop_stream();
@@ -165,12 +164,4 @@ impl DirtyFile {
         drop(state);
         self.clear_away(None, private);
     }
-}
-
-/// The upload is not there any more.
-fn is_gone(error: &WriteError) -> bool {
-    let WriteError::Volume(error) = error else {
-        return false;
-    };
-    error.store_error().and_then(StoreError::code) == Some("NoSuchUpload")
 }

@@ -6,6 +6,7 @@ use super::fixture::{CELL, Fixture, Layout, assert_same, eventually, index, meta
 use crate::store::fault::{Effect, Rule};
 use crate::store::{ErrorKind, ObjectKey, Operation, Store};
 use crate::volume::Condition;
+use crate::write::WriteError;
 
 fn content(layout: Layout, seed: u64, cells: u64) -> Bytes {
     layout.pattern(seed, 0, index(cells * CELL)).into()
@@ -42,6 +43,54 @@ async fn an_upload_that_the_bucket_dropped_is_made_again() {
             .unwrap();
         assert_same(fixture.stored("a").await, &data);
         fixture.assert_clean().await;
+    }
+}
+
+/// Its bytes are nowhere any more: that is said, each time, until the file is written again.
+#[tokio::test]
+async fn a_file_whose_bytes_were_only_in_an_upload_that_is_gone_says_so() {
+    for layout in Layout::BOTH {
+        for publishes in [false, true] {
+            let fixture = if publishes {
+                Fixture::publishing(layout, 0, 0, u64::MAX).await
+            } else {
+                Fixture::tiny_with(layout, 0, 0).await
+            };
+            let file = fixture.file();
+            let data = content(layout, 1, 12);
+            for (at, piece) in (0..).zip(data.chunks(index(layout.cell()))) {
+                let piece = Bytes::copy_from_slice(piece);
+                file.write(at * layout.cell(), piece).await.unwrap();
+            }
+            eventually("bytes are only in the upload", || {
+                let state = file.state();
+                state.table.has_remote() && state.in_flight == 0
+            })
+            .await;
+            file.pause_stream().await;
+            for pending in fixture.mem.list_multipart("").await.unwrap() {
+                let key = ObjectKey::new(pending.key).unwrap();
+                let gone = fixture.mem.abort_multipart(&key, &pending.upload);
+                gone.await.unwrap();
+            }
+            for _ in 0..2 {
+                let lost = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+                let lost = lost.unwrap_err();
+                assert!(matches!(lost, WriteError::UploadLost(_)), "{lost:?}");
+                let told = lost.to_string();
+                let begins = "parts of the file that were uploaded while it was written are lost, \
+                              because their unfinished upload was aborted in the bucket";
+                assert!(told.starts_with(begins), "{told}");
+                assert!(file.is_dirty());
+            }
+            file.truncate(0).await.unwrap();
+            let again = content(layout, 2, 1);
+            file.write(0, again.clone()).await.unwrap();
+            let stored = file.commit(&path("a"), &meta(), &Condition::IfAbsent).await;
+            stored.unwrap();
+            assert_same(fixture.stored("a").await, &again);
+            fixture.assert_clean().await;
+        }
     }
 }
 

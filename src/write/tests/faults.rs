@@ -1,11 +1,13 @@
 //! Failed uploads, conflicts, no room.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::fixture::{CELL, Fixture, Layout, assert_same, eventually, index, meta, path};
 use crate::base::range::ByteRange;
 use crate::store::fault::{Effect, Rule};
-use crate::store::{ErrorKind, Operation};
+use crate::store::{ErrorKind, ObjectKey, Operation, Store};
 use crate::volume::Condition;
 use crate::write::WriteError;
 
@@ -124,6 +126,35 @@ async fn the_old_object_is_visible_until_the_commit_completes() {
         );
         committing.abort();
         fixture.fault.remove(rule);
+    }
+}
+
+/// By a lifecycle rule, or by the next life of another machine that was killed while it began one.
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_another_aborts_is_made_again() {
+    for layout in Layout::BOTH {
+        let fixture = Fixture::roomy(layout).await;
+        let file = fixture.existing("a", b"old").await;
+        let condition = Condition::IfVersion(file.base().unwrap().version);
+        file.write(0, content(layout, 1)).await.unwrap();
+        let late = Rule::new(Effect::Delay(Duration::from_mins(1)));
+        let late = late.on(Operation::CompleteMultipartUpload).under("a");
+        fixture.fault.inject(late.times(1));
+        let committing = tokio::spawn({
+            let file = std::sync::Arc::clone(&file);
+            async move { file.commit(&path("a"), &meta(), &condition).await }
+        });
+        let completes = || fixture.fault.calls().of(Operation::CompleteMultipartUpload);
+        eventually("the last request", || completes() == 1).await;
+        for pending in fixture.mem.list_multipart("a").await.unwrap() {
+            let key = ObjectKey::new(pending.key).unwrap();
+            let gone = fixture.mem.abort_multipart(&key, &pending.upload);
+            gone.await.unwrap();
+        }
+        committing.await.unwrap().unwrap();
+        assert_eq!(completes(), 2);
+        assert_same(fixture.stored("a").await, content(layout, 1));
+        fixture.assert_clean().await;
     }
 }
 
