@@ -161,30 +161,33 @@ impl FileSystem {
         inode: &Arc<Inode>,
         content: &Arc<Content>,
     ) -> Result<Arc<DirtyFile>> {
-        if content.dirty().is_none() {
+        while content.dirty().is_none() {
             let snapshot = content.snapshot();
             let loads = snapshot.version.is_some()
                 && snapshot.size > 0
                 && snapshot.size <= limits::SEGMENT_BYTES;
-            if loads {
-                let _one_at_a_time = content.loading.lock().await;
-                if content.dirty().is_none() {
-                    let whole = ByteRange::new(0, snapshot.size);
-                    let base = self.read_content(inode, content, None, whole).await?;
-                    if Self::is_lost(inode, content) {
-                        return Err(Self::replaced(inode));
-                    }
-                    // Shown to other writers only when it is whole: the base must not come over
-                    // what they write.
-                    let loaded = self.begin_changes(inode, &snapshot);
-                    loaded.write(0, base).await?;
-                    let dirty = content.dirty_or(|_| Arc::clone(&loaded));
-                    if !Arc::ptr_eq(&dirty, &loaded) {
-                        loaded.discard();
-                    }
-                    return Ok(dirty);
-                }
+            if !loads {
+                break;
             }
+            let _one_at_a_time = content.loading.lock().await;
+            if content.dirty().is_some() {
+                break;
+            }
+            let whole = ByteRange::new(0, snapshot.size);
+            let base = self.read_content(inode, content, None, whole).await?;
+            if Self::is_lost(inode, content) {
+                return Err(Self::replaced(inode));
+            }
+            // Shown to other writers only when it is whole: the base must not come over what
+            // they write.
+            let loaded = self.begin_changes(inode, &snapshot);
+            loaded.write(0, base).await?;
+            if content.begin_loaded(&loaded, &snapshot) {
+                return Ok(loaded);
+            }
+            // One that replaces all of it does not wait for this load, and may be committed and
+            // closed by now: what was loaded is of the past.
+            loaded.discard();
         }
         self.dirty_unloaded(inode, content)
     }

@@ -1,10 +1,10 @@
-//! truncate(2): of a path, while the file's last handle is being closed.
+//! truncate(2) of a path, while others write to the file and close it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use cloakfs::fs::{FsError, HandleId, Ino, SetAttr};
-use cloakfs::store::Operation::PutObject;
+use cloakfs::store::Operation::{GetObject, PutObject};
 use cloakfs::store::fault::{Effect, Rule};
 use tokio::task::JoinHandle;
 
@@ -72,4 +72,45 @@ async fn a_truncate_of_what_somebody_else_replaced_meanwhile_is_refused() {
     assert_eq!(errno(closed), libc::ESTALE);
     assert_eq!(errno(truncated), libc::ESTALE);
     assert_eq!(bucket.body("f").await.unwrap(), b"theirs");
+}
+
+/// What replaces all of a file does not wait until its old content is loaded for another change.
+#[tokio::test(start_paused = true)]
+async fn a_truncate_does_not_bring_back_what_was_replaced_while_it_loaded_the_file() {
+    let bucket = Bucket::new();
+    let mount = bucket.mount().await;
+    mount.write_file("f", OLD).await.unwrap();
+    let ino = mount.walk("f").await.unwrap().attr.ino;
+    let slow = Rule::new(Effect::DelayAfter(Duration::from_mins(1))).on(GetObject);
+    bucket.fault.inject(slow.times(1));
+    let before = bucket.fault.calls().of(GetObject);
+    let fs = Arc::clone(&mount.fs);
+    let truncating = tokio::spawn(async move {
+        let set = SetAttr {
+            size: Some(10),
+            ..SetAttr::default()
+        };
+        fs.setattr(me(), ino, set, None).await
+    });
+    while bucket.fault.calls().of(GetObject) == before {
+        tokio::task::yield_now().await;
+    }
+    let empty = SetAttr {
+        size: Some(0),
+        ..SetAttr::default()
+    };
+    let (_, handle) = mount.open("f", libc::O_WRONLY).await.unwrap();
+    mount
+        .fs
+        .setattr(me(), ino, empty, Some(handle))
+        .await
+        .unwrap();
+    mount
+        .write_at(handle, 0, b"replaced by more")
+        .await
+        .unwrap();
+    mount.close(handle).await.unwrap();
+    assert!(!truncating.is_finished());
+    truncating.await.unwrap().unwrap();
+    assert_eq!(bucket.body("f").await.unwrap(), b"replaced b");
 }

@@ -152,6 +152,17 @@ impl Content {
         dirty
     }
 
+    /// Shows changes that were begun with all of `base` loaded; false where there are others, or
+    /// where the stored bytes are not those of `base` any more.
+    pub fn begin_loaded(&self, loaded: &Arc<DirtyFile>, base: &Snapshot) -> bool {
+        let mut inner = self.inner();
+        let begins = inner.dirty.is_none() && inner.snapshot.tag == base.tag;
+        if begins {
+            inner.dirty = Some(Arc::clone(loaded));
+        }
+        begins
+    }
+
     /// Forgets the place for changes, when there are none and nobody is about to make some: who
     /// holds it (a truncate by path has no handle) changes what a commit finds.
     pub fn drop_clean(&self) {
