@@ -14,6 +14,7 @@ use super::inode::{Content, Inode};
 use super::open::FileHandle;
 use super::types::{Caller, HandleId};
 use super::{FileSystem, FsError, Result};
+use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
 use crate::cache::FileTag;
 use crate::store::ErrorKind;
@@ -183,6 +184,10 @@ impl FileSystem {
         else {
             return Ok(false);
         };
+        if inode.state().journaled.is_some() && self.commit_held(inode).await.is_err() {
+            // What was closed is in the bucket first, or a replay would put it over the clone.
+            return Ok(false);
+        }
         let snapshot = content.snapshot();
         if let Some(version) = &snapshot.version {
             let commit = snapshot.commit.as_deref();
@@ -198,8 +203,16 @@ impl FileSystem {
             None => Condition::IfAbsent,
         };
         Self::touch(inode);
-        let (meta, changes) = current_meta(inode);
-        let done = dirty.commit_clone(base, &path, &meta, &condition).await?;
+        let (mut meta, changes) = current_meta(inode);
+        let id = CommitId::random();
+        meta.commit = Some(id);
+        let done = dirty.commit_clone(base, &path, &meta, &condition).await;
+        let done = done.inspect_err(|error| {
+            if error.is_in_doubt() {
+                content.note_clone_in_doubt(id);
+                inode.state().in_doubt = true;
+            }
+        })?;
         content.update(|snapshot| snapshot.committed(done.version, done.commit, base.size));
         self.cache.forget(snapshot.tag);
         finish_meta(inode, changes);

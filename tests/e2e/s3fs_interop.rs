@@ -209,7 +209,12 @@ impl Shared {
             let holds = |path: &str, content: &str| {
                 fs::read_to_string(other.join(path)).is_ok_and(|seen| seen == content)
             };
-            until(SEEN, || holds("dir/file", "one\n").then_some(())).expect("a new file");
+            // That a name is not there is believed for a second.
+            let are_seen = || {
+                let old = holds("dir/file", "one\n") && holds("gone", "old\n");
+                old && holds("attributes", "x\n")
+            };
+            until(SEEN, || are_seen().then_some(())).expect("the new files");
             let script = "echo two >> dir/file; mv dir/file dir/moved; rm gone
                 chmod 4711 attributes; setfattr -n user.a -v b attributes; ln -s dir/moved link";
             sh(other, script, &[]);

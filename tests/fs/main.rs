@@ -7,6 +7,7 @@ mod wait;
 
 mod absence;
 mod bucket;
+mod clone_crashes;
 mod clones;
 mod closed_conflicts;
 mod conflicts;

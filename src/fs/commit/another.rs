@@ -24,10 +24,13 @@ impl FileSystem {
         let (true, Some(version)) = (ours, stat.version) else {
             return Ok(false);
         };
-        if let Some(dirty) = content.dirty()
+        if !content.is_clone_in_doubt(stat.commit.as_deref())
+            && let Some(dirty) = content.dirty()
             && let Some(base) = dirty.base()
         {
-            // What is clean here is the same in both: the try copied it from this base.
+            // What is clean here is the same in both: the try copied it from this base. Not so a
+            // clone: what was not changed of this file went with it, and a commit that needs some
+            // finds that out.
             dirty.set_base(Base {
                 version: version.clone(),
                 ..base

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::base::id::CommitId;
 use crate::cache::FileTag;
 use crate::fs::flux::Flux;
 use crate::store::ErrorKind;
@@ -34,6 +35,8 @@ struct ContentState {
     in_doubt: bool,
     /// A delete of the object failed, perhaps after it was carried out.
     delete_in_doubt: bool,
+    /// A clone over the object failed, perhaps after it was carried out.
+    clone_in_doubt: Option<CommitId>,
 }
 
 /// What the bucket holds of a content.
@@ -110,6 +113,7 @@ impl Content {
                 stale: false,
                 in_doubt: false,
                 delete_in_doubt: false,
+                clone_in_doubt: None,
             }),
             pages: AtomicU64::new(0),
             flux: Flux::new(),
@@ -208,6 +212,16 @@ impl Content {
 
     pub fn note_doubt(&self) {
         self.inner().in_doubt = true;
+    }
+
+    pub fn note_clone_in_doubt(&self, id: CommitId) {
+        self.inner().clone_in_doubt = Some(id);
+    }
+
+    /// Whether an object that was committed as this is the clone whose fate was open.
+    pub fn is_clone_in_doubt(&self, commit: Option<&str>) -> bool {
+        let clone = self.inner().clone_in_doubt;
+        clone.is_some_and(|id| Some(id.to_string().as_str()) == commit)
     }
 
     /// Remembers that a delete of this mount failed: where that leaves it open whether it was

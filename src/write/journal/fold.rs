@@ -99,11 +99,14 @@ impl Fold {
                 if let Some(pending) = self.files.get_mut(&file) {
                     pending.closed.meta = *meta;
                     pending.closed.meta_set_here = true;
+                    pending.deleting = false;
                     pending.commits.push(commit);
                 }
             }
             Event::Attempt { file, commit } => {
                 if let Some(pending) = self.files.get_mut(&file) {
+                    // It was not deleted after all, or is to be made again.
+                    pending.deleting = false;
                     pending.commits.push(commit);
                 }
             }
