@@ -225,6 +225,7 @@ fn next_slot(
             path: Some(path.clone()),
             handle,
             base: Bytes::new(),
+            wrote: false,
         });
     };
     let open_at = slot.path.clone();

@@ -19,7 +19,7 @@ pub type Tree = BTreeMap<String, Bytes>;
 /// What a mount has written to a file and not stored.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    /// What the bucket had when it was begun.
+    /// What the bucket had when it was begun, or got from this mount since: an answer was lost.
     pub base: Option<Bytes>,
     /// What it may be: more than one where a call failed in its middle.
     pub possible: Vec<Bytes>,
@@ -172,8 +172,10 @@ impl View<'_> {
                 }
                 _ => None,
             };
+            let stored_unheard = before.get(path) != after.get(path);
             let base = match (&renamed, old, self.taken.slot) {
                 (Some(_), ..) => after.get(path).cloned(),
+                _ if stored_unheard => after.get(path).cloned(),
                 (None, Some(old), _) => old.base.clone(),
                 (None, None, Some(slot))
                     if matches!(step.act, Act::WriteOpen { .. }) && before.contains_key(path) =>

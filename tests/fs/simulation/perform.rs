@@ -15,11 +15,20 @@ pub struct Slot {
     pub handle: HandleId,
     /// What it was opened on or last stored.
     pub base: Bytes,
+    /// It was written to since it was opened or last saved through it: what else of the file
+    /// waits, its close does not answer for.
+    pub wrote: bool,
 }
 
 impl Slot {
     /// After a step of its mount: what it is on now, where that is stored.
     pub fn follow(&mut self, taken: &Taken<'_>) {
+        let is_ok = taken.done.is_some_and(|done| done.result.is_ok());
+        match &taken.step.act {
+            Act::WriteOpen { .. } => self.wrote = true,
+            Act::Fsync if is_ok => self.wrote = false,
+            _ => {}
+        }
         let Some(path) = &self.path else {
             return;
         };

@@ -88,7 +88,12 @@ impl View<'_> {
             let is_kept =
                 copies.any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
             let in_parts = |content: &Bytes| content.len() as u64 > SEGMENT_BYTES;
-            let lost = done.result.as_ref().is_err_and(is_stale)
+            // Where the call itself failed of something else, the handle's later ones are told.
+            let troubled = self.taken.step.trouble.is_some();
+            let lost = done
+                .result
+                .as_ref()
+                .is_err_and(|error| is_stale(error) || troubled)
                 && (pending.in_part
                     || pending.base.iter().any(in_parts)
                     || possible.iter().any(in_parts));
@@ -121,6 +126,7 @@ impl View<'_> {
                     .unwrap_or_default();
                 self.acknowledged(path, &written)
             }
+            Act::Close if self.taken.slot.is_some_and(|slot| !slot.wrote) => Ok(()),
             Act::Fsync | Act::Close => {
                 match slot_path.and_then(|path| self.mine.get_key_value(path)) {
                     Some((path, pending)) => self.acknowledged(path, &pending.possible),
