@@ -140,8 +140,10 @@ impl FileSystem {
             Err(error) => {
                 self.drop_preserved(preserved).await;
                 content.note_failed_delete(&error);
-                // It stays, and is replayed as any other.
-                self.note_place(inode, None);
+                if !error.kind().leaves_open() {
+                    // It stays, and is replayed as any other.
+                    self.note_place(inode, None);
+                }
                 if error.kind() == ErrorKind::Precondition {
                     return Err(self.replaced_before_deleted(inode, path));
                 }

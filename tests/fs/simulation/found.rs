@@ -1,5 +1,6 @@
 //! What the simulation found, each as the few steps that matter.
 
+use cloakfs::fs::CommitMode;
 use cloakfs::store::ErrorKind;
 use cloakfs::store::fault::Effect;
 
@@ -13,6 +14,7 @@ in_every_layout! {
     a_file_whose_old_name_a_rename_deleted_unheard_is_no_conflict,
     a_file_that_was_deleted_unheard_is_no_conflict,
     what_was_carried_out_unheard_is_renamed,
+    a_handle_outlives_attributes_that_were_stored_unheard,
 }
 
 /// Runs what one mount does.
@@ -30,6 +32,7 @@ fn alone(layout: Layout, steps: impl IntoIterator<Item = (Act, Option<Trouble>)>
         let row = Row {
             layout,
             mounts: 1,
+            mode: CommitMode::OnClose,
             retries: false,
         };
         scope.spawn(move || run(row, &steps)).join()
@@ -115,5 +118,28 @@ async fn what_was_carried_out_unheard_is_renamed(layout: Layout) {
             (Act::Rename { from, to }, None),
         ];
         alone(layout, steps);
+    }
+}
+
+/// The bytes are the same under another version: nobody else replaced them.
+async fn a_handle_outlives_attributes_that_were_stored_unheard(layout: Layout) {
+    let file = || path("b/z");
+    let (len, mode) = (5000, 0o600);
+    for looks in [false, true] {
+        for after in 0..6 {
+            let trouble = Trouble::Fails {
+                after,
+                effect: Effect::FailAfter(ErrorKind::TimedOut),
+                times: None,
+            };
+            let look = looks.then(|| (Act::Read { path: file() }, None));
+            let steps = [
+                (Act::Write { path: file(), len }, None),
+                (Act::Open { path: file() }, None),
+                (Act::Chmod { path: file(), mode }, Some(trouble)),
+            ];
+            let last = [(Act::WriteOpen { len: 3 }, None), (Act::Fsync, None)];
+            alone(layout, steps.into_iter().chain(look).chain(last));
+        }
     }
 }
