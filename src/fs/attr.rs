@@ -9,7 +9,7 @@ use super::virtual_xattr::Told;
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::VolumePath;
-use crate::volume::Condition;
+use crate::volume::{Condition, ObjectRef, Stat};
 use crate::write::Base;
 
 impl FileSystem {
@@ -148,8 +148,14 @@ impl FileSystem {
             let done = self
                 .volume
                 .set_attributes(path, &version, snapshot.size, meta)
-                .await?;
+                .await
+                .inspect_err(|error| {
+                    if error.kind().leaves_open() {
+                        content.update(|snapshot| snapshot.copy_in_doubt = true);
+                    }
+                })?;
             content.update(|snapshot| {
+                snapshot.copy_in_doubt = false;
                 snapshot.version = Some(done.version.clone());
                 snapshot.commit = Some(done.commit);
             });
@@ -165,6 +171,29 @@ impl FileSystem {
         }
         self.stats.changed(path);
         Ok(())
+    }
+
+    /// What was found at a file's name may be this mount's own copy with other attributes, whose
+    /// answer was lost: the bytes are those that are open here, under another version.
+    pub(super) fn follow_own_copy(&self, inode: &Inode, path: &VolumePath, found: &Stat) {
+        let content = inode.content();
+        let snapshot = content.snapshot();
+        let Some(version) = &found.version else {
+            return;
+        };
+        let may_be_it = snapshot.copy_in_doubt
+            && snapshot.elsewhere.is_none()
+            && snapshot.size == found.size
+            // Else it may be a write in doubt as well, which its commit recognises.
+            && !inode.is_uncommitted()
+            && !content.is_stale();
+        if may_be_it && self.volume.may_be_ours(path, found).unwrap_or(false) {
+            self.move_content(inode, ObjectRef::Path(path.clone()), version.clone());
+            content.update(|snapshot| {
+                snapshot.commit.clone_from(&found.commit);
+                snapshot.copy_in_doubt = false;
+            });
+        }
     }
 
     /// Asks the bucket about an inode unless it was asked a moment ago or this mount knows
@@ -201,6 +230,7 @@ impl FileSystem {
             Some(stat)
                 if stat.meta.attributes.kind == inode.kind && !self.is_anothers(inode, &stat) =>
             {
+                self.follow_own_copy(inode, &path, &stat);
                 inode.refresh(stat, asked);
                 Ok(())
             }

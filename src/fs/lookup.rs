@@ -172,6 +172,7 @@ impl FileSystem {
                 || inode.is_uncommitted()
                 || self.holds_uncommitted(&inode);
             if keeps {
+                self.follow_own_copy(&inode, path, &stat);
                 inode.refresh(stat, asked);
                 return inode;
             }

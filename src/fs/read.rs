@@ -71,6 +71,10 @@ impl FileSystem {
                 // A commit or an attribute change of this mount may be about to note what it did.
                 // With changes of its own a file is read under its gate, and no commit runs.
                 drop(inode.operation.lock().await);
+                if snapshot.copy_in_doubt {
+                    let _gate = self.gate.read().await;
+                    self.ask(inode).await?;
+                }
             }
             let now = content.snapshot();
             let overtaken = now.tag != snapshot.tag

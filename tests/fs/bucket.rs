@@ -148,6 +148,29 @@ impl Bucket {
         }
     }
 
+    /// The same with its journals there too, in either commit mode.
+    pub async fn start_over(
+        &self,
+        store: Arc<dyn Store>,
+        state: TempDir,
+        mode: CommitMode,
+    ) -> Mount {
+        let volume = self.keys.open(store, options(&state)).await;
+        let journals = Journals {
+            dir: state.path().join("write-back"),
+            keys: LocalKeys {
+                file: state.path().join("local.key"),
+                customer: Vec::new(),
+            },
+        };
+        let config = config(&state, Duration::ZERO);
+        let fs = FileSystem::start(volume, config, mode, &journals).await;
+        Mount {
+            fs: fs.unwrap(),
+            state,
+        }
+    }
+
     /// A mount whose state is in `state`, as the next one there finds it.
     pub async fn mount_in(&self, state: &Path, mode: CommitMode) -> Mount {
         self.mount_in_with(state, mode, |_| {}).await

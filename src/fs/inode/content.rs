@@ -49,6 +49,9 @@ pub(in crate::fs) struct Snapshot {
     /// What the first commit of a new file replaces: the version of a file it was renamed over.
     pub replaces: Option<Version>,
     pub commit: Option<String>,
+    /// A copy with other attributes failed, perhaps after it was carried out: the same bytes may
+    /// have another version.
+    pub copy_in_doubt: bool,
     pub size: u64,
     /// Names these bytes in the block cache.
     pub tag: FileTag,
@@ -68,6 +71,7 @@ impl Snapshot {
             version: None,
             replaces: None,
             commit: None,
+            copy_in_doubt: false,
             size: 0,
             tag: FileTag(next_id()),
         }
@@ -79,6 +83,7 @@ impl Snapshot {
             version: stat.version.clone(),
             replaces: None,
             commit: stat.commit.clone(),
+            copy_in_doubt: false,
             size: stat.size,
             tag: FileTag(next_id()),
         }
@@ -98,6 +103,7 @@ impl Snapshot {
         self.version = Some(version);
         self.replaces = None;
         self.commit = Some(commit);
+        self.copy_in_doubt = false;
         self.size = size;
         self.tag = FileTag(next_id());
     }

@@ -1,7 +1,8 @@
 //! Which file is to be uploaded when. Pure: the time is given.
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Instant;
+
+use tokio::time::Instant;
 
 use crate::fs::types::Ino;
 

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::Instant;
 
 use super::queue::Queue;
 use crate::base::jitter::Jitter;
@@ -115,7 +116,7 @@ impl Uploader {
                 Ok(ino) => return Some(ino),
                 Err(None) => changed.await,
                 Err(Some(at)) => {
-                    let until = tokio::time::sleep_until(at.into());
+                    let until = tokio::time::sleep_until(at);
                     tokio::select! {
                         () = until => {}
                         () = changed => {}

@@ -1,5 +1,6 @@
 //! What the simulation found, each as the few steps that matter.
 
+use cloakfs::fs::CommitMode;
 use cloakfs::store::ErrorKind;
 use cloakfs::store::fault::Effect;
 
@@ -12,6 +13,8 @@ in_every_layout! {
     a_mount_that_died_before_it_heard_of_its_upload_is_followed_by_another,
     a_file_whose_old_name_a_rename_deleted_unheard_is_no_conflict,
     a_file_that_was_deleted_unheard_is_no_conflict,
+    what_was_carried_out_unheard_is_renamed,
+    a_handle_outlives_attributes_that_were_stored_unheard,
 }
 
 /// Runs what one mount does.
@@ -29,6 +32,7 @@ fn alone(layout: Layout, steps: impl IntoIterator<Item = (Act, Option<Trouble>)>
         let row = Row {
             layout,
             mounts: 1,
+            mode: CommitMode::OnClose,
             retries: false,
         };
         scope.spawn(move || run(row, &steps)).join()
@@ -79,4 +83,63 @@ async fn a_file_whose_old_name_a_rename_deleted_unheard_is_no_conflict(layout: L
 
 async fn a_file_that_was_deleted_unheard_is_no_conflict(layout: Layout) {
     unheard(layout, &Act::Unlink { path: path("b/z") });
+}
+
+/// A change whose answers are lost, and then a rename, which hears all.
+async fn what_was_carried_out_unheard_is_renamed(layout: Layout) {
+    let file = || path("b/z");
+    let changes = [
+        Act::Append {
+            path: file(),
+            len: 70,
+        },
+        Act::Chmod {
+            path: file(),
+            mode: 0o600,
+        },
+        Act::Fsync,
+    ];
+    let plans = changes
+        .iter()
+        .flat_map(|change| (0..6).map(move |after| (change, after)));
+    for (change, after) in plans {
+        let trouble = Trouble::Fails {
+            after,
+            effect: Effect::FailAfter(ErrorKind::TimedOut),
+            times: None,
+        };
+        let (from, to) = (file(), path("a/w"));
+        let len = 5;
+        let steps = [
+            (Act::Write { path: file(), len }, None),
+            (Act::Open { path: file() }, None),
+            (Act::WriteOpen { len }, None),
+            (change.clone(), Some(trouble)),
+            (Act::Rename { from, to }, None),
+        ];
+        alone(layout, steps);
+    }
+}
+
+/// The bytes are the same under another version: nobody else replaced them.
+async fn a_handle_outlives_attributes_that_were_stored_unheard(layout: Layout) {
+    let file = || path("b/z");
+    let (len, mode) = (5000, 0o600);
+    for looks in [false, true] {
+        for after in 0..6 {
+            let trouble = Trouble::Fails {
+                after,
+                effect: Effect::FailAfter(ErrorKind::TimedOut),
+                times: None,
+            };
+            let look = looks.then(|| (Act::Read { path: file() }, None));
+            let steps = [
+                (Act::Write { path: file(), len }, None),
+                (Act::Open { path: file() }, None),
+                (Act::Chmod { path: file(), mode }, Some(trouble)),
+            ];
+            let last = [(Act::WriteOpen { len: 3 }, None), (Act::Fsync, None)];
+            alone(layout, steps.into_iter().chain(look).chain(last));
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakfs::base::jitter::Jitter;
+use cloakfs::fs::CommitMode;
 use cloakfs::store::Store;
 use cloakfs::store::fault::{Effect, Fault, Rule};
 use cloakfs::store::retry::{Retry, RetryPolicy};
@@ -13,6 +14,7 @@ use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
 use super::plan::Trouble;
+use crate::crashes::journals;
 use crate::harness::{Bucket, Mount};
 
 /// Far above every wait of the filesystem; the clock is the simulation's.
@@ -27,14 +29,15 @@ pub struct Machine {
     /// Requests that fail are made again for a while, as every mount of a server does. Without
     /// that each failure is told to the filesystem, as one is that outlasts the deadline.
     retries: bool,
+    mode: CommitMode,
 }
 
 impl Machine {
-    pub fn new(bucket: &Bucket, retries: bool) -> Self {
-        Self::with_state(bucket, retries, bucket.new_state())
+    pub fn new(bucket: &Bucket, retries: bool, mode: CommitMode) -> Self {
+        Self::with_state(bucket, retries, mode, bucket.new_state())
     }
 
-    fn with_state(bucket: &Bucket, retries: bool, state: TempDir) -> Self {
+    fn with_state(bucket: &Bucket, retries: bool, mode: CommitMode, state: TempDir) -> Self {
         let runtime = runtime();
         let fault = Arc::new(Fault::new(Arc::clone(&bucket.mem) as Arc<dyn Store>));
         let store = Arc::clone(&fault) as Arc<dyn Store>;
@@ -43,13 +46,27 @@ impl Machine {
         } else {
             store
         };
-        let mount = runtime.block_on(bucket.mount_over(store, state, Duration::ZERO, |_| {}));
+        let mount = runtime.block_on(bucket.start_over(store, state, mode));
         Self {
             mount,
             fault,
             runtime,
             retries,
+            mode,
         }
+    }
+
+    /// Of a mount with nothing to upload: no journal but its own is left. Beside another mount
+    /// there may be one of a file that was changed in part and replaced by that one.
+    pub fn keeps_no_journal(&self, alone: bool) -> Result<(), String> {
+        let unreplayed = self.mount.fs.status().unreplayed;
+        let own = usize::from(self.mode == CommitMode::WriteBack);
+        let found = journals(self.mount.state.path());
+        let left = if alone { 0 } else { unreplayed.len() };
+        if found == own + left {
+            return Ok(());
+        }
+        Err(format!("{found} journals are left: {unreplayed:?}"))
     }
 
     /// Does something in trouble or without; `None` when the machine died of it.
@@ -104,13 +121,14 @@ impl Machine {
             mount,
             runtime,
             retries,
+            mode,
             ..
         } = self;
         let entered = runtime.enter();
         drop(mount);
         drop(entered);
         drop(runtime);
-        Self::with_state(bucket, retries, disk)
+        Self::with_state(bucket, retries, mode, disk)
     }
 
     /// An orderly end, and a new mount. The first error of what was to be saved.
@@ -119,6 +137,7 @@ impl Machine {
             mount,
             runtime,
             retries,
+            mode,
             ..
         } = self;
         let Mount { fs, state: disk } = mount;
@@ -130,7 +149,7 @@ impl Machine {
             saved
         });
         drop(runtime);
-        (Self::with_state(bucket, retries, disk), saved)
+        (Self::with_state(bucket, retries, mode, disk), saved)
     }
 }
 

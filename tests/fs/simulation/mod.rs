@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cloakfs::base::range::ByteRange;
+use cloakfs::fs::CommitMode;
 use cloakfs::store::{HeadOptions, Store};
 use cloakfs::volume::{ObjectRef, Volume};
 use tokio::runtime::Runtime;
@@ -42,6 +43,7 @@ const CUTS: usize = 300;
 struct Row {
     layout: Layout,
     mounts: usize,
+    mode: CommitMode,
     /// Requests that fail are made again.
     retries: bool,
 }
@@ -112,7 +114,7 @@ impl World {
     fn new(row: Row) -> Self {
         let bucket = Bucket::of(row.layout);
         let machines: Vec<_> = (0..row.mounts)
-            .map(|_| Machine::new(&bucket, row.retries))
+            .map(|_| Machine::new(&bucket, row.retries, row.mode))
             .collect();
         let made = machines[0].run(None, async |mount| {
             for directory in plan::DIRECTORIES {
@@ -127,7 +129,7 @@ impl World {
             observer,
             machines: machines.into_iter().map(Some).collect(),
             slots: vec![None; row.mounts],
-            model: Model::new(row.mounts),
+            model: Model::new(row.mounts, row.mode),
             tree,
         }
     }
@@ -189,6 +191,9 @@ impl World {
             *machine = Some(live);
         }
         self.observer.look(&self.bucket)?;
+        for machine in self.machines.iter().flatten() {
+            machine.keeps_no_journal(self.model.is_alone())?;
+        }
         let left = self.bucket.private_keys();
         if left
             .iter()
@@ -225,6 +230,7 @@ fn next_slot(
             path: Some(path.clone()),
             handle,
             base: Bytes::new(),
+            wrote: false,
         });
     };
     let open_at = slot.path.clone();
@@ -289,7 +295,7 @@ fn variable(name: &str) -> Option<u64> {
     )
 }
 
-fn simulate(layout: Layout, mounts: usize) {
+fn simulate(layout: Layout, mounts: usize, mode: CommitMode) {
     let wanted = variable("CLOAKFS_SIMULATION_SEEDS");
     let from = variable("CLOAKFS_SIMULATION_FROM").unwrap_or(0);
     let started = Instant::now();
@@ -300,6 +306,7 @@ fn simulate(layout: Layout, mounts: usize) {
         let row = Row {
             layout,
             mounts,
+            mode,
             retries: seed % 2 == 1,
         };
         let steps = plan(seed, row.mounts, STEPS);
@@ -312,17 +319,21 @@ fn simulate(layout: Layout, mounts: usize) {
 }
 
 macro_rules! rows {
-    ($($name:ident: $layout:ident, $mounts:literal;)+) => {
+    ($($name:ident: $layout:ident, $mounts:literal, $mode:ident;)+) => {
         $(#[test]
         fn $name() {
-            simulate(Layout::$layout, $mounts);
+            simulate(Layout::$layout, $mounts, CommitMode::$mode);
         })+
     };
 }
 
 rows! {
-    one_mount_plain: Plain, 1;
-    one_mount_sealed: Sealed, 1;
-    two_mounts_plain: Plain, 2;
-    two_mounts_sealed: Sealed, 2;
+    one_mount_plain: Plain, 1, OnClose;
+    one_mount_sealed: Sealed, 1, OnClose;
+    two_mounts_plain: Plain, 2, OnClose;
+    two_mounts_sealed: Sealed, 2, OnClose;
+    one_mount_writing_back_plain: Plain, 1, WriteBack;
+    one_mount_writing_back_sealed: Sealed, 1, WriteBack;
+    two_mounts_writing_back_plain: Plain, 2, WriteBack;
+    two_mounts_writing_back_sealed: Sealed, 2, WriteBack;
 }

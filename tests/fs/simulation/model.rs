@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use cloakfs::fs::CommitMode;
 
 use super::perform::{Done, Reached, Slot, share};
 use super::plan::{Act, Step, bytes};
@@ -19,23 +20,33 @@ pub type Tree = BTreeMap<String, Bytes>;
 /// What a mount has written to a file and not stored.
 #[derive(Clone, Debug)]
 pub struct Pending {
-    /// What the bucket had when it was begun.
-    pub base: Option<Bytes>,
+    /// What the bucket had when it was begun, and what it got from this mount since, where an
+    /// answer was lost.
+    pub bases: Vec<Option<Bytes>>,
     /// What it may be: more than one where a call failed in its middle.
     pub possible: Vec<Bytes>,
+    /// In write-back mode: what was closed last, which the journal has; one of these.
+    pub closed: Option<Vec<Bytes>>,
     /// It was changed in part through a handle that had been synced: what was not changed is in
     /// the bucket alone, also of a small file (docs/ROADMAP.md).
     pub in_part: bool,
 }
 
 impl Pending {
+    pub fn may_store(&self, found: &Bytes) -> bool {
+        let mut closed = self.closed.iter().flatten();
+        self.possible.contains(found) || closed.any(|closed| closed == found)
+    }
+
     /// The bucket has what this was begun on, or this itself: an answer was lost.
     pub fn may_replace(&self, found: Option<&Bytes>) -> bool {
-        found == self.base.as_ref() || found.is_some_and(|found| self.possible.contains(found))
+        self.bases.iter().any(|base| found == base.as_ref())
+            || found.is_some_and(|found| self.may_store(found))
     }
 }
 
 pub struct Model {
+    mode: CommitMode,
     /// By mount.
     pending: Vec<BTreeMap<String, Pending>>,
 }
@@ -56,21 +67,27 @@ pub struct Taken<'a> {
 pub type Verdict = Result<(), String>;
 
 impl Model {
-    pub fn new(mounts: usize) -> Self {
+    pub fn new(mounts: usize, mode: CommitMode) -> Self {
         Self {
+            mode,
             pending: vec![BTreeMap::new(); mounts],
         }
     }
 
-    fn is_alone(&self) -> bool {
+    pub fn is_alone(&self) -> bool {
         self.pending.len() == 1
     }
 
     pub fn take(&mut self, taken: &Taken<'_>) -> Verdict {
         let mine = &self.pending[taken.step.mount];
-        let view = View { taken, mine };
+        let view = View {
+            taken,
+            mine,
+            mode: self.mode,
+        };
         view.every_change_has_a_reason(self.is_alone())?;
         view.nothing_written_is_dropped(self.is_alone())?;
+        view.nothing_closed_died(self.is_alone())?;
         if let Some(done) = taken.done {
             match &done.result {
                 Ok(read) => view.what_was_told_is_true(read)?,
@@ -87,6 +104,7 @@ impl Model {
 pub struct View<'a> {
     pub taken: &'a Taken<'a>,
     pub mine: &'a BTreeMap<String, Pending>,
+    pub mode: CommitMode,
 }
 
 impl View<'_> {
@@ -141,6 +159,31 @@ impl View<'_> {
         }
     }
 
+    /// What the journal has of a file after the step, of which these may be in memory.
+    fn closed(&self, path: &str, possible: &[Bytes]) -> Option<Vec<Bytes>> {
+        let is_ok = self.taken.done.is_some_and(|done| done.result.is_ok());
+        let of = |path: &str| self.mine.get(path)?.closed.clone();
+        if self.mode == CommitMode::OnClose {
+            return None;
+        }
+        match (&self.taken.step.act, self.taken.slot) {
+            (Act::Rename { from, to }, _) if to == path && is_ok => of(from),
+            (
+                Act::Write { path: at, .. }
+                | Act::Append { path: at, .. }
+                | Act::Change { path: at, .. }
+                | Act::Truncate { path: at, .. },
+                _,
+            ) if at == path && is_ok => Some(possible.to_vec()),
+            (Act::Close, Some(slot))
+                if slot.wrote && slot.path.as_deref() == Some(path) && is_ok =>
+            {
+                Some(possible.to_vec())
+            }
+            _ => of(path),
+        }
+    }
+
     fn opened(&self, path: &str) -> Vec<Bytes> {
         let seen = self.seen(path);
         if seen.is_empty() {
@@ -172,16 +215,20 @@ impl View<'_> {
                 }
                 _ => None,
             };
-            let base = match (&renamed, old, self.taken.slot) {
-                (Some(_), ..) => after.get(path).cloned(),
-                (None, Some(old), _) => old.base.clone(),
+            let stored_unheard = before.get(path) != after.get(path);
+            let mut bases = match (&renamed, old, self.taken.slot) {
+                (Some(_), ..) => vec![after.get(path).cloned()],
+                (None, Some(old), _) => old.bases.clone(),
                 (None, None, Some(slot))
                     if matches!(step.act, Act::WriteOpen { .. }) && before.contains_key(path) =>
                 {
-                    Some(slot.base.clone())
+                    vec![Some(slot.base.clone())]
                 }
-                (None, None, _) => before.get(path).cloned(),
+                (None, None, _) => vec![before.get(path).cloned()],
             };
+            if stored_unheard {
+                bases.push(after.get(path).cloned());
+            }
             let possible = match (&renamed, written, old) {
                 (Some(moved), ..) => moved.possible.clone(),
                 (None, Some((_, written)), _) if done.reached == Reached::Written => written,
@@ -202,7 +249,8 @@ impl View<'_> {
                 _ => false,
             };
             let pending = Pending {
-                base,
+                bases,
+                closed: self.closed(path, &possible),
                 possible,
                 in_part,
             };

@@ -1,5 +1,7 @@
 //! A step, as a program on the mount takes it.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use cloakfs::fs::{HandleId, SetAttr};
 
@@ -15,11 +17,20 @@ pub struct Slot {
     pub handle: HandleId,
     /// What it was opened on or last stored.
     pub base: Bytes,
+    /// It was written to since it was opened or last saved through it: what else of the file
+    /// waits, its close does not answer for.
+    pub wrote: bool,
 }
 
 impl Slot {
     /// After a step of its mount: what it is on now, where that is stored.
     pub fn follow(&mut self, taken: &Taken<'_>) {
+        let is_ok = taken.done.is_some_and(|done| done.result.is_ok());
+        match &taken.step.act {
+            Act::WriteOpen { .. } => self.wrote = true,
+            Act::Fsync if is_ok => self.wrote = false,
+            _ => {}
+        }
         let Some(path) = &self.path else {
             return;
         };
@@ -111,7 +122,9 @@ async fn act(
         (Act::Close, Some(handle)) => mount.close(handle).await?,
         (Act::Open { .. } | Act::WriteOpen { .. } | Act::Fsync | Act::Close, _) => {}
         (Act::Unlink { path }, _) => mount.unlink(path).await?,
-        (Act::Rename { from, to }, _) => mount.rename(from, to).await?,
+        (Act::Rename { from, to } | Act::RenameDirectory { from, to }, _) => {
+            mount.rename(from, to).await?
+        }
         (Act::Chmod { path, mode }, _) => {
             let set = SetAttr {
                 mode: Some(*mode),
@@ -123,6 +136,7 @@ async fn act(
         (Act::Mkdir { path }, _) => drop(mount.mkdir(path).await?),
         (Act::Rmdir { path }, _) => mount.rmdir(path).await?,
         (Act::Read { path }, _) => return mount.read_file(path).await,
+        (Act::Wait, _) => tokio::time::sleep(Duration::from_secs(2)).await,
         (Act::SyncAll, _) => mount.fs.sync_all(|_| {}).await?,
         (Act::Remount, _) => unreachable!("the machine does that"),
     }

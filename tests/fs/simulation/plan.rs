@@ -4,9 +4,6 @@ use cloakfs::base::jitter::Jitter;
 use cloakfs::store::ErrorKind;
 use cloakfs::store::fault::Effect;
 
-/// Directories are renamed only where a crash in the middle of it is finished by the next mount.
-const RENAMES_DIRECTORIES: bool = false;
-
 pub const DIRECTORIES: [&str; 3] = ["a", "b", "c"];
 const NAMES: [&str; 4] = ["w", "x", "y", "z"];
 /// More than one part.
@@ -62,6 +59,11 @@ pub enum Act {
         from: String,
         to: String,
     },
+    /// The same of directories.
+    RenameDirectory {
+        from: String,
+        to: String,
+    },
     Chmod {
         path: String,
         mode: u32,
@@ -76,6 +78,8 @@ pub enum Act {
         path: String,
     },
     SyncAll,
+    /// Time passes, and what is done in the background is done.
+    Wait,
     /// An orderly unmount, and a new mount.
     Remount,
 }
@@ -151,7 +155,7 @@ impl Random {
 
     fn act(&self) -> Act {
         let path = self.path();
-        match self.below(32) {
+        match self.below(33) {
             0..5 => Act::Write {
                 path,
                 len: self.len(),
@@ -178,10 +182,14 @@ impl Random {
             17 => Act::Fsync,
             18..20 => Act::Close,
             20..23 => Act::Unlink { path },
-            23..26 if RENAMES_DIRECTORIES && self.one_in(4) => Act::Rename {
-                from: self.small_directory(),
-                to: self.small_directory(),
-            },
+            23..26 if self.one_in(4) => {
+                let (from, to) = (self.small_directory(), self.small_directory());
+                if to == from {
+                    Act::Mkdir { path: to }
+                } else {
+                    Act::RenameDirectory { from, to }
+                }
+            }
             23..26 => {
                 let to = self.path();
                 if to == path {
@@ -202,6 +210,7 @@ impl Random {
             },
             29 => Act::Read { path },
             30 => Act::SyncAll,
+            31 => Act::Wait,
             _ => Act::Remount,
         }
     }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cloakfs::base::limits::SEGMENT_BYTES;
-use cloakfs::fs::FsError;
+use cloakfs::fs::{CommitMode, FsError};
 
 use super::model::{Taken, Verdict, View};
 use super::plan::Act;
@@ -13,11 +13,19 @@ impl View<'_> {
         let is_any = |of: &[Bytes]| found.is_some_and(|found| of.contains(found));
         let pending = self.mine.get(path);
         let was = self.taken.before.get(path);
-        // A version that this mount has not seen is not its to replace.
-        if pending.is_some_and(|pending| !pending.may_replace(was)) {
+        // A version that this mount has not seen is not its to replace, but by a rename; and to
+        // delete only where it is empty, which is nothing to lose.
+        let may_go = match &self.taken.step.act {
+            Act::Rename { to, .. } => to == path,
+            Act::Unlink { path: at } => at == path && was.is_some_and(Bytes::is_empty),
+            _ => false,
+        };
+        if !may_go && pending.is_some_and(|pending| !pending.may_replace(was)) {
             return false;
         }
-        if pending.is_some_and(|pending| is_any(&pending.possible)) {
+        if let (Some(pending), Some(found)) = (pending, found)
+            && pending.may_store(found)
+        {
             return true;
         }
         match &self.taken.step.act {
@@ -27,12 +35,22 @@ impl View<'_> {
             Act::Rename { from, to } if to == path => {
                 is_any(&self.seen(from)) || found == self.taken.before.get(from)
             }
-            Act::Mkdir { path: at } if format!("{at}/") == path => found.is_some(),
-            Act::Rmdir { path: at } if format!("{at}/") == path => found.is_none(),
+            Act::Mkdir { path: at } if below(at) == path => found.is_some(),
+            Act::Rmdir { path: at } if below(at) == path => found.is_none(),
+            Act::RenameDirectory { from, to } if self.taken.before.contains_key(&below(from)) => {
+                // Undone where it failed, but for what somebody else made.
+                path == below(to) && found.is_some() || self.may_be_moved(path, found, from, to)
+            }
             _ => self
                 .written()
                 .is_some_and(|(at, written)| at == path && is_any(&written)),
         }
+    }
+
+    /// What is left at the old name goes when it is at the new one; a rename that failed after its
+    /// first delete is finished by the next mount.
+    fn may_be_moved(&self, path: &str, found: Option<&Bytes>, from: &str, to: &str) -> bool {
+        path == below(from) && found.is_none() && self.taken.after.contains_key(&below(to))
     }
 
     pub fn every_change_has_a_reason(&self, alone: bool) -> Verdict {
@@ -55,7 +73,7 @@ impl View<'_> {
     /// Whether a conflict copy may hold this: what the mount wrote, now or before.
     fn may_be_kept(&self, found: &Bytes) -> bool {
         let mut pending = self.mine.values();
-        pending.any(|pending| pending.possible.contains(found))
+        pending.any(|pending| pending.may_store(found))
             || self
                 .written()
                 .is_some_and(|(_, written)| written.contains(found))
@@ -88,9 +106,17 @@ impl View<'_> {
             let is_kept =
                 copies.any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
             let in_parts = |content: &Bytes| content.len() as u64 > SEGMENT_BYTES;
-            let lost = done.result.as_ref().is_err_and(is_stale)
+            // Where the call itself failed of something else, the handle's later ones are told; of
+            // an upload in the background, the log and status.
+            let troubled = self.taken.step.trouble.is_some();
+            let lost = done
+                .result
+                .as_ref()
+                .is_err_and(|error| is_stale(error) || troubled)
+                || self.mode == CommitMode::WriteBack;
+            let lost = lost
                 && (pending.in_part
-                    || pending.base.iter().any(in_parts)
+                    || pending.bases.iter().flatten().any(in_parts)
                     || possible.iter().any(in_parts));
             let is_kept = !alone && (is_kept || lost);
             let is_nothing = possible.iter().all(Bytes::is_empty);
@@ -100,6 +126,48 @@ impl View<'_> {
             if !self.taken.uncommitted.contains(path) && !given_up && !is_stored && !is_kept {
                 return Err(format!(
                     "what was written to {path} is neither stored nor kept"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What was closed into a journal is in the bucket when the next mount has replayed it.
+    pub fn nothing_closed_died(&self, alone: bool) -> Verdict {
+        if self.taken.done.is_some() {
+            return Ok(());
+        }
+        let written = self.written();
+        for (path, pending) in self.mine {
+            let Some(closed) = &pending.closed else {
+                continue;
+            };
+            let mut possible = [closed.clone(), pending.possible.clone()].concat();
+            if let Some((_, written)) = written.as_ref().filter(|(at, _)| at == path) {
+                possible.extend(written.iter().cloned());
+            }
+            let (moved, given_up) = match &self.taken.step.act {
+                Act::Unlink { path: at } if at == path => (None, true),
+                Act::Rename { from, to } if from == path => (Some(to), false),
+                Act::Rename { to, .. } if to == path => (None, true),
+                // It lost to another's version, and is as empty as what it was written to.
+                Act::Write { path: at, len: 0 } if at == path && !alone => (None, true),
+                // Emptied, and not yet written.
+                Act::Write { path: at, .. } if at == path => {
+                    possible.push(Bytes::new());
+                    (None, false)
+                }
+                _ => (None, false),
+            };
+            let is_moved = moved.is_some_and(|to| self.is_stored(to, &possible));
+            let mut others = self.taken.after.iter();
+            let is_kept = !alone
+                && others
+                    .any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
+            if !given_up && !is_moved && !is_kept && !self.is_stored(path, &possible) {
+                let found = shown(self.taken.after.get(path));
+                return Err(format!(
+                    "{path} was closed before the death, and is {found}"
                 ));
             }
         }
@@ -119,14 +187,17 @@ impl View<'_> {
                     .written()
                     .map(|(_, written)| written)
                     .unwrap_or_default();
-                self.acknowledged(path, &written)
+                self.closed_or_stored(path, &written)
             }
-            Act::Fsync | Act::Close => {
-                match slot_path.and_then(|path| self.mine.get_key_value(path)) {
-                    Some((path, pending)) => self.acknowledged(path, &pending.possible),
-                    None => Ok(()),
-                }
-            }
+            Act::Close if self.taken.slot.is_some_and(|slot| !slot.wrote) => Ok(()),
+            Act::Close => match slot_path.and_then(|path| self.mine.get_key_value(path)) {
+                Some((path, pending)) => self.closed_or_stored(path, &pending.possible),
+                None => Ok(()),
+            },
+            Act::Fsync => match slot_path.and_then(|path| self.mine.get_key_value(path)) {
+                Some((path, pending)) => self.acknowledged(path, &pending.possible),
+                None => Ok(()),
+            },
             Act::SyncAll | Act::Remount => self
                 .mine
                 .iter()
@@ -136,7 +207,7 @@ impl View<'_> {
                 let unseen = self
                     .mine
                     .get(path)
-                    .is_some_and(|pending| pending.base.is_none());
+                    .is_some_and(|pending| pending.bases.contains(&None));
                 holds(
                     unseen || !after.contains_key(path),
                     format!("{path} is still there"),
@@ -150,12 +221,22 @@ impl View<'_> {
                 let gone = !after.contains_key(from) || local;
                 holds(gone, format!("{from} is there and at {to}"))
             }
+            Act::RenameDirectory { from, to } => {
+                holds(
+                    after.contains_key(&below(to)),
+                    format!("{from} is not at {to}"),
+                )?;
+                holds(
+                    !after.contains_key(&below(from)),
+                    format!("{from} is there and at {to}"),
+                )
+            }
             Act::Mkdir { path } => holds(
-                after.contains_key(&format!("{path}/")),
+                after.contains_key(&below(path)),
                 format!("no directory {path}"),
             ),
             Act::Rmdir { path } => holds(
-                !after.contains_key(&format!("{path}/")),
+                !after.contains_key(&below(path)),
                 format!("{path} is there"),
             ),
             Act::Read { path } => {
@@ -166,13 +247,31 @@ impl View<'_> {
                     format!("{path} reads as {}", shown(Some(&read.to_vec().into()))),
                 )
             }
-            Act::Open { .. } | Act::WriteOpen { .. } | Act::Chmod { .. } => Ok(()),
+            Act::Open { .. } | Act::WriteOpen { .. } | Act::Chmod { .. } | Act::Wait => Ok(()),
         }
+    }
+
+    /// The same where the journal's word is enough: what it is worth a death shows.
+    fn closed_or_stored(&self, path: &str, written: &[Bytes]) -> Verdict {
+        let waits = self.taken.uncommitted.iter().any(|it| it == path);
+        if self.mode == CommitMode::WriteBack && waits {
+            return Ok(());
+        }
+        self.acknowledged(path, written)
     }
 
     /// What a program was told is safe, is: when it is told so, it is in the bucket.
     fn acknowledged(&self, path: &str, written: &[Bytes]) -> Verdict {
         if self.is_stored(path, written) && !self.taken.uncommitted.iter().any(|it| it == path) {
+            return Ok(());
+        }
+        // A conflict that an upload in the background finds is told by the log and by status.
+        let mut kept = self.taken.after.iter().filter(|(kept, _)| {
+            kept.contains(".conflict-") && !self.taken.before.contains_key(*kept)
+        });
+        let in_background = matches!(self.taken.step.act, Act::SyncAll | Act::Remount)
+            && self.mode == CommitMode::WriteBack;
+        if in_background && kept.any(|(_, kept)| written.contains(kept)) {
             return Ok(());
         }
         let found = shown(self.taken.after.get(path));
@@ -195,8 +294,12 @@ impl View<'_> {
             {
                 Some(libc::ENOENT)
             }
-            Act::Rmdir { path } if !before.contains_key(&format!("{path}/")) => Some(libc::ENOENT),
-            Act::Mkdir { path } if before.contains_key(&format!("{path}/")) => Some(libc::EEXIST),
+            Act::Rmdir { path } | Act::RenameDirectory { from: path, .. }
+                if !before.contains_key(&below(path)) =>
+            {
+                Some(libc::ENOENT)
+            }
+            Act::Mkdir { path } if before.contains_key(&below(path)) => Some(libc::EEXIST),
             _ => None,
         };
         let lost = !alone && matches!(errno, libc::ESTALE | libc::ENOENT);
@@ -206,6 +309,11 @@ impl View<'_> {
         }
         Err(format!("failed without a reason: {words}"))
     }
+}
+
+/// The path of a directory as a tree has it.
+fn below(directory: &str) -> String {
+    format!("{directory}/")
 }
 
 fn is_stale(error: &FsError) -> bool {
