@@ -1,6 +1,7 @@
 //! rename: a copy on the server and a delete, for a directory of everything below it.
 
 mod directory;
+mod elsewhere;
 mod progress;
 
 use std::ffi::OsStr;

@@ -2,8 +2,9 @@
 //! in the middle.
 
 use std::fs;
+use std::io;
 use std::path::Path;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -43,24 +44,31 @@ fn progress(mount: &Mount) -> Option<Value> {
     status["filesystem"]["renames"].get(0).cloned()
 }
 
-/// Renames a directory, and kills the daemon when so many of its objects are at the new name and
-/// gone from the old one.
-fn killed_in_the_middle(source: &Source, options: &[&str], copied: u64, deleted: u64) {
-    let mut mount = Mount::new(source, options);
-    let (root, files) = (mount.path(), files());
+/// A mount that renames a directory of so many files.
+fn renaming(mount: &Mount, files: usize) -> JoinHandle<io::Result<()>> {
+    let root = mount.path();
     fs::create_dir(root.join("old")).expect("mkdir");
     for file in 0..files {
         fs::write(root.join("old").join(file.to_string()), content(file)).expect("writing");
     }
-    let renaming = thread::spawn({
-        let root = root.clone();
-        move || fs::rename(root.join("old"), root.join("new"))
-    });
-    let seen = until(DEADLINE, || {
-        let rename = progress(&mount)?;
+    thread::spawn(move || fs::rename(root.join("old"), root.join("new")))
+}
+
+/// The rename under way when so many objects are at the new name and gone from the old one.
+fn seen_in_the_middle(mount: &Mount, copied: u64, deleted: u64) -> Option<Value> {
+    until(DEADLINE, || {
+        let rename = progress(mount)?;
         let reached = |name: &str, least| rename[name].as_u64() >= Some(least);
         (reached("copied", copied) && reached("deleted", deleted)).then_some(rename)
-    });
+    })
+}
+
+/// Kills the daemon in the middle of a rename.
+fn killed_in_the_middle(source: &Source, options: &[&str], copied: u64, deleted: u64) {
+    let mut mount = Mount::new(source, options);
+    let (root, files) = (mount.path(), files());
+    let renaming = renaming(&mount, files);
+    let seen = seen_in_the_middle(&mount, copied, deleted);
     // Another machine that mounts now leaves it alone.
     let other = Mount::new(source, &[]);
     let was_living = progress(&mount).is_some();
@@ -107,4 +115,28 @@ fn a_rename_whose_daemon_is_killed_among_the_deletes_is_finished_by_the_next_mou
     killed_in_the_middle(&source, &["--create"], 1, 1);
     let own = bucket.client.keys(".cloakfs/");
     assert!(own.iter().all(|key| key.contains("/volume-")), "{own:?}");
+}
+
+/// It believes what it has seen until it ends, so nothing may be left to be finished later.
+#[test]
+fn a_mount_that_is_alone_finishes_another_machines_rename_before_it_serves() {
+    let minio = PrivateMinio::start();
+    let source = minio.reach().bucket("rename").source();
+    let short = ["--lease-term", "4", "--timeout", "2"];
+    let mut dead = Mount::new(&source, &short);
+    let files = files();
+    let renaming = renaming(&dead, files);
+    let seen = seen_in_the_middle(&dead, 50, 0);
+    dead.kill();
+    renaming.join().expect("a thread").unwrap_err();
+    assert!(seen.is_some(), "the rename in status");
+    let alone = ["--consistency", "exclusive", "--wait-for-lease"];
+    let alone = Mount::new(&source, &[short.as_slice(), &alone].concat());
+    assert!(
+        alone.has_logged("finished the rename of \"old\" to \"new\""),
+        "{}",
+        alone.log()
+    );
+    assert!(!alone.path().join("old").exists());
+    assert_whole(&alone.path().join("new"), files);
 }

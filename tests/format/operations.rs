@@ -58,6 +58,7 @@ impl World {
         let state = tempfile::tempdir().unwrap();
         let options = VolumeOptions {
             read_only: false,
+            alone: false,
             defaults: Defaults {
                 uid: 1000,
                 gid: 1000,

@@ -233,6 +233,7 @@ async fn mount(fault: &Arc<Fault>, id: VolumeId, master: [u8; 32], dir: &TempDir
     let options = VolumeOptions {
         server: String::new(),
         read_only: false,
+        alone: false,
         defaults: Defaults {
             uid: 0,
             gid: 0,
