@@ -78,6 +78,11 @@ impl FileSystem {
         }
         Self::refuse_closed(&inode)?;
         let from = self.child_path(parent, &name)?;
+        if is_directory {
+            // What was closed since the tree was flushed, and before it was held: the journal has
+            // it at its old path, where a crash during the rename would leave nothing to replay to.
+            self.commit_below_alone(&from).await?;
+        }
         let to = self.new_path(new_parent, &new_name)?;
         if to.starts_with(&from) {
             return Err(FsError::posix(libc::EINVAL));
@@ -113,14 +118,8 @@ impl FileSystem {
             to: &to,
         };
         if is_directory {
-            let done = self
-                .rename_directory(&inode, target.as_deref(), &names)
-                .await;
-            // Also where it has its new name and something of the old one is left.
-            if done.is_ok() || self.table.path(&inode).as_ref() == Some(names.to) {
-                self.note_places_below(names.to);
-            }
-            done
+            self.rename_directory(&inode, target.as_deref(), &names)
+                .await
         } else {
             self.rename_file(&inode, target.as_ref(), &names).await
         }
