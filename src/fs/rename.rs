@@ -19,6 +19,7 @@ use super::write_back::Depth;
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
+use crate::store::ErrorKind;
 use crate::volume::{ObjectRef, Stat, Version};
 
 /// Between two tries for the tree.
@@ -31,6 +32,8 @@ struct Move<'a> {
     to_parent: Ino,
     to_name: &'a PlainName,
     to: &'a VolumePath,
+    /// `RENAME_NOREPLACE`, also where somebody stores something at the new name meanwhile.
+    unless_there: bool,
 }
 
 impl FileSystem {
@@ -116,6 +119,7 @@ impl FileSystem {
             to_parent: new_parent,
             to_name: &new_name,
             to: &to,
+            unless_there: flags & libc::RENAME_NOREPLACE != 0,
         };
         if is_directory {
             self.rename_directory(&inode, target.as_deref(), &names)
@@ -260,11 +264,22 @@ impl FileSystem {
             encryption: None,
             hides_object: false,
         };
+        let unless_there = names.unless_there;
         let done = self
             .volume
-            .rename(names.from, &stat, names.to, &meta)
+            .rename(names.from, &stat, names.to, &meta, unless_there)
             .await
-            .inspect_err(|error| content.note_failed_delete(error))?;
+            .inspect_err(|error| content.note_failed_delete(error));
+        let done = match done {
+            Err(error)
+                if unless_there
+                    && is_refused(error.kind())
+                    && self.volume.stat(names.to).await?.is_some() =>
+            {
+                return Err(FsError::posix(libc::EEXIST));
+            }
+            done => done?,
+        };
         self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
         content.update(|snapshot| snapshot.commit = Some(done.commit));
         Ok(())
@@ -289,4 +304,9 @@ impl FileSystem {
             }
         }
     }
+}
+
+/// A condition did not hold: of the old name's, or of the new one's.
+const fn is_refused(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Precondition | ErrorKind::Conflict)
 }

@@ -281,7 +281,9 @@ pub async fn rename(
     (to, moved): (&str, &File),
 ) -> Result<Committed> {
     let (from, to) = (path(from), path(to));
-    volume.rename(&from, &file.stat(), &to, &moved.meta).await
+    volume
+        .rename(&from, &file.stat(), &to, &moved.meta, false)
+        .await
 }
 
 /// Copies what is at `rest` in one directory into another.
