@@ -175,7 +175,9 @@ impl Volume {
                 volume.clear_away(dead).await;
             }
             let half_renamed = volume.finish_renames().await;
-            half_renamed.iter().for_each(|why| tracing::warn!("{why}"));
+            for why in &half_renamed {
+                tracing::warn!("{why}");
+            }
             volume
                 .half_renamed
                 .set(half_renamed)

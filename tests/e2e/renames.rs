@@ -167,6 +167,7 @@ fn tree(root: &Path, files: usize) -> Vec<String> {
 const DEEP_DIRECTORIES: usize = 1 + 10 + 70;
 
 /// Renames with `rename`; what that takes is printed.
+#[expect(clippy::print_stderr, reason = "figures for docs/BENCHMARKS.md")]
 fn measured(
     what: &str,
     minio: &PrivateMinio,
