@@ -171,6 +171,7 @@ async fn start(
     }
     let options = VolumeOptions {
         read_only,
+        alone: config.consistency.exclusive,
         defaults: Defaults {
             uid: config.owner.uid,
             gid: config.owner.gid,
@@ -244,7 +245,8 @@ async fn start_session(
             config.store.describe()
         );
     }
-    let lacking = volume.capabilities().lacking();
+    let mut lacking = volume.capabilities().lacking();
+    lacking.extend_from_slice(volume.half_renamed());
     notes.0.extend(lacking.iter().cloned());
     if let Some(presence) = &store.presence
         && volume.capabilities().write.is_allowed()

@@ -139,6 +139,7 @@ async fn open(
     let Opened { store, about, .. } = opened;
     let options = VolumeOptions {
         read_only: true,
+        alone: false,
         defaults: Defaults {
             uid: 0,
             gid: 0,

@@ -47,8 +47,8 @@ mod write_back;
 mod xattr;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -160,7 +160,7 @@ impl FileSystem {
         engine: Arc<WriteEngine>,
         write_back: Option<WriteBack>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        let fs = Arc::new(Self {
             admission: Admission::new(),
             table: InodeTable::new(Inode::root(root)),
             names: NameLocks::new(),
@@ -178,7 +178,10 @@ impl FileSystem {
             replays: Replays::default(),
             volume,
             config,
-        })
+        });
+        let observer: Weak<Self> = Arc::downgrade(&fs);
+        fs.volume.set_observer(observer);
+        fs
     }
 
     fn next_handle(&self) -> HandleId {

@@ -1,6 +1,7 @@
 //! rename: a copy on the server and a delete, for a directory of everything below it.
 
 mod directory;
+mod elsewhere;
 mod progress;
 
 use std::ffi::OsStr;
@@ -18,6 +19,7 @@ use super::write_back::Depth;
 use super::{FileSystem, FsError, Result};
 use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
+use crate::store::ErrorKind;
 use crate::volume::{ObjectRef, Stat, Version};
 
 /// Between two tries for the tree.
@@ -30,6 +32,8 @@ struct Move<'a> {
     to_parent: Ino,
     to_name: &'a PlainName,
     to: &'a VolumePath,
+    /// `RENAME_NOREPLACE`, also where somebody stores something at the new name meanwhile.
+    unless_there: bool,
 }
 
 impl FileSystem {
@@ -77,6 +81,11 @@ impl FileSystem {
         }
         Self::refuse_closed(&inode)?;
         let from = self.child_path(parent, &name)?;
+        if is_directory {
+            // What was closed since the tree was flushed, and before it was held: the journal has
+            // it at its old path, where a crash during the rename would leave nothing to replay to.
+            self.commit_below_alone(&from).await?;
+        }
         let to = self.new_path(new_parent, &new_name)?;
         if to.starts_with(&from) {
             return Err(FsError::posix(libc::EINVAL));
@@ -110,16 +119,11 @@ impl FileSystem {
             to_parent: new_parent,
             to_name: &new_name,
             to: &to,
+            unless_there: flags & libc::RENAME_NOREPLACE != 0,
         };
         if is_directory {
-            let done = self
-                .rename_directory(&inode, target.as_deref(), &names)
-                .await;
-            // Also where it has its new name and something of the old one is left.
-            if done.is_ok() || self.table.path(&inode).as_ref() == Some(names.to) {
-                self.note_places_below(names.to);
-            }
-            done
+            self.rename_directory(&inode, target.as_deref(), &names)
+                .await
         } else {
             self.rename_file(&inode, target.as_ref(), &names).await
         }
@@ -260,11 +264,22 @@ impl FileSystem {
             encryption: None,
             hides_object: false,
         };
+        let unless_there = names.unless_there;
         let done = self
             .volume
-            .rename(names.from, &stat, names.to, &meta)
+            .rename(names.from, &stat, names.to, &meta, unless_there)
             .await
-            .inspect_err(|error| content.note_failed_delete(error))?;
+            .inspect_err(|error| content.note_failed_delete(error));
+        let done = match done {
+            Err(error)
+                if unless_there
+                    && is_refused(error.kind())
+                    && self.volume.stat(names.to).await?.is_some() =>
+            {
+                return Err(FsError::posix(libc::EEXIST));
+            }
+            done => done?,
+        };
         self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
         content.update(|snapshot| snapshot.commit = Some(done.commit));
         Ok(())
@@ -289,4 +304,9 @@ impl FileSystem {
             }
         }
     }
+}
+
+/// A condition did not hold: of the old name's, or of the new one's.
+const fn is_refused(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Precondition | ErrorKind::Conflict)
 }

@@ -85,23 +85,29 @@ pub async fn complete_elsewhere(
     settle(store, &to.key, &condition, id, send).await
 }
 
-/// Copies an object, giving the copy these attributes and `id`. A copy of an object to itself
-/// with `if_match` is a conditional write; any other copy overwrites its target.
+/// Copies an object, giving the copy these attributes and `id`, if the condition of the target
+/// holds. A copy of an object to itself with `if_match` is a conditional write without one, too.
 pub async fn copy(
     store: &dyn Store,
     key: &ObjectKey,
     source: CopySource,
     mut attributes: ObjectAttributes,
+    condition: WriteCondition,
     id: CommitId,
 ) -> Result<Written> {
     mark(&mut attributes, id);
-    let condition = match &source.if_match {
-        Some(etag) if source.key == *key => WriteCondition::IfMatch(etag.clone()),
-        _ => WriteCondition::None,
-    };
     let attributes = CopyAttributes::Replace(attributes);
-    let send = || store.copy(key, source.clone(), attributes.clone());
-    settle(store, key, &condition, id, send).await
+    let guard = match (&condition, &source.if_match) {
+        (WriteCondition::None, Some(etag)) if source.key == *key => {
+            WriteCondition::IfMatch(etag.clone())
+        }
+        _ => condition.clone(),
+    };
+    let send = || {
+        let (source, attributes) = (source.clone(), attributes.clone());
+        store.copy(key, source, attributes, condition.clone())
+    };
+    settle(store, key, &guard, id, send).await
 }
 
 /// Puts `id` into the metadata that a multipart upload is created with.

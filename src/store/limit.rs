@@ -162,9 +162,10 @@ impl Store for Limit {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
         let _place = self.request().await;
-        self.inner.copy(key, source, attributes).await
+        self.inner.copy(key, source, attributes, condition).await
     }
 
     async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {

@@ -115,11 +115,16 @@ pub trait Store: Send + Sync + Debug {
 
     /// Copies on the server, in one request, with the given attributes. The source is at most
     /// [`Limits::copy_bytes_max`] long. Source and target may be the same key.
+    ///
+    /// The condition is the target's. On a server without conditional copies it is
+    /// [`ErrorKind::Invalid`] where the server says so, and ignored where it does not: ask
+    /// [`probe`] first.
     async fn copy(
         &self,
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written>;
 
     /// Deletes. Deleting what is not there is no error, unless `if_match` is given.

@@ -34,6 +34,8 @@ pub struct Capabilities {
     pub conditional_replace: bool,
     /// A copy that asks for a version of its source refuses another.
     pub conditional_copy_source: bool,
+    /// A copy that asks for an absent target refuses to overwrite one.
+    pub conditional_copy: bool,
     /// A delete that asks for a version leaves another.
     pub conditional_delete: bool,
 }
@@ -78,6 +80,7 @@ impl Capabilities {
             conditional_create: false,
             conditional_replace: false,
             conditional_copy_source: false,
+            conditional_copy: false,
             conditional_delete: false,
         }
     }
@@ -123,6 +126,10 @@ impl Capabilities {
             (
                 self.conditional_copy_source,
                 "the server does not honour x-amz-copy-source-if-match: a rename or chmod may take a version that another machine has just written for the one it saw",
+            ),
+            (
+                self.conditional_copy,
+                "the server does not honour If-None-Match on CopyObject: a rename that may replace nothing (mv, mv -n) copies what cloakfs wrote in two requests more, and of other tools' objects replaces one that another machine stores at the new name just then",
             ),
             (
                 self.conditional_delete || !self.delete.is_allowed(),
@@ -209,8 +216,19 @@ async fn try_writes(
         version: None,
         range: None,
     };
-    let copied = store.copy(copy, source, CopyAttributes::Keep).await;
+    let (keep, always) = (CopyAttributes::Keep, WriteCondition::None);
+    let copied = store.copy(copy, source, keep, always).await;
     found.conditional_copy_source = refuses(&copied);
+    let source = CopySource {
+        key: key.clone(),
+        if_match: None,
+        version: None,
+        range: None,
+    };
+    // Onto itself, which is allowed with other attributes: so the target is there.
+    let changed = CopyAttributes::Replace(PutOptions::default().attributes);
+    let onto = store.copy(key, source, changed, WriteCondition::IfAbsent);
+    found.conditional_copy = refuses(&onto.await);
     !found.conditional_copy_source
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::journal::Renaming;
+use super::types::Guard;
 use super::upload::Beginning;
 use super::{
     Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Stat, Version, Volume,
@@ -18,7 +19,7 @@ use crate::layout::sealed::ObjectError;
 use crate::store::probe::Access;
 use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, HeadOptions, ListedObject,
-    ObjectInfo, ObjectKey, Operation, StoreError,
+    ObjectInfo, ObjectKey, Operation, StoreError, WriteCondition,
 };
 
 /// Objects of a directory that are copied or deleted at once.
@@ -96,32 +97,59 @@ impl Volume {
     }
 
     /// Moves an object to another path, which the caller has looked at, with the given attributes:
-    /// a copy on the server, then a conditional delete of the source. When the delete fails because somebody replaced the
-    /// source meanwhile, their version stays at the old name and ours is at the new one.
+    /// a copy on the server, then a conditional delete of the source. When the delete fails because
+    /// somebody replaced the source meanwhile, their version stays at the old name and ours is at
+    /// the new one.
+    ///
+    /// With `unless_there` what somebody stores at the new path meanwhile is not replaced: that is
+    /// [`ErrorKind::Precondition`].
     pub async fn rename(
         self: &Arc<Self>,
         from: &VolumePath,
         stat: &Stat,
         to: &VolumePath,
         meta: &ObjectMeta,
+        unless_there: bool,
     ) -> Result<Committed> {
         self.check_may_rename(from)?;
         let version = stat.version.as_ref().ok_or_else(|| {
             VolumeError::invalid(from, "a directory without a marker has nothing to copy")
         })?;
-        let way = CopyWay::marked(CommitId::random());
+        let (guard, condition) = if unless_there {
+            (self.guard_of_rename(stat), Condition::IfAbsent)
+        } else {
+            (Guard::PartsOnly, Condition::None)
+        };
+        let id = CommitId::random();
+        let way = CopyWay { id, guard };
         let (from_key, to_key) = (self.file_key(from)?, self.file_key(to)?);
         let commit = stat.commit.as_deref();
         let renaming = Renaming::new(&from_key, &to_key, &version.etag, commit, way.id);
         let ticket = self.journal.renaming(renaming)?;
         let done = self
-            .copy_and_delete(way, from, stat, version, to, meta)
+            .copy_and_delete(way, from, stat, version, to, meta, &condition)
             .await;
         // Who lives to see how it ended tells the caller.
         self.journal.ended(&ticket);
         done
     }
 
+    /// How a copy of the object is kept from replacing another.
+    fn guard_of_rename(&self, stat: &Stat) -> Guard {
+        if self.capabilities.conditional_copy {
+            Guard::Request
+        } else if self.is_sealed() || stat.commit.is_some() {
+            Guard::InParts
+        } else {
+            // Of another tool, whose properties of the object a copy in parts would lose.
+            Guard::PartsOnly
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sides of a copy, and how"
+    )]
     async fn copy_and_delete(
         self: &Arc<Self>,
         way: CopyWay,
@@ -130,10 +158,11 @@ impl Volume {
         version: &Version,
         to: &VolumePath,
         meta: &ObjectMeta,
+        condition: &Condition,
     ) -> Result<Committed> {
         let (source, size) = (ObjectRef::Path(from.clone()), stat.size);
         let done = self
-            .copy_in_way(way, &source, version, size, to, meta, &Condition::None)
+            .copy_in_way(way, &source, version, size, to, meta, condition)
             .await?;
         match self
             .delete_version(from, version, stat.commit.as_deref())
@@ -234,7 +263,10 @@ impl Volume {
                 .await?;
             return Ok(Moved::new(etag, done));
         }
-        let copied = self.store.copy(target, source, CopyAttributes::Keep).await;
+        let copied = self
+            .store
+            .copy(target, source, CopyAttributes::Keep, WriteCondition::None)
+            .await;
         let copied = copied.map_err(|error| VolumeError::store(target, error))?;
         self.modes.settled(target);
         Ok(Moved {

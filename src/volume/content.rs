@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::sealed::xattr_place;
-use super::types::commit_id;
+use super::types::{Guard, commit_id};
 use super::upload::Beginning;
 use super::{
     Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
@@ -19,7 +19,7 @@ use crate::layout::plain;
 use crate::store::commit;
 use crate::store::{
     CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, Object, ObjectAttributes,
-    ObjectKey, Operation, PutOptions, VersionId,
+    ObjectKey, Operation, PutOptions, VersionId, WriteCondition,
 };
 
 impl Volume {
@@ -127,8 +127,7 @@ impl Volume {
     }
 
     /// Copies a version to a path on the server, with the given attributes. `condition` guards
-    /// the target where the copy takes several requests; one request cannot be guarded on every
-    /// server.
+    /// the target where the copy takes several requests.
     pub async fn copy_to(
         self: &Arc<Self>,
         source: &ObjectRef,
@@ -157,7 +156,7 @@ impl Volume {
     ) -> Result<Committed> {
         let way = CopyWay {
             id: meta.commit_id(),
-            guarded: true,
+            guard: Guard::InParts,
         };
         self.copy_in_way(way, source, version, size, target, meta, condition)
             .await
@@ -190,8 +189,17 @@ impl Volume {
                 .copy_in_parts(source, size, None, key, beginning, condition)
                 .await;
         }
-        let id = way.id;
-        let written = commit::copy(self.store.as_ref(), &key, source, attributes, id).await;
+        if way.guard == Guard::InParts {
+            // Of nothing no part can be made, and nothing is lost where it is written anew.
+            let meta = ObjectMeta {
+                commit: Some(way.id),
+                ..meta.clone()
+            };
+            return self.put(target, &meta, Bytes::new(), condition).await;
+        }
+        let (id, guard) = (way.id, way.condition(condition));
+        let copy = commit::copy(self.store.as_ref(), &key, source, attributes, guard, id);
+        let written = copy.await;
         let written = written
             .inspect_err(|error| self.note_doubt(id, None, error))
             .map_err(|error| VolumeError::store(target, error))?;
@@ -244,7 +252,10 @@ impl Volume {
                 self.copy_in_parts(source, size, None, key, attributes.into(), &Condition::None);
             return Ok(copy.await?.version);
         }
-        let written = self.store.copy(&key, source, CopyAttributes::Keep).await;
+        let written = self
+            .store
+            .copy(&key, source, CopyAttributes::Keep, WriteCondition::None)
+            .await;
         let written = written.map_err(|error| VolumeError::store(path, error))?;
         Ok(written.into())
     }

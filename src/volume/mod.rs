@@ -32,12 +32,12 @@ mod types;
 mod upload;
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 pub use change::{Moved, PARALLEL_OBJECTS};
 pub use content::PrivatePurpose;
 pub use error::VolumeError;
-pub use intent::RenameIntent;
+pub use intent::{RenameIntent, RenameObserver};
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use local_key::{LocalKey, LocalKeySource, LocalKeys};
 pub use modes::{ModesSeen, OtherMode};
@@ -72,6 +72,8 @@ pub type Result<T> = std::result::Result<T, VolumeError>;
 pub struct VolumeOptions {
     /// Nothing is written, not even the probe of the server's capabilities.
     pub read_only: bool,
+    /// This mount has the volume to itself ([`lease`]): whoever left something there is dead.
+    pub alone: bool,
     /// Attributes of objects that carry none.
     pub defaults: Defaults,
     /// Attributes come from listings and HEADs are saved; objects are plain data.
@@ -98,6 +100,8 @@ pub struct Volume {
     /// `None` in the plain layout.
     sealed: Option<Sealed>,
     doubtful: Doubtful,
+    half_renamed: OnceLock<Vec<String>>,
+    observer: OnceLock<Weak<dyn RenameObserver>>,
 }
 
 impl Volume {
@@ -163,12 +167,21 @@ impl Volume {
             journal,
             sealed,
             doubtful: Doubtful::default(),
+            half_renamed: OnceLock::new(),
+            observer: OnceLock::new(),
         });
         if !volume.options.read_only {
             for dead in left_behind {
                 volume.clear_away(dead).await;
             }
-            volume.finish_renames().await;
+            let half_renamed = volume.finish_renames().await;
+            for why in &half_renamed {
+                tracing::warn!("{why}");
+            }
+            volume
+                .half_renamed
+                .set(half_renamed)
+                .expect("it is opened once");
         }
         Ok(volume)
     }
@@ -200,6 +213,13 @@ impl Volume {
     #[must_use]
     pub const fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    /// The renames of dead mounts that could not be finished when the volume was opened: a
+    /// sentence each.
+    #[must_use]
+    pub fn half_renamed(&self) -> &[String] {
+        self.half_renamed.get().map_or(&[], Vec::as_slice)
     }
 
     /// Attributes of objects that carry none.

@@ -64,20 +64,39 @@ impl Condition {
 pub(super) struct CopyWay {
     /// The commit id that the copy gets.
     pub id: CommitId,
-    /// The condition holds for the request that makes the copy visible, also where one request
-    /// without a condition would do.
-    pub guarded: bool,
+    pub guard: Guard,
+}
+
+/// How the condition of a copy's target is kept. A copy in parts always keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Guard {
+    /// A copy in one request does not.
+    PartsOnly,
+    /// The one request carries it: for a server that honours that.
+    Request,
+    /// What one request could copy is copied in parts, for a server that does not. Of the
+    /// properties that other tools give an object a copy in parts keeps its user metadata alone.
+    InParts,
 }
 
 impl CopyWay {
     /// One request where that is enough, under this commit id.
     pub const fn marked(id: CommitId) -> Self {
-        Self { id, guarded: false }
+        let guard = Guard::PartsOnly;
+        Self { id, guard }
+    }
+
+    /// What the one request is asked to keep of it.
+    pub fn condition(self, condition: &Condition) -> WriteCondition {
+        match self.guard {
+            Guard::Request => condition.to_store(),
+            Guard::PartsOnly | Guard::InParts => WriteCondition::None,
+        }
     }
 
     /// Whether so many bytes are copied part by part. Of nothing no part can be made.
-    pub const fn in_parts(self, size: u64, copy_bytes_max: u64) -> bool {
-        size > copy_bytes_max || (self.guarded && size > 0)
+    pub fn in_parts(self, size: u64, copy_bytes_max: u64) -> bool {
+        size > copy_bytes_max || (self.guard == Guard::InParts && size > 0)
     }
 }
 

@@ -104,6 +104,7 @@ impl Fixture {
         store.put(&key, body, options).await.expect("putting");
         let options = VolumeOptions {
             read_only: true,
+            alone: false,
             defaults: Defaults {
                 uid: 0,
                 gid: 0,

@@ -58,6 +58,7 @@ impl World {
         let state = tempfile::tempdir().unwrap();
         let options = VolumeOptions {
             read_only: false,
+            alone: false,
             defaults: Defaults {
                 uid: 1000,
                 gid: 1000,
@@ -118,7 +119,7 @@ impl World {
         let mut file = self.files.remove(from).unwrap();
         let stat = self.volume.stat_file(&path(from)).await.unwrap().unwrap();
         let (old, new) = (path(from), path(to));
-        let rename = self.volume.rename(&old, &stat, &new, &file.meta);
+        let rename = self.volume.rename(&old, &stat, &new, &file.meta, false);
         file.done = rename.await.unwrap();
         self.files.insert(to.to_owned(), file);
     }

@@ -29,6 +29,7 @@ mod other_keys;
 mod races;
 mod rename_crashes;
 mod rename_owners;
+mod rename_unless_there;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;

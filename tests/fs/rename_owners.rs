@@ -4,13 +4,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakfs::fs::FileKind;
 use cloakfs::store::fault::{Effect, Rule};
-use cloakfs::store::{ErrorKind, Operation};
+use cloakfs::store::{ErrorKind, Operation, Store};
+use cloakfs::volume::{Volume, VolumeOptions};
 
 use crate::harness::{Bucket, Mount, errno};
+use crate::settings::options;
 
 /// How long an intent holds.
 const TERM: Duration = Duration::from_mins(3);
+/// A time to live that does not end.
+const FOREVER: Duration = Duration::from_hours(1000);
 const INTENTS: &str = ".cloakfs/intents/";
 
 async fn tree(bucket: &Bucket) -> Mount {
@@ -67,9 +72,9 @@ async fn a_slow_rename_is_left_to_its_owner() {
     renaming.await.unwrap().unwrap();
     assert!(is_moved(&bucket), "{:?}", bucket.keys());
     assert_eq!(owner.fs.status().renames, []);
-    // The probes of the mounts are one each.
+    // The probes of the mounts are two each.
     let calls = bucket.fault.calls().since(&before);
-    assert_eq!(calls.of(Operation::CopyObject), 4 + 2, "{calls}");
+    assert_eq!(calls.of(Operation::CopyObject), 4 + 2 * 2, "{calls}");
     drop(others);
 }
 
@@ -86,6 +91,84 @@ async fn a_rename_of_a_machine_that_is_gone_is_finished_after_twice_its_term() {
     for watcher in watchers {
         assert_eq!(watcher.read_file("e/2").await.unwrap(), b"content");
     }
+}
+
+/// Whoever else could own an intent is dead by the lease.
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_is_alone_finishes_at_once_what_another_machine_began() {
+    let bucket = Bucket::new();
+    switched_off(&bucket).await;
+    let alone = bucket.mount_as(FOREVER, |options| options.alone = true);
+    let alone = alone.await;
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    assert_eq!(errno(alone.attr("d").await), libc::ENOENT);
+    assert_eq!(alone.read_file("e/2").await.unwrap(), b"content");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rename_that_a_mount_alone_cannot_finish_is_told_and_left_as_it_is() {
+    let bucket = Bucket::new();
+    switched_off(&bucket).await;
+    let before = bucket.keys();
+    let denied = Rule::new(Effect::FailBefore(ErrorKind::Denied)).on(Operation::CopyObject);
+    bucket.fault.inject(denied.under("e/"));
+    let state = bucket.new_state();
+    let open = || {
+        let options = VolumeOptions {
+            alone: true,
+            ..options(&state)
+        };
+        Volume::open(Arc::clone(&bucket.fault) as Arc<dyn Store>, "", options)
+    };
+    let volume = open().await.unwrap();
+    let [told] = volume.half_renamed() else {
+        panic!("{:?}", volume.half_renamed());
+    };
+    let sentence = "an earlier mount died while it renamed \"d\" to \"e\", and this could not be \
+                    finished, so its files are at either name or at both until the next mount \
+                    tries again: ";
+    assert!(told.starts_with(sentence), "{told}");
+    tokio::time::sleep(10 * TERM).await;
+    assert_eq!(
+        bucket.keys(),
+        before,
+        "names that were seen stay as they are"
+    );
+    drop(volume);
+    bucket.fault.clear();
+    let volume = open().await.unwrap();
+    assert_eq!(volume.half_renamed(), [""; 0]);
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+}
+
+/// Its caches hear of it, which would be wrong for the time to live.
+#[tokio::test(start_paused = true)]
+async fn a_mount_that_finishes_a_rename_while_it_serves_shows_the_new_names_at_once() {
+    let bucket = Bucket::new();
+    switched_off(&bucket).await;
+    let watcher = bucket.mount_with(FOREVER).await;
+    for index in 0..3 {
+        watcher.attr(&format!("d/{index}")).await.unwrap();
+    }
+    let missing: Vec<_> = (0..3)
+        .map(|index| format!("e/{index}"))
+        .filter(|path| !bucket.keys().contains(path))
+        .collect();
+    assert!(!missing.is_empty());
+    for path in &missing {
+        assert_eq!(errno(watcher.attr(path).await), libc::ENOENT);
+    }
+    let names = watcher.list("").await.unwrap();
+    assert!(names.iter().any(|(name, _)| name == "d"), "{names:?}");
+    tokio::time::sleep(3 * TERM).await;
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    for path in &missing {
+        assert_eq!(watcher.read_file(path).await.unwrap(), b"content");
+    }
+    assert_eq!(errno(watcher.attr("d/2").await), libc::ENOENT);
+    assert_eq!(errno(watcher.attr("d").await), libc::ENOENT);
+    let names = watcher.list("").await.unwrap();
+    assert_eq!(names, [("e".to_owned(), FileKind::Directory)]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,7 @@ pub fn options(state: &TempDir) -> VolumeOptions {
     VolumeOptions {
         server: String::new(),
         read_only: false,
+        alone: false,
         defaults: Defaults {
             uid: 1000,
             gid: 1000,

@@ -1,20 +1,27 @@
 //! Write-back and names: what is renamed and removed before its upload, and dies then.
 
-use cloakfs::fs::CommitMode;
-use cloakfs::store::ErrorKind::Unavailable;
-use cloakfs::store::Operation::{GetObject, HeadObject, PutObject};
+use std::ffi::OsStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cloakfs::fs::{CommitMode, ROOT};
+use cloakfs::store::ErrorKind::{Denied, Unavailable};
+use cloakfs::store::Operation::{CopyObject, GetObject, HeadObject, PutObject};
 use cloakfs::store::fault::{Effect, Rule};
+use cloakfs::store::mem::MemStore;
 
 use crate::crashes::{
-    NEW, all_unavailable_but_lookups, contents, contents_now, crash, expected, journals, state,
-    write_back,
+    NEW, all_unavailable_but_lookups, contents, contents_now, crash, eventually, expected,
+    journals, state, write_back,
 };
-use crate::harness::{Bucket, Layout, errno};
+use crate::harness::{Bucket, Layout, Mount, Result, errno};
 use crate::layouts::in_every_layout;
 
 in_every_layout!(
     names_are_replayed_as_they_were_left,
     a_directory_takes_what_waits_below_it_along,
+    what_is_closed_while_a_rename_waits_for_the_tree_is_replayed,
+    what_cannot_be_stored_then_fails_the_rename,
     a_removed_file_does_not_come_back,
     what_cannot_be_put_together_is_kept_and_listed,
 );
@@ -73,6 +80,70 @@ async fn a_directory_takes_what_waits_below_it_along(layout: Layout) {
     let files = expected(&[("c/b/f", b"waits"), ("c/b/g", b"later")]);
     assert_eq!(contents(&bucket).await, files);
     assert_eq!(mount.fs.status().conflicts_total, 0);
+}
+
+/// Closes `a/g` when a rename of `a` has flushed what is below it, and waits for the tree, which
+/// a slow lookup holds; the rename's answer.
+async fn closed_before_the_rename(bucket: &Bucket, mount: &Mount) -> Result<()> {
+    mount.mkdir("a").await.unwrap();
+    mount.write_file("a/f", b"stored").await.unwrap();
+    mount.fs.sync_all(|_| {}).await.unwrap();
+    let (_, handle) = mount.open("a/g", NEW).await.unwrap();
+    mount.write_at(handle, 0, b"closed late").await.unwrap();
+    let (from, to) = (OsStr::new("a"), OsStr::new("c"));
+    mount.attr("a").await.unwrap();
+    let slow = Rule::new(Effect::Delay(Duration::from_secs(1))).times(1);
+    bucket.fault.inject(slow);
+    let holds = mount.attr("missing");
+    let renames = mount.fs.rename(ROOT, from, ROOT, to, 0);
+    let closes = async {
+        mount.close(handle).await.unwrap();
+        assert!(!has_intent(&bucket.mem), "the rename has not begun");
+    };
+    let (missing, renamed, ()) = tokio::join!(holds, renames, closes);
+    assert_eq!(errno(missing), libc::ENOENT);
+    renamed
+}
+
+fn has_intent(mem: &MemStore) -> bool {
+    mem.keys().iter().any(|key| key.contains("/intents/"))
+}
+
+/// The daemon is killed during that very rename.
+async fn what_is_closed_while_a_rename_waits_for_the_tree_is_replayed(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    let mount = write_back(&bucket, &state).await;
+    let killed = Rule::new(Effect::HangBefore).on(CopyObject);
+    bucket.fault.inject(killed);
+    let mem = Arc::clone(&bucket.mem);
+    tokio::select! {
+        renamed = closed_before_the_rename(&bucket, &mount) => panic!("{renamed:?}"),
+        () = eventually(move || has_intent(&mem)) => {}
+    }
+    crash(mount).await;
+    bucket.fault.clear();
+    let mount = write_back(&bucket, &state).await;
+    let files = expected(&[("c/f", b"stored"), ("c/g", b"closed late")]);
+    assert_eq!(contents(&bucket).await, files);
+    assert_eq!(mount.fs.status().unreplayed.len(), 0);
+    assert_eq!(journals(state.path()), 1);
+}
+
+async fn what_cannot_be_stored_then_fails_the_rename(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    let mount = write_back(&bucket, &state).await;
+    let denied = Rule::new(Effect::FailBefore(Denied)).on(PutObject);
+    bucket
+        .fault
+        .inject(denied.exactly(bucket.key("a/g").as_str()));
+    let renamed = closed_before_the_rename(&bucket, &mount).await;
+    assert_eq!(errno(renamed), libc::EACCES);
+    assert_eq!(bucket.keys(), ["a/", "a/f"]);
+    assert_eq!(mount.read_file("a/g").await.unwrap(), b"closed late");
+    bucket.fault.clear();
+    mount.rename("a", "c").await.unwrap();
+    let files = expected(&[("c/f", b"stored"), ("c/g", b"closed late")]);
+    assert_eq!(contents(&bucket).await, files);
 }
 
 /// Its upload got through and nobody heard: removing it must find that out.

@@ -76,7 +76,7 @@ async fn without_a_data_key_nothing_is_changed() {
     assert_denied("attributes", chmod.await);
     let big = volume.set_attributes(&file, version, size, &more);
     assert_denied("extended attributes in the body", big.await);
-    let rename = volume.rename(&file, &stat, &elsewhere, known);
+    let rename = volume.rename(&file, &stat, &elsewhere, known, false);
     assert_denied("a rename", rename.await);
     let copy = volume.copy_below(&outer, &other, rest, listed);
     assert_denied("a directory's rename", copy.await);
@@ -91,7 +91,7 @@ async fn without_a_data_key_nothing_is_changed() {
 
     // It goes on where KMS does, and what needs no key goes on without.
     world.meddle(|_, _| None);
-    let rename = volume.rename(&file, &stat, &elsewhere, &more);
+    let rename = volume.rename(&file, &stat, &elsewhere, &more, false);
     rename.await.unwrap();
     world.meddle(|_, _| Some(error("DisabledException", "it is disabled")));
     volume.delete(&elsewhere).await.unwrap();

@@ -163,6 +163,7 @@ impl World {
         let state = tempfile::tempdir_in(self.state.path()).unwrap();
         let options = VolumeOptions {
             read_only: true,
+            alone: false,
             defaults: Defaults {
                 uid: 1000,
                 gid: 1000,

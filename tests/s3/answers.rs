@@ -5,7 +5,7 @@ use cloakfs::base::range::ByteRange;
 use cloakfs::store::s3::RequestedEncryption;
 use cloakfs::store::{
     CopyAttributes, CopySource, ErrorKind, GetOptions, GetRange, HeadOptions, ListOptions,
-    ObjectAttributes, ObjectKey, PutOptions, Store, StoreError,
+    ObjectAttributes, ObjectKey, PutOptions, Store, StoreError, WriteCondition,
 };
 
 use crate::fake::{DATE, ETAG, Fake, error, ok};
@@ -148,7 +148,7 @@ async fn silence_about_a_copy_is_settled_by_a_head() {
     .await;
     let store = fake.store(RequestedEncryption::SseS3).await;
     let failed = store
-        .copy(&key(), source(), CopyAttributes::Keep)
+        .copy(&key(), source(), CopyAttributes::Keep, WriteCondition::None)
         .await
         .unwrap_err();
     assert_eq!(failed.kind(), ErrorKind::Corrupt);
@@ -200,10 +200,16 @@ async fn a_copy_keeps_what_s3_would_forget() {
             &key(),
             source(),
             CopyAttributes::Replace(ObjectAttributes::default()),
+            WriteCondition::None,
         )
         .await
         .unwrap();
     let copy = fake.requests().remove(1);
+    assert_eq!(copy.header("if-none-match"), None);
+    let (keep, absent) = (CopyAttributes::Keep, WriteCondition::IfAbsent);
+    store.copy(&key(), source(), keep, absent).await.unwrap();
+    let guarded = fake.requests().remove(2);
+    assert_eq!(guarded.header("if-none-match"), Some("*"));
     for (name, value) in [
         ("x-amz-copy-source", "bucket/from/%C3%A4%2Bb"),
         ("x-amz-metadata-directive", "REPLACE"),

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use cloakfs::store::s3::{RequestedEncryption, S3Config, S3Store};
 use cloakfs::store::{
     CopyAttributes, CopySource, ErrorKind, GetOptions, HeadOptions, ServerEncryption, Store,
+    WriteCondition,
 };
 
 use crate::fake::{DATE, ETAG, Fake, error, ok};
@@ -301,7 +302,12 @@ async fn a_copy_brings_the_key_of_its_source() {
     ] {
         let before = fake.requests().len();
         store
-            .copy(&key("to"), from(name), CopyAttributes::Keep)
+            .copy(
+                &key("to"),
+                from(name),
+                CopyAttributes::Keep,
+                WriteCondition::None,
+            )
             .await
             .unwrap();
         let requests_made = fake.requests().split_off(before);
@@ -323,7 +329,12 @@ async fn a_copy_from_an_unknown_key_is_told() {
     for keys in [&[1][..], &[]] {
         let store = opened(&fake, keys).await;
         let failed = store
-            .copy(&key("to"), from("locked"), CopyAttributes::Keep)
+            .copy(
+                &key("to"),
+                from("locked"),
+                CopyAttributes::Keep,
+                WriteCondition::None,
+            )
             .await
             .unwrap_err();
         assert!(

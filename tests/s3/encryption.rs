@@ -112,7 +112,12 @@ async fn the_attributes_of_a_directory_can_be_changed_in_every_mode() {
             let copy = async |etag, to| {
                 let replaced = CopyAttributes::Replace(attributes(to));
                 store
-                    .copy(&marker, from(&marker, etag, None), replaced)
+                    .copy(
+                        &marker,
+                        from(&marker, etag, None),
+                        replaced,
+                        WriteCondition::None,
+                    )
                     .await
             };
             assert_eq!(head().await.etag, written.etag, "{place}");

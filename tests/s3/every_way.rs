@@ -78,6 +78,7 @@ pub async fn write_in_every_way(server: &Server, bucket: &str, encryption: Reque
             &key("copy"),
             from(&key("put"), &written.etag, None),
             CopyAttributes::Keep,
+            WriteCondition::None,
         )
         .await
         .unwrap();
@@ -86,6 +87,7 @@ pub async fn write_in_every_way(server: &Server, bucket: &str, encryption: Reque
             &key("put"),
             from(&key("put"), &written.etag, None),
             CopyAttributes::Replace(attributes("3")),
+            WriteCondition::None,
         )
         .await
         .unwrap();

@@ -108,7 +108,12 @@ async fn older_keys_read_and_the_current_one_writes(server: Server) {
         let target = format!("copy-of-{name}");
         let attributes = CopyAttributes::Replace(ObjectAttributes::default());
         store
-            .copy(&key(&target), from(name, None), attributes)
+            .copy(
+                &key(&target),
+                from(name, None),
+                attributes,
+                WriteCondition::None,
+            )
             .await
             .unwrap_or_else(|error| panic!("{}: {error}", server.name));
         let store = opened(&server, &bucket, &[3, 1, 2]).await;
@@ -127,7 +132,12 @@ async fn older_keys_read_and_the_current_one_writes(server: Server) {
     // Over itself, as chmod does it: under the older key no longer.
     let attributes = CopyAttributes::Replace(ObjectAttributes::default());
     store
-        .copy(&key("old"), from("old", None), attributes)
+        .copy(
+            &key("old"),
+            from("old", None),
+            attributes,
+            WriteCondition::None,
+        )
         .await
         .unwrap();
     let read = store.get(&key("old"), GetOptions::default()).await.unwrap();
@@ -265,7 +275,12 @@ async fn keys_to_read_with_serve_every_mode() {
         let read = store.get(&key("old"), GetOptions::default()).await.unwrap();
         assert_eq!(read.body, body, "{}", server.name);
         store
-            .copy(&key("copy"), from("old", None), CopyAttributes::Keep)
+            .copy(
+                &key("copy"),
+                from("old", None),
+                CopyAttributes::Keep,
+                WriteCondition::None,
+            )
             .await
             .unwrap();
         assert!(

@@ -178,7 +178,12 @@ async fn a_copy_is_known_by_its_version_where_the_etags_differ() {
     .await;
     let store = fake.store(RequestedEncryption::SseS3).await;
     let copied = store
-        .copy(&key("k"), from(None), CopyAttributes::Keep)
+        .copy(
+            &key("k"),
+            from(None),
+            CopyAttributes::Keep,
+            WriteCondition::None,
+        )
         .await;
     assert_eq!(copied.unwrap_err().message(), MISMATCH);
 }
@@ -210,7 +215,12 @@ async fn a_copy_that_a_busy_server_keeps_from_its_key_is_worth_another_try() {
         .store(RequestedEncryption::SseC(customer_key(1).0))
         .await;
     let copied = store
-        .copy(&key("k"), from(None), CopyAttributes::Keep)
+        .copy(
+            &key("k"),
+            from(None),
+            CopyAttributes::Keep,
+            WriteCondition::None,
+        )
         .await;
     let failed = copied.unwrap_err();
     assert!(

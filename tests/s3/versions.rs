@@ -5,7 +5,7 @@ use bytes::Bytes;
 use cloakfs::store::s3::{RequestedEncryption, Versioning};
 use cloakfs::store::{
     CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, ObjectKey,
-    PutOptions, Store, VersionId,
+    PutOptions, Store, VersionId, WriteCondition,
 };
 
 use crate::servers::{self, Server};
@@ -63,7 +63,7 @@ async fn old_versions_can_be_used(server: Server) {
         range: None,
     };
     let restored = store
-        .copy(&key, source, CopyAttributes::Keep)
+        .copy(&key, source, CopyAttributes::Keep, WriteCondition::None)
         .await
         .unwrap();
     assert_ne!(restored.version, Some(new));

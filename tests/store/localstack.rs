@@ -9,6 +9,7 @@ use crate::suite::{Difference, Server, run};
 
 const DIFFERENCES: &[Difference] = &[
     Difference::ConditionalDeleteRefused,
+    Difference::ConditionalCopyIgnored,
     Difference::MetadataLimitUnenforced,
 ];
 

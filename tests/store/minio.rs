@@ -11,6 +11,7 @@ use crate::suite::{Difference, Server, run};
 
 const DIFFERENCES: &[Difference] = &[
     Difference::ConditionalDeleteIgnored,
+    Difference::ConditionalCopyIgnored,
     Difference::EmptyComponentsRefused,
     Difference::DotComponentsRefused,
     Difference::LongComponentsRefused,

@@ -9,7 +9,6 @@ use super::Journaled;
 use crate::base::id::CommitId;
 use crate::fs::inode::Inode;
 use crate::fs::{FileSystem, Result};
-use crate::layout::path::VolumePath;
 use crate::write::journal::{Event, Place, Position};
 
 impl FileSystem {
@@ -110,22 +109,6 @@ impl FileSystem {
         events.extend(replaced.map(|it| Event::Dropped { file: it.file }));
         if !events.is_empty() {
             self.tell_of(inode, events);
-        }
-    }
-
-    /// A directory has another name.
-    pub(in crate::fs) fn note_places_below(&self, directory: &VolumePath) {
-        if self.write_back.is_none() {
-            return;
-        }
-        for inode in self.table.all() {
-            let journaled = inode.state().journaled.is_some();
-            if journaled
-                && let Some(path) = self.table.path(&inode)
-                && path.starts_with(directory)
-            {
-                self.note_place(&inode, None);
-            }
         }
     }
 

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::queue::Queue;
 use crate::base::jitter::Jitter;
+use crate::fs::commit::PARALLEL_COMMITS;
 use crate::fs::inode::Inode;
 use crate::fs::types::Ino;
 use crate::fs::{FileSystem, FsError, Result};
@@ -187,8 +189,36 @@ impl FileSystem {
         directory: &VolumePath,
         how: Depth,
     ) -> Result<()> {
+        self.commit_all(self.journaled_below(directory, how)).await
+    }
+
+    /// The same for a caller who holds the gate alone: nothing below has an entry in the journal
+    /// after that, until the gate is let go.
+    ///
+    /// # Errors
+    /// The first failure.
+    pub(in crate::fs) async fn commit_below_alone(
+        self: &Arc<Self>,
+        directory: &VolumePath,
+    ) -> Result<()> {
+        let commits = self.journaled_below(directory, Depth::All);
+        let commits = commits.into_iter().map(|inode| async move {
+            let done = {
+                let _operation = inode.operation.lock().await;
+                self.commit_held(&inode).await
+            };
+            self.table.drop_unused(inode.ino);
+            done
+        });
+        let commits = stream::iter(commits).buffer_unordered(PARALLEL_COMMITS);
+        commits
+            .fold(Ok(()), |first, done| std::future::ready(first.and(done)))
+            .await
+    }
+
+    fn journaled_below(&self, directory: &VolumePath, how: Depth) -> Vec<Arc<Inode>> {
         if self.write_back.is_none() {
-            return Ok(());
+            return Vec::new();
         }
         let inodes = self.table.all().into_iter().filter(|inode| {
             let below = || {
@@ -200,7 +230,7 @@ impl FileSystem {
             };
             inode.state().journaled.is_some() && below() == Some(true)
         });
-        self.commit_all(inodes.collect()).await
+        inodes.collect()
     }
 }
 

@@ -168,6 +168,7 @@ mod tests {
         let options = VolumeOptions {
             server: String::new(),
             read_only: false,
+            alone: false,
             defaults: Defaults {
                 uid: 0,
                 gid: 0,

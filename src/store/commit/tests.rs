@@ -182,9 +182,16 @@ async fn a_copy_to_itself_whose_answer_was_lost_is_recognised() {
         range: None,
     };
     let id = CommitId::random();
-    let written = copy(&store, &key(), source, ObjectAttributes::default(), id)
-        .await
-        .unwrap();
+    let written = copy(
+        &store,
+        &key(),
+        source,
+        ObjectAttributes::default(),
+        WriteCondition::None,
+        id,
+    )
+    .await
+    .unwrap();
     assert_ne!(written.etag, etag);
     assert_eq!(store.calls().of(Operation::CopyObject), 1);
 }

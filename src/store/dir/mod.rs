@@ -271,10 +271,11 @@ impl Store for DirStore {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
         let owned = key.clone();
         self.run(Operation::CopyObject, key.as_str(), move |context, _| {
-            context.copy(&owned, &source, &attributes)
+            context.copy(&owned, &source, &attributes, &condition)
         })
         .await
     }

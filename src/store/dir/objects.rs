@@ -10,9 +10,9 @@ use super::io::{self, At};
 use super::{fresh_etag, now};
 use crate::base::progress::Progress;
 use crate::store::{
-    CopyAttributes, CopySource, DeleteOptions, ErrorKind, GetOptions, HeadOptions, Limits, Object,
-    ObjectInfo, ObjectKey, Operation, PutOptions, Result, StoreError, WriteCondition, Written,
-    rules,
+    CopyAttributes, CopySource, DeleteOptions, ETag, ErrorKind, GetOptions, HeadOptions, Limits,
+    Object, ObjectInfo, ObjectKey, Operation, PutOptions, Result, StoreError, WriteCondition,
+    Written, rules,
 };
 
 /// Where a blocking request is run.
@@ -89,17 +89,22 @@ impl Context<'_> {
         key: &ObjectKey,
         source: &CopySource,
         attributes: &CopyAttributes,
+        condition: &WriteCondition,
     ) -> Result<Written> {
         let request = request(Operation::CopyObject, key);
         rules::check_copy(key, source, attributes, self.limits)?;
         if source.key != *key {
-            return self.copy_version(request, key, source, attributes, false);
+            return self.copy_version(request, key, source, attributes, |_| Ok(condition.clone()));
         }
         // Onto itself: what is replaced must be what was copied.
+        let replaced = |found: &ETag| {
+            rules::check_condition(request.operation, key, condition, Some(found))?;
+            Ok(WriteCondition::IfMatch(found.clone()))
+        };
+        let is_free = source.if_match.is_none() && *condition == WriteCondition::None;
         for _ in 0..ROUNDS_MAX {
-            match self.copy_version(request, key, source, attributes, true) {
-                Err(error)
-                    if error.kind() == ErrorKind::Precondition && source.if_match.is_none() => {}
+            match self.copy_version(request, key, source, attributes, replaced) {
+                Err(error) if error.kind() == ErrorKind::Precondition && is_free => {}
                 answer => return answer,
             }
         }
@@ -112,7 +117,7 @@ impl Context<'_> {
         key: &ObjectKey,
         source: &CopySource,
         attributes: &CopyAttributes,
-        onto_itself: bool,
+        condition: impl FnOnce(&ETag) -> Result<WriteCondition>,
     ) -> Result<Written> {
         let found = self.open_source(request, source)?;
         rules::check_length(
@@ -121,11 +126,7 @@ impl Context<'_> {
             found.header.size,
             self.limits.copy_bytes_max,
         )?;
-        let condition = if onto_itself {
-            WriteCondition::IfMatch(found.header.etag.clone())
-        } else {
-            WriteCondition::None
-        };
+        let condition = condition(&found.header.etag)?;
         let header = Header {
             size: found.header.size,
             etag: fresh_etag(),

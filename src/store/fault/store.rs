@@ -119,8 +119,9 @@ impl Store for Fault {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
-        let call = self.inner.copy(key, source, attributes);
+        let call = self.inner.copy(key, source, attributes, condition);
         self.run(Operation::CopyObject, key.as_str(), call).await
     }
 

@@ -278,6 +278,7 @@ impl Store for MemStore {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
         let operation = Operation::CopyObject;
         rules::check_copy(key, &source, &attributes, &self.limits)?;
@@ -289,6 +290,7 @@ impl Store for MemStore {
             found.body.len() as u64,
             self.limits.copy_bytes_max,
         )?;
+        rules::check_condition(operation, key, &condition, bucket.etag(key))?;
         let mut stored = found.clone();
         stored.last_modified = self.now();
         stored.encryption = self.encryption();

@@ -15,9 +15,9 @@ async fn a_store_that_has_everything_lacks_nothing_and_is_left_clean() {
     let (mem, store) = bucket();
     let found = probe(&store, "vol/").await;
     assert_eq!(found.lacking(), Vec::<String>::new());
-    assert!(found.conditional_delete && found.conditional_copy_source);
+    assert!(found.conditional_delete && found.conditional_copy_source && found.conditional_copy);
     assert_eq!(mem.keys(), Vec::<String>::new());
-    assert!(store.calls().total() <= 9, "{}", store.calls());
+    assert!(store.calls().total() <= 10, "{}", store.calls());
 }
 
 #[tokio::test]
@@ -47,8 +47,23 @@ async fn a_server_without_conditional_delete_is_told_by_its_refusal_or_by_its_si
 }
 
 #[tokio::test]
+async fn a_server_without_conditional_copies_is_told_by_its_refusal() {
+    let (mem, store) = bucket();
+    let refused = Rule::new(Effect::FailBefore(ErrorKind::Invalid)).on(Operation::CopyObject);
+    store.inject(refused.after(1));
+    let found = probe(&store, "").await;
+    assert!(!found.conditional_copy && found.conditional_copy_source);
+    let [lacking] = &found.lacking()[..] else {
+        panic!("{:?}", found.lacking());
+    };
+    assert!(lacking.contains("If-None-Match on CopyObject"), "{lacking}");
+    assert!(lacking.contains("in two requests more"), "what it costs");
+    assert_eq!(mem.keys(), Vec::<String>::new());
+}
+
+#[tokio::test]
 async fn a_failure_in_the_middle_leaves_nothing_behind() {
-    for calls in 0..8 {
+    for calls in 0..9 {
         let (mem, store) = bucket();
         let rule = Rule::new(Effect::FailAfter(ErrorKind::Unavailable))
             .after(calls)

@@ -147,11 +147,16 @@ impl Store for Retry {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
-        // Only onto itself does the condition on the source guard the target.
-        let conditional = source.key == *key && source.if_match.is_some();
+        // Onto itself the condition on the source guards the target, too.
+        let onto_itself = source.key == *key && source.if_match.is_some();
+        let conditional = onto_itself || condition != WriteCondition::None;
         let request = write(Operation::CopyObject, key, conditional);
-        let send = || self.inner.copy(key, source.clone(), attributes.clone());
+        let send = || {
+            let (source, attributes) = (source.clone(), attributes.clone());
+            self.inner.copy(key, source, attributes, condition.clone())
+        };
         self.run(request, send).await.result
     }
 

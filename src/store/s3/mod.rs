@@ -311,8 +311,9 @@ impl Store for S3Store {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
-        self.copy_object(key, source, attributes).await
+        self.copy_object(key, source, attributes, condition).await
     }
 
     async fn delete(&self, key: &ObjectKey, options: DeleteOptions) -> Result<()> {

@@ -57,7 +57,9 @@ impl S3Store {
             version: None,
             range: None,
         };
-        let copied = self.copy_object(key, itself, CopyAttributes::Keep).await;
+        let copied = self
+            .copy_object(key, itself, CopyAttributes::Keep, WriteCondition::None)
+            .await;
         Some(copied.ok()?.etag)
     }
 }

@@ -74,6 +74,7 @@ impl S3Store {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
         let operation = Operation::CopyObject;
         let commit = match &attributes {
@@ -88,13 +89,15 @@ impl S3Store {
                 Some((metadata, attributes.content_type))
             }
         };
-        let attempt = |opener| self.copy_with(key, &source, attributes.clone(), opener);
+        let attempt = |opener| self.copy_with(key, &source, attributes.clone(), &condition, opener);
         let copied = self.copy_from(operation, &source, attempt).await;
         let copied = match copied {
             Ok(output) => Ok(output),
             Err(error) => match self.without_false_condition(&source, &error).await {
                 Some(source) => {
-                    let attempt = |opener| self.copy_with(key, &source, attributes.clone(), opener);
+                    let attempt = |opener| {
+                        self.copy_with(key, &source, attributes.clone(), &condition, opener)
+                    };
                     self.copy_from(operation, &source, attempt).await
                 }
                 None => Err(error),
@@ -124,15 +127,19 @@ impl S3Store {
         key: &ObjectKey,
         source: &CopySource,
         replaced: Option<(HashMap<String, String>, Option<String>)>,
+        condition: &WriteCondition,
         opener: Opener,
     ) -> std::result::Result<CopyObjectOutput, Failed> {
+        let (if_match, if_none_match) = condition_headers(condition);
         let mut request = self
             .client
             .copy_object()
             .bucket(&self.bucket)
             .key(key.as_str())
             .copy_source(requests::copy_source(&self.bucket, source))
-            .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string));
+            .set_copy_source_if_match(source.if_match.as_ref().map(ETag::to_string))
+            .set_if_match(if_match)
+            .set_if_none_match(if_none_match);
         let carried = match &source.version {
             // What was seen is the current version.
             Some(_) => super::carried::Properties::default(),

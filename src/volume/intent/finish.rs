@@ -1,10 +1,17 @@
 //! Finishing the directory renames that dead mounts left half done, always forward: what is not
 //! at the new name yet is copied there, what is there is deleted at the old one.
 //!
+//! Who is dead: a mount of this machine whose journal nobody holds, at once; another machine's, when
+//! its intent has not changed for twice its term, unless this mount has the volume to itself: then
+//! whoever left an intent is dead by the argument of the lease ([`crate::volume::lease`]), and it is
+//! finished before anything is served. That matters most there, since such a mount believes what it
+//! has seen until it ends.
+//!
 //! Each step is found out anew from what the bucket holds, and each delete is conditional, so it
 //! does not matter where the dead mount stopped, nor how often this is done. What was changed at
 //! both names since stays at both.
 
+use std::fmt::Debug;
 use std::sync::{Arc, Weak};
 
 use futures_util::stream::{self, StreamExt, TryStreamExt};
@@ -17,6 +24,9 @@ use crate::layout::path::VolumePath;
 use crate::store::{ErrorKind, ListOptions, ListedObject};
 use crate::volume::change::PARALLEL_OBJECTS;
 use crate::volume::{Condition, Result, Version, Volume, VolumeError};
+
+/// Times that an intent which changes under one's hands is looked at again.
+const TRIES: usize = 3;
 
 /// What became of one object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,43 +46,93 @@ struct Suspect {
     since: Instant,
 }
 
+/// What came of trying to finish a rename.
+enum Finished {
+    Done,
+    /// The intent changed meanwhile: somebody else works at it, or has ended it.
+    Taken,
+    /// Why it is half done still.
+    Failed(String),
+}
+
+/// Whoever is to hear of names that change in the bucket without its doing.
+pub trait RenameObserver: Debug + Send + Sync {
+    /// What was at and below `from` is at `to` now.
+    fn renamed_elsewhere(&self, from: &VolumePath, to: &VolumePath);
+}
+
 impl Volume {
+    /// Tells who hears of renames that are finished here while the volume is used; once.
+    pub fn set_observer(&self, observer: Weak<dyn RenameObserver>) {
+        let first = self.observer.set(observer);
+        debug_assert!(first.is_ok(), "a volume serves one filesystem");
+    }
+
     /// Finishes the renames of mounts that are dead, and watches those that may be living: what
-    /// does not change for twice its term is finished too. What cannot be finished now is said,
-    /// and left to the next mount.
-    pub(in crate::volume) async fn finish_renames(self: &Arc<Self>) {
+    /// does not change for twice its term is finished too. What cannot be finished now is told, a
+    /// sentence each, and left to the next mount.
+    pub(in crate::volume) async fn finish_renames(self: &Arc<Self>) -> Vec<String> {
         let names = match self.intents().await {
             Ok(names) => names,
             Err(error) => {
-                tracing::warn!("whether a rename is to be finished is not known: {error}");
-                return;
+                return vec![format!(
+                    "whether an earlier mount left a directory half renamed is not known, so one \
+                     may be seen at two names: {error}"
+                )];
             }
         };
+        let mut half_renamed = Vec::new();
         for name in names {
-            match self.read_intent(&name).await {
-                Ok(None) => {}
-                Ok(Some(found)) if self.journal.is_dead(&found.record.owner) => {
-                    self.finish_rename(&name, found).await;
-                }
-                Ok(Some(found)) => {
-                    tracing::info!(
-                        "{:?} is being renamed to {:?} by {}, which is left to it",
-                        found.record.from,
-                        found.record.to,
-                        found.record.owner
-                    );
-                    let suspect = Suspect {
-                        name,
-                        version: found.version,
-                        since: Instant::now(),
-                    };
-                    tokio::spawn(watch(Arc::downgrade(self), suspect));
-                }
+            half_renamed.extend(self.settle_intent(&name).await);
+        }
+        half_renamed
+    }
+
+    /// Finishes one, or leaves it to its owner; what is to be told, if anything.
+    async fn settle_intent(self: &Arc<Self>, name: &str) -> Option<String> {
+        let mut left_to = None;
+        for _ in 0..TRIES {
+            let found = match self.read_intent(name).await {
+                Ok(None) => return None,
+                Ok(Some(found)) => found,
                 Err(error) => {
-                    tracing::warn!("a rename that may be half done is left as it is: {error}");
+                    return Some(format!(
+                        "a directory may be half renamed by an earlier mount, and is left as it \
+                         is: {error}"
+                    ));
                 }
+            };
+            if !self.options.alone && !self.journal.is_dead(&found.record.owner) {
+                tracing::info!(
+                    "{:?} is being renamed to {:?} by {}, which is left to it",
+                    found.record.from,
+                    found.record.to,
+                    found.record.owner
+                );
+                let suspect = Suspect {
+                    name: name.to_owned(),
+                    version: found.version,
+                    since: Instant::now(),
+                };
+                tokio::spawn(watch(Arc::downgrade(self), suspect));
+                return None;
+            }
+            left_to = Some(found.record.clone());
+            match self.finish_rename(name, found).await {
+                Finished::Done => return None,
+                Finished::Failed(why) => return Some(why),
+                // The last word of its dead owner may have come late. Who it is now is looked at
+                // again.
+                Finished::Taken => {}
             }
         }
+        left_to.map(|record| {
+            format!(
+                "{:?} is being renamed to {:?} by {}, although nobody else may be at work here: \
+                 what is seen of the two may be wrong until this is mounted again",
+                record.from, record.to, record.owner
+            )
+        })
     }
 
     async fn intents(&self) -> Result<Vec<String>> {
@@ -100,7 +160,7 @@ impl Volume {
         }
     }
 
-    async fn finish_rename(self: &Arc<Self>, name: &str, found: Found) {
+    async fn finish_rename(self: &Arc<Self>, name: &str, found: Found) -> Finished {
         let (from, to) = (found.record.from.clone(), found.record.to.clone());
         match self.take_over_and_finish(name, found).await {
             Ok(Some((moved, 0))) => {
@@ -108,15 +168,24 @@ impl Volume {
                     "finished the rename of {from:?} to {to:?} that an earlier mount did not \
                      finish: {moved} objects"
                 );
+                Finished::Done
             }
-            Ok(Some((moved, kept))) => tracing::warn!(
-                "finished the rename of {from:?} to {to:?} that an earlier mount did not finish: \
-                 {moved} objects; {kept} were changed since and stay at {from:?}, too"
-            ),
-            Ok(None) => tracing::info!("another mount finishes the rename of {from:?} to {to:?}"),
-            Err(error) => tracing::warn!(
-                "the rename of {from:?} to {to:?} is half done and left to the next mount: {error}"
-            ),
+            Ok(Some((moved, kept))) => {
+                tracing::warn!(
+                    "finished the rename of {from:?} to {to:?} that an earlier mount did not \
+                     finish: {moved} objects; {kept} were changed since and stay at {from:?}, too"
+                );
+                Finished::Done
+            }
+            Ok(None) => {
+                tracing::info!("another mount finishes the rename of {from:?} to {to:?}");
+                Finished::Taken
+            }
+            Err(error) => Finished::Failed(format!(
+                "an earlier mount died while it renamed {from:?} to {to:?}, and this could not be \
+                 finished, so its files are at either name or at both until the next mount tries \
+                 again: {error}"
+            )),
         }
     }
 
@@ -137,7 +206,12 @@ impl Volume {
             Err(error) if super::is_lost(error.kind()) => return Ok(None),
             Err(error) => return Err(error),
         };
-        let done = self.roll_forward(&from, &to, &intent).await?;
+        let done = self.roll_forward(&from, &to, &intent).await;
+        if let Some(observer) = self.observer.get().and_then(Weak::upgrade) {
+            // Also where it failed: a part of it was done.
+            observer.renamed_elsewhere(&from, &to);
+        }
+        let done = done?;
         intent.ended().await?;
         Ok(Some(done))
     }
@@ -229,7 +303,10 @@ async fn watch(volume: Weak<Volume>, mut suspect: Suspect) {
                 suspect.since = asked;
             }
             Ok(Some(found)) if suspect.since.elapsed() >= 2 * found.record.term() => {
-                return volume.finish_rename(&suspect.name, found).await;
+                if let Finished::Failed(why) = volume.finish_rename(&suspect.name, found).await {
+                    tracing::warn!("{why}");
+                }
+                return;
             }
             Ok(Some(_)) => {}
             Err(error) => tracing::debug!("a rename of another mount is not looked at: {error}"),

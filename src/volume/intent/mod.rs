@@ -28,6 +28,7 @@ use super::{Condition, Result, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
 use crate::layout::path::VolumePath;
 use crate::store::{DeleteOptions, ErrorKind};
+pub use finish::RenameObserver;
 use record::IntentRecord;
 
 /// How long an intent holds without being renewed.

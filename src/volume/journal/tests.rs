@@ -117,6 +117,7 @@ async fn an_upload_whose_creation_was_not_answered_is_aborted_by_the_next_mount(
         let options = VolumeOptions {
             server: String::new(),
             read_only: false,
+            alone: false,
             defaults: Defaults {
                 uid: 0,
                 gid: 0,

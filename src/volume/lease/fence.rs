@@ -171,8 +171,9 @@ impl Store for Fence {
         key: &ObjectKey,
         source: CopySource,
         attributes: CopyAttributes,
+        condition: WriteCondition,
     ) -> Result<Written> {
-        let request = self.inner.copy(key, source, attributes);
+        let request = self.inner.copy(key, source, attributes, condition);
         self.change(Operation::CopyObject, key, request).await
     }
 

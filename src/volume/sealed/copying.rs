@@ -204,9 +204,10 @@ impl Volume {
             self.copy_in_parts(source, size, None, key.clone(), attributes, condition)
                 .await?
         } else {
-            let (id, sent) = (way.id, Some(record.body));
-            let written = commit::copy(self.store.as_ref(), key, source, attributes, id).await;
-            let written = written
+            let (id, sent, guard) = (way.id, Some(record.body), way.condition(condition));
+            let copy = commit::copy(self.store.as_ref(), key, source, attributes, guard, id);
+            let copied = copy.await;
+            let written = copied
                 .inspect_err(|error| self.note_doubt(id, sent, error))
                 .map_err(|error| VolumeError::store(name, error))?;
             self.modes.settled(key);

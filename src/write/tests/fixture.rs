@@ -233,6 +233,7 @@ impl Fixture {
         let options = VolumeOptions {
             server: String::new(),
             read_only: false,
+            alone: false,
             defaults: Defaults {
                 uid: 0,
                 gid: 0,

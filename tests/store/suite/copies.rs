@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use cloakfs::store::{
-    CopyAttributes, CopySource, ETag, ErrorKind, ObjectAttributes, PutOptions, Result, Written,
+    CopyAttributes, CopySource, ETag, ErrorKind, ObjectAttributes, PutOptions, Result,
+    WriteCondition, Written,
 };
 
-use super::{Server, assert_fails, pattern};
+use super::{Difference, Server, assert_fails, pattern};
 
 fn attributes(value: &str) -> ObjectAttributes {
     ObjectAttributes {
@@ -37,13 +38,26 @@ async fn copy(
     to: &str,
     attributes: CopyAttributes,
 ) -> Result<Written> {
+    let none = WriteCondition::None;
+    copy_if(server, from, if_match, to, attributes, none).await
+}
+
+async fn copy_if(
+    server: &Server,
+    from: &str,
+    if_match: Option<ETag>,
+    to: &str,
+    attributes: CopyAttributes,
+    condition: WriteCondition,
+) -> Result<Written> {
     let source = CopySource {
         key: server.key(from),
         if_match,
         version: None,
         range: None,
     };
-    server.store.copy(&server.key(to), source, attributes).await
+    let key = server.key(to);
+    server.store.copy(&key, source, attributes, condition).await
 }
 
 pub async fn a_copy_keeps_everything(server: &Server) {
@@ -143,4 +157,41 @@ pub async fn a_copy_of_one_version(server: &Server) {
     .await;
     copied.unwrap();
     assert_eq!(server.body("copy-if/to").await, pattern(10, 2));
+}
+
+pub async fn a_copy_if_absent(server: &Server) {
+    let from = "copy-absent/from";
+    source_object(server, from, pattern(10, 1)).await;
+    let old = server.put("copy-absent/there", "old").await.etag;
+    let new = server.put("copy-absent/there", "theirs").await.etag;
+    let onto = |to, condition| copy_if(server, from, None, to, CopyAttributes::Keep, condition);
+    let itself = copy_if(
+        server,
+        from,
+        None,
+        from,
+        CopyAttributes::Replace(attributes("other")),
+        WriteCondition::IfAbsent,
+    );
+    if server.differs(Difference::ConditionalCopyIgnored) {
+        itself.await.unwrap();
+        let replaced = onto("copy-absent/there", WriteCondition::IfAbsent).await;
+        replaced.unwrap();
+        assert_eq!(server.body("copy-absent/there").await, pattern(10, 1));
+        return;
+    }
+    let lost = &[ErrorKind::Precondition];
+    assert_fails(itself.await, lost, "a copy onto itself if absent");
+    let refused = onto("copy-absent/there", WriteCondition::IfAbsent).await;
+    assert_fails(refused, lost, "a copy over an object");
+    let stale = onto("copy-absent/there", WriteCondition::IfMatch(old)).await;
+    assert_fails(stale, lost, "a copy over another version");
+    assert_eq!(server.body("copy-absent/there").await, "theirs");
+    for (to, condition) in [
+        ("copy-absent/there", WriteCondition::IfMatch(new)),
+        ("copy-absent/new", WriteCondition::IfAbsent),
+    ] {
+        onto(to, condition).await.unwrap();
+        assert_eq!(server.body(to).await, pattern(10, 1));
+    }
 }

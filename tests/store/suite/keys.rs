@@ -2,6 +2,7 @@
 
 use cloakfs::store::{
     CopyAttributes, CopySource, DeleteOptions, ErrorKind, ListOptions, PutOptions, Store,
+    WriteCondition,
 };
 
 use super::{Difference, Server, assert_fails};
@@ -92,7 +93,12 @@ pub async fn odd_keys_round_trip(server: &Server) {
         let copy = format!("odd-copies/{at}");
         let copied = server
             .store
-            .copy(&server.key(&copy), source, CopyAttributes::Keep)
+            .copy(
+                &server.key(&copy),
+                source,
+                CopyAttributes::Keep,
+                WriteCondition::None,
+            )
             .await;
         copied.unwrap_or_else(|error| panic!("{name:?} as a source: {error}"));
         assert_eq!(server.body(&copy).await, body, "{name:?} as a source");

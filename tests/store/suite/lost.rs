@@ -90,7 +90,7 @@ pub async fn a_lost_copy_is_recognised(server: &Server) {
     };
     let id = CommitId::random();
     let attributes = ObjectAttributes::default();
-    let written = commit::copy(&fault, &key, source, attributes, id)
+    let written = commit::copy(&fault, &key, source, attributes, WriteCondition::None, id)
         .await
         .unwrap();
     let info = server

@@ -42,6 +42,8 @@ pub enum Difference {
     ConditionalDeleteIgnored,
     /// A delete with `if_match` is `Invalid`.
     ConditionalDeleteRefused,
+    /// A copy with a condition of its target is made whatever is there.
+    ConditionalCopyIgnored,
     /// `a//b` is `Invalid`.
     EmptyComponentsRefused,
     /// `.` and `..` as components are `Invalid`.
@@ -156,7 +158,7 @@ const CHECKS: &[(&str, Check)] = checks! {
         parts_are_copied_from_objects, a_conditional_complete, a_complete_is_not_repeated,
         an_abort_ends_an_upload, wrong_parts_are_refused, uploads_under_way_are_listed;
     copies: a_copy_keeps_everything, a_copy_replaces_attributes, a_copy_onto_itself,
-        a_copy_of_one_version;
+        a_copy_of_one_version, a_copy_if_absent;
     listing: twelve_thousand_keys, pages_do_not_repeat_prefixes, a_prefix_need_not_end_in_a_slash,
         a_listing_agrees_with_head;
     keys: odd_keys_round_trip, an_object_beside_what_is_below_it, markers_of_directories;

@@ -11,6 +11,7 @@ use crate::store::fault::{Effect, Rule};
 use crate::store::mem::MemStore;
 use crate::store::{
     CopyAttributes, CopySource, ErrorKind, ListedObject, ObjectKey, Operation, PutOptions, Store,
+    WriteCondition,
 };
 use crate::volume::{Condition, ObjectMeta, ObjectRef};
 
@@ -143,7 +144,7 @@ async fn an_object_that_does_not_open_is_named_and_not_copied() {
     };
     let etag = rig
         .mem
-        .copy(&to, source, CopyAttributes::Keep)
+        .copy(&to, source, CopyAttributes::Keep, WriteCondition::None)
         .await
         .unwrap()
         .etag;

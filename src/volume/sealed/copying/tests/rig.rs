@@ -233,6 +233,7 @@ async fn mount(fault: &Arc<Fault>, id: VolumeId, master: [u8; 32], dir: &TempDir
     let options = VolumeOptions {
         server: String::new(),
         read_only: false,
+        alone: false,
         defaults: Defaults {
             uid: 0,
             gid: 0,
@@ -280,7 +281,9 @@ pub async fn rename(
     (to, moved): (&str, &File),
 ) -> Result<Committed> {
     let (from, to) = (path(from), path(to));
-    volume.rename(&from, &file.stat(), &to, &moved.meta).await
+    volume
+        .rename(&from, &file.stat(), &to, &moved.meta, false)
+        .await
 }
 
 /// Copies what is at `rest` in one directory into another.
