@@ -84,7 +84,7 @@ impl FileSystem {
         if is_directory {
             // What was closed since the tree was flushed, and before it was held: the journal has
             // it at its old path, where a crash during the rename would leave nothing to replay to.
-            self.commit_below_alone(&from).await?;
+            Box::pin(self.commit_below_alone(&from)).await?;
         }
         let to = self.new_path(new_parent, &new_name)?;
         if to.starts_with(&from) {
@@ -122,8 +122,8 @@ impl FileSystem {
             unless_there: flags & libc::RENAME_NOREPLACE != 0,
         };
         if is_directory {
-            self.rename_directory(&inode, target.as_deref(), &names)
-                .await
+            let renaming = self.rename_directory(&inode, target.as_deref(), &names);
+            Box::pin(renaming).await
         } else {
             self.rename_file(&inode, target.as_ref(), &names).await
         }

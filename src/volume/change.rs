@@ -126,9 +126,8 @@ impl Volume {
         let commit = stat.commit.as_deref();
         let renaming = Renaming::new(&from_key, &to_key, &version.etag, commit, way.id);
         let ticket = self.journal.renaming(renaming)?;
-        let done = self
-            .copy_and_delete(way, from, stat, version, to, meta, &condition)
-            .await;
+        let moving = self.copy_and_delete(way, from, stat, version, to, meta, &condition);
+        let done = Box::pin(moving).await;
         // Who lives to see how it ended tells the caller.
         self.journal.ended(&ticket);
         done

@@ -195,7 +195,7 @@ impl Volume {
                 commit: Some(way.id),
                 ..meta.clone()
             };
-            return self.put(target, &meta, Bytes::new(), condition).await;
+            return Box::pin(self.put(target, &meta, Bytes::new(), condition)).await;
         }
         let (id, guard) = (way.id, way.condition(condition));
         let copy = commit::copy(self.store.as_ref(), &key, source, attributes, guard, id);

@@ -174,7 +174,7 @@ impl Volume {
             for dead in left_behind {
                 volume.clear_away(dead).await;
             }
-            let half_renamed = volume.finish_renames().await;
+            let half_renamed = Box::pin(volume.finish_renames()).await;
             for why in &half_renamed {
                 tracing::warn!("{why}");
             }

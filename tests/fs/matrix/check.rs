@@ -3,10 +3,11 @@
 use super::act::Act;
 use super::run::{Moment, Outcome};
 
-/// Broken, and known to be: the copy on the server that a rename makes has no condition, so it
-/// replaces what somebody else stores at the new name in the moment before (docs/ROADMAP.md).
-fn is_known(ours: Act, moment: Moment) -> bool {
-    moment == Moment::CopyObject && matches!(ours, Act::RenameOver | Act::RenameUnlessThere)
+/// A rename that may replace what is at its new name replaces what is there at the time of the
+/// copy, as rename(2) does on any filesystem: that is not held against it. With `RENAME_NOREPLACE`
+/// it is.
+fn replaces_all(ours: Act, moment: Moment) -> bool {
+    moment == Moment::CopyObject && ours == Act::RenameOver
 }
 
 /// A's last look at the name was before B came, so neither may take away what the other did:
@@ -32,7 +33,7 @@ pub fn broken(ours: Act, moment: Moment, outcome: &Outcome) -> Vec<&'static str>
         .filter(|(path, content)| before.get(*path) != Some(content));
     for (_, content) in came {
         rule(
-            is_kept(content) || is_known(ours, moment),
+            is_kept(content) || replaces_all(ours, moment),
             "what B stored is gone",
         );
     }
