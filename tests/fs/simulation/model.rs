@@ -308,7 +308,7 @@ impl View<'_> {
                 closed: self.closed(path, &possible),
                 possible,
                 in_part,
-                may_be_deleted: may_be_deleted && !(closed_anew && !in_part),
+                may_be_deleted: may_be_deleted && (in_part || !closed_anew),
             };
             next.insert(path.clone(), pending);
         }
