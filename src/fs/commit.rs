@@ -161,6 +161,7 @@ impl FileSystem {
                 content.update(|snapshot| {
                     snapshot.committed(done.version, done.commit, size);
                 });
+                content.delete_is_over();
                 self.cache.forget(before);
                 // Before it may be forgotten: what was known of the name is of the past.
                 self.stats.changed(path);

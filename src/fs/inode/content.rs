@@ -238,6 +238,11 @@ impl Content {
         }
     }
 
+    /// The bucket has a newer version, which no delete of before is for.
+    pub fn delete_is_over(&self) {
+        self.inner().delete_in_doubt = false;
+    }
+
     /// The object is not there. If this mount may have deleted it, the content is one that the
     /// bucket has never had; else false.
     pub fn forget_deleted(&self) -> bool {

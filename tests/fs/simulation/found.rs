@@ -15,10 +15,19 @@ in_every_layout! {
     a_file_that_was_deleted_unheard_is_no_conflict,
     what_was_carried_out_unheard_is_renamed,
     a_handle_outlives_attributes_that_were_stored_unheard,
+    a_closed_file_that_was_deleted_unheard_leaves_no_journal,
 }
 
 /// Runs what one mount does.
 fn alone(layout: Layout, steps: impl IntoIterator<Item = (Act, Option<Trouble>)>) {
+    alone_in(CommitMode::OnClose, layout, steps);
+}
+
+fn alone_in(
+    mode: CommitMode,
+    layout: Layout,
+    steps: impl IntoIterator<Item = (Act, Option<Trouble>)>,
+) {
     let steps = steps.into_iter().enumerate();
     let steps = steps.map(|(number, (act, trouble))| Step {
         number,
@@ -32,7 +41,7 @@ fn alone(layout: Layout, steps: impl IntoIterator<Item = (Act, Option<Trouble>)>
         let row = Row {
             layout,
             mounts: 1,
-            mode: CommitMode::OnClose,
+            mode,
             retries: false,
         };
         scope.spawn(move || run(row, &steps)).join()
@@ -141,5 +150,30 @@ async fn a_handle_outlives_attributes_that_were_stored_unheard(layout: Layout) {
             let last = [(Act::WriteOpen { len: 3 }, None), (Act::Fsync, None)];
             alone(layout, steps.into_iter().chain(look).chain(last));
         }
+    }
+}
+
+/// What was not changed of it is gone by this mount's own hand, and the next one knows that.
+async fn a_closed_file_that_was_deleted_unheard_leaves_no_journal(layout: Layout) {
+    let file = || path("b/z");
+    for after in 0..6 {
+        let unheard = Trouble::Fails {
+            after,
+            effect: Effect::FailAfter(ErrorKind::TimedOut),
+            times: None,
+        };
+        let death = Trouble::Dies {
+            after: 0,
+            carried_out: false,
+        };
+        let (len, at) = (70, 500);
+        let steps = [
+            (Act::Write { path: file(), len }, None),
+            (Act::SyncAll, None),
+            (Act::Truncate { path: file(), at }, None),
+            (Act::Unlink { path: file() }, Some(unheard)),
+            (Act::Read { path: file() }, Some(death)),
+        ];
+        alone_in(CommitMode::WriteBack, layout, steps);
     }
 }

@@ -56,13 +56,13 @@ impl Machine {
         }
     }
 
-    /// Of a mount with nothing to upload: no journal but its own is left. Beside another mount
-    /// there may be one of a file that was changed in part and replaced by that one.
-    pub fn keeps_no_journal(&self, alone: bool) -> Result<(), String> {
+    /// Of a mount with nothing to upload: no journal but its own is left, or, where there may
+    /// be such, one that cannot be replayed.
+    pub fn keeps_no_journal(&self, may_keep: bool) -> Result<(), String> {
         let unreplayed = self.mount.fs.status().unreplayed;
         let own = usize::from(self.mode == CommitMode::WriteBack);
         let found = journals(self.mount.state.path());
-        let left = if alone { 0 } else { unreplayed.len() };
+        let left = if may_keep { unreplayed.len() } else { 0 };
         if found == own + left {
             return Ok(());
         }

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use cloakfs::base::limits::SEGMENT_BYTES;
 use cloakfs::fs::CommitMode;
 
 use super::perform::{Done, Reached, Slot, share};
@@ -30,12 +31,22 @@ pub struct Pending {
     /// It was changed in part through a handle that had been synced: what was not changed is in
     /// the bucket alone, also of a small file (docs/ROADMAP.md).
     pub in_part: bool,
+    /// A delete of its object by this mount failed, perhaps after it was carried out.
+    pub may_be_deleted: bool,
 }
 
 impl Pending {
     pub fn may_store(&self, found: &Bytes) -> bool {
         let mut closed = self.closed.iter().flatten();
         self.possible.contains(found) || closed.any(|closed| closed == found)
+    }
+
+    /// What was not changed of it may be in the bucket alone: should somebody else replace that,
+    /// nobody can put the file together.
+    pub fn may_lack_the_rest(&self) -> bool {
+        let in_parts = |content: &Bytes| content.len() as u64 > SEGMENT_BYTES;
+        let bases = self.bases.iter().flatten();
+        self.in_part || bases.chain(&self.possible).any(in_parts)
     }
 
     /// The bucket has what this was begun on, or this itself: an answer was lost.
@@ -47,6 +58,11 @@ impl Pending {
 
 pub struct Model {
     mode: CommitMode,
+    /// Directory renames that failed in their middle: the next mount finishes them.
+    unfinished: Vec<(String, String)>,
+    /// A file that was changed in part may have been deleted by a call that failed: what was
+    /// changed of it may stay in a journal.
+    deleted_in_part: bool,
     /// By mount.
     pending: Vec<BTreeMap<String, Pending>>,
 }
@@ -70,12 +86,19 @@ impl Model {
     pub fn new(mounts: usize, mode: CommitMode) -> Self {
         Self {
             mode,
+            unfinished: Vec::new(),
+            deleted_in_part: false,
             pending: vec![BTreeMap::new(); mounts],
         }
     }
 
-    pub fn is_alone(&self) -> bool {
+    fn is_alone(&self) -> bool {
         self.pending.len() == 1
+    }
+
+    /// Whether a journal may be left that cannot be replayed.
+    pub fn may_keep_a_journal(&self) -> bool {
+        !self.is_alone() || self.deleted_in_part
     }
 
     pub fn take(&mut self, taken: &Taken<'_>) -> Verdict {
@@ -84,6 +107,7 @@ impl Model {
             taken,
             mine,
             mode: self.mode,
+            unfinished: &self.unfinished,
         };
         view.every_change_has_a_reason(self.is_alone())?;
         view.nothing_written_is_dropped(self.is_alone())?;
@@ -95,6 +119,14 @@ impl Model {
             }
         }
         let next = view.next()?;
+        self.deleted_in_part |= next
+            .values()
+            .any(|pending| pending.may_be_deleted && pending.may_lack_the_rest());
+        if let (Act::RenameDirectory { from, to }, Some(Err(_))) =
+            (&taken.step.act, taken.done.map(|done| &done.result))
+        {
+            self.unfinished.push((from.clone(), to.clone()));
+        }
         self.pending[taken.step.mount] = next;
         Ok(())
     }
@@ -105,6 +137,7 @@ pub struct View<'a> {
     pub taken: &'a Taken<'a>,
     pub mine: &'a BTreeMap<String, Pending>,
     pub mode: CommitMode,
+    pub unfinished: &'a [(String, String)],
 }
 
 impl View<'_> {
@@ -226,9 +259,22 @@ impl View<'_> {
                 }
                 (None, None, _) => vec![before.get(path).cloned()],
             };
+            let may_be_deleted = match &step.act {
+                Act::Unlink { path: at } | Act::Rename { from: at, .. } => {
+                    at == path && done.result.is_err()
+                }
+                _ => false,
+            };
+            let may_be_deleted = may_be_deleted || old.is_some_and(|old| old.may_be_deleted);
+            if may_be_deleted {
+                bases.push(None);
+            }
             if stored_unheard {
                 bases.push(after.get(path).cloned());
             }
+            let closed_anew = done.result.is_ok()
+                && written.is_some()
+                && !matches!(step.act, Act::Open { .. } | Act::WriteOpen { .. });
             let possible = match (&renamed, written, old) {
                 (Some(moved), ..) => moved.possible.clone(),
                 (None, Some((_, written)), _) if done.reached == Reached::Written => written,
@@ -243,7 +289,16 @@ impl View<'_> {
                 (None, None, None) => return Err(format!("{path} waits, and nobody wrote to it")),
             };
             let synced = self.taken.slot.filter(|slot| !slot.base.is_empty());
+            // It may have been stored in the background since it was loaded whole.
+            let again = self.mode == CommitMode::WriteBack
+                && matches!(
+                    step.act,
+                    Act::Append { .. } | Act::Change { .. } | Act::WriteOpen { .. }
+                );
+            let is_open = |slot: &Slot| slot.path.as_ref() == Some(path);
+            let is_known = old.is_some() || self.taken.slot.is_some_and(is_open);
             let in_part = match (old, renamed, &step.act) {
+                _ if again && is_known => true,
                 (Some(pending), ..) | (_, Some(pending), _) => pending.in_part,
                 (_, _, Act::WriteOpen { .. }) => synced.is_some(),
                 _ => false,
@@ -253,6 +308,7 @@ impl View<'_> {
                 closed: self.closed(path, &possible),
                 possible,
                 in_part,
+                may_be_deleted: may_be_deleted && (in_part || !closed_anew),
             };
             next.insert(path.clone(), pending);
         }

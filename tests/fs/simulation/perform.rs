@@ -123,7 +123,7 @@ async fn act(
         (Act::Open { .. } | Act::WriteOpen { .. } | Act::Fsync | Act::Close, _) => {}
         (Act::Unlink { path }, _) => mount.unlink(path).await?,
         (Act::Rename { from, to } | Act::RenameDirectory { from, to }, _) => {
-            mount.rename(from, to).await?
+            mount.rename(from, to).await?;
         }
         (Act::Chmod { path, mode }, _) => {
             let set = SetAttr {

@@ -1,7 +1,6 @@
 //! Whether a step may have left what it left, and whether what it was told is true.
 
 use bytes::Bytes;
-use cloakfs::base::limits::SEGMENT_BYTES;
 use cloakfs::fs::{CommitMode, FsError};
 
 use super::model::{Taken, Verdict, View};
@@ -20,6 +19,14 @@ impl View<'_> {
             Act::Unlink { path: at } => at == path && was.is_some_and(Bytes::is_empty),
             _ => false,
         };
+        let mut unfinished = self.unfinished.iter();
+        if unfinished.any(|(from, to)| self.may_be_finished(path, found, from, to)) {
+            return true;
+        }
+        if self.lost_in_background(path) && self.concerns(path) {
+            // Which the call then found.
+            return true;
+        }
         if !may_go && pending.is_some_and(|pending| !pending.may_replace(was)) {
             return false;
         }
@@ -51,6 +58,34 @@ impl View<'_> {
     /// first delete is finished by the next mount.
     fn may_be_moved(&self, path: &str, found: Option<&Bytes>, from: &str, to: &str) -> bool {
         path == below(from) && found.is_none() && self.taken.after.contains_key(&below(to))
+    }
+
+    /// The same by the next mount, whatever was done at the two names since.
+    fn may_be_finished(&self, path: &str, found: Option<&Bytes>, from: &str, to: &str) -> bool {
+        let is_made = path == below(to) && self.taken.before.contains_key(&below(from));
+        self.may_be_moved(path, found, from, to) || is_made && found.is_some()
+    }
+
+    /// While the step was taken an upload in the background found somebody else's version.
+    fn lost_in_background(&self, path: &str) -> bool {
+        let kept = format!("{path}.conflict-");
+        let mut now = self.taken.after.keys();
+        self.mode == CommitMode::WriteBack
+            && now.any(|now| now.starts_with(&kept) && !self.taken.before.contains_key(now))
+    }
+
+    fn concerns(&self, path: &str) -> bool {
+        let slot = self.taken.slot.and_then(|slot| slot.path.as_deref());
+        match &self.taken.step.act {
+            Act::Write { path: at, .. }
+            | Act::Append { path: at, .. }
+            | Act::Change { path: at, .. }
+            | Act::Truncate { path: at, .. }
+            | Act::Unlink { path: at }
+            | Act::Rename { from: at, .. } => at == path,
+            Act::WriteOpen { .. } | Act::Fsync | Act::Close => slot == Some(path),
+            _ => false,
+        }
     }
 
     pub fn every_change_has_a_reason(&self, alone: bool) -> Verdict {
@@ -105,7 +140,6 @@ impl View<'_> {
             let mut copies = self.taken.after.iter();
             let is_kept =
                 copies.any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
-            let in_parts = |content: &Bytes| content.len() as u64 > SEGMENT_BYTES;
             // Where the call itself failed of something else, the handle's later ones are told; of
             // an upload in the background, the log and status.
             let troubled = self.taken.step.trouble.is_some();
@@ -114,11 +148,8 @@ impl View<'_> {
                 .as_ref()
                 .is_err_and(|error| is_stale(error) || troubled)
                 || self.mode == CommitMode::WriteBack;
-            let lost = lost
-                && (pending.in_part
-                    || pending.bases.iter().flatten().any(in_parts)
-                    || possible.iter().any(in_parts));
-            let is_kept = !alone && (is_kept || lost);
+            let lost = (lost && !alone) || pending.may_be_deleted;
+            let is_kept = (is_kept && !alone) || (lost && pending.may_lack_the_rest());
             let is_nothing = possible.iter().all(Bytes::is_empty);
             if is_nothing {
                 continue;
@@ -159,11 +190,16 @@ impl View<'_> {
                 }
                 _ => (None, false),
             };
+            if pending.may_be_deleted && !self.taken.after.contains_key(path) {
+                continue;
+            }
             let is_moved = moved.is_some_and(|to| self.is_stored(to, &possible));
             let mut others = self.taken.after.iter();
-            let is_kept = !alone
-                && others
-                    .any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
+            let is_beside =
+                others.any(|(path, found)| path.contains(".conflict-") && possible.contains(found));
+            // Else it is in the journal, for people.
+            let lost = (!alone || pending.may_be_deleted) && pending.may_lack_the_rest();
+            let is_kept = lost || (is_beside && !alone);
             if !given_up && !is_moved && !is_kept && !self.is_stored(path, &possible) {
                 let found = shown(self.taken.after.get(path));
                 return Err(format!(
@@ -269,8 +305,8 @@ impl View<'_> {
         let mut kept = self.taken.after.iter().filter(|(kept, _)| {
             kept.contains(".conflict-") && !self.taken.before.contains_key(*kept)
         });
-        let in_background = matches!(self.taken.step.act, Act::SyncAll | Act::Remount)
-            && self.mode == CommitMode::WriteBack;
+        let in_background =
+            self.mode == CommitMode::WriteBack && !matches!(self.taken.step.act, Act::Fsync);
         if in_background && kept.any(|(_, kept)| written.contains(kept)) {
             return Ok(());
         }
