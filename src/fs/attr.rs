@@ -7,6 +7,7 @@ use super::inode::{Inode, Place};
 use super::types::{Attr, Caller, FileKind, HandleId, Ino, ROOT, SetAttr, SetTime, StatFs};
 use super::virtual_xattr::Told;
 use super::{FileSystem, FsError, Result};
+use crate::base::id::CommitId;
 use crate::base::time::Timestamp;
 use crate::layout::path::VolumePath;
 use crate::volume::{Condition, ObjectRef, Stat};
@@ -145,17 +146,21 @@ impl FileSystem {
             let version = snapshot
                 .version
                 .ok_or_else(|| FsError::posix(libc::ESTALE))?;
+            let id = meta.commit.unwrap_or_else(CommitId::random);
+            let mut meta = meta.clone();
+            meta.commit = Some(id);
             let done = self
                 .volume
-                .set_attributes(path, &version, snapshot.size, meta)
+                .set_attributes(path, &version, snapshot.size, &meta)
                 .await
                 .inspect_err(|error| {
                     if error.kind().leaves_open() {
-                        content.update(|snapshot| snapshot.copy_in_doubt = true);
+                        content.update(|snapshot| snapshot.copy_in_doubt = Some(id));
                     }
                 })?;
+            content.delete_is_over();
             content.update(|snapshot| {
-                snapshot.copy_in_doubt = false;
+                snapshot.copy_in_doubt = None;
                 snapshot.version = Some(done.version.clone());
                 snapshot.commit = Some(done.commit);
             });
@@ -181,7 +186,7 @@ impl FileSystem {
         let Some(version) = &found.version else {
             return;
         };
-        let may_be_it = snapshot.copy_in_doubt
+        let may_be_it = content.is_copy_in_doubt(found.commit.as_deref())
             && snapshot.elsewhere.is_none()
             && snapshot.size == found.size
             // Else it may be a write in doubt as well, which its commit recognises.
@@ -191,7 +196,7 @@ impl FileSystem {
             self.move_content(inode, ObjectRef::Path(path.clone()), version.clone());
             content.update(|snapshot| {
                 snapshot.commit.clone_from(&found.commit);
-                snapshot.copy_in_doubt = false;
+                snapshot.copy_in_doubt = None;
             });
         }
     }
@@ -226,11 +231,13 @@ impl FileSystem {
             };
             inode.state().note_told(nothing);
         }
+        if let Some(stat) = &stat {
+            self.follow_own_copy(inode, &path, stat);
+        }
         match stat {
             Some(stat)
                 if stat.meta.attributes.kind == inode.kind && !self.is_anothers(inode, &stat) =>
             {
-                self.follow_own_copy(inode, &path, &stat);
                 inode.refresh(stat, asked);
                 Ok(())
             }

@@ -214,6 +214,7 @@ impl FileSystem {
             }
         })?;
         content.update(|snapshot| snapshot.committed(done.version, done.commit, base.size));
+        content.delete_is_over();
         self.cache.forget(snapshot.tag);
         finish_meta(inode, changes);
         inode.state().changed = Some(Instant::now());

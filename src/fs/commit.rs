@@ -3,6 +3,7 @@
 mod another;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt};
@@ -39,6 +40,10 @@ impl FileSystem {
         } else {
             self.notices.clear_failure(self.table.path(inode));
             self.settled(inode);
+            if inode.opens.load(Ordering::Acquire) == 0 {
+                // The last close was before: the next change loads a small file whole again.
+                inode.content().drop_clean();
+            }
         }
         done
     }
@@ -130,9 +135,7 @@ impl FileSystem {
         let snapshot = content.snapshot();
         if snapshot.version.is_some() && !content.is_dirty() {
             // Only attributes are left.
-            let (meta, changes) = current_meta(inode);
-            self.store_meta(inode, path, &meta).await?;
-            finish_meta(inode, changes);
+            Box::pin(self.commit_attributes(inode, content, path)).await?;
             return Ok(());
         }
         if let Some(version) = &snapshot.version {
@@ -176,9 +179,7 @@ impl FileSystem {
                 self.forget_pending(inode);
                 if inode.is_uncommitted() && !content.is_dirty() {
                     // Attributes changed while the content was on its way.
-                    let (meta, changes) = current_meta(inode);
-                    self.store_meta(inode, path, &meta).await?;
-                    finish_meta(inode, changes);
+                    Box::pin(self.commit_attributes(inode, content, path)).await?;
                 }
                 Ok(())
             }
@@ -188,6 +189,48 @@ impl FileSystem {
                 Err(Failed::Replaced(error))
             }
             Err(error) => Err(Failed::Other(error.into())),
+        }
+    }
+
+    /// Stores the attributes of a file whose content is stored. Where the bucket has another
+    /// version there is nothing of ours to keep: it is looked at anew.
+    async fn commit_attributes(
+        self: &Arc<Self>,
+        inode: &Arc<Inode>,
+        content: &Arc<Content>,
+        path: &VolumePath,
+    ) -> Result<()> {
+        let mut adopted = false;
+        loop {
+            let (meta, changes) = current_meta(inode);
+            match self.store_meta(inode, path, &meta).await {
+                Err(error) if [libc::ESTALE, libc::ENOENT].contains(&error.errno()) => {
+                    if !adopted && self.adopt_own_copy(content, path).await? {
+                        adopted = true;
+                        continue;
+                    }
+                    if self.is_what_was_known(content, path).await? {
+                        // Others wrote at that moment, and it failed.
+                        return Err(error);
+                    }
+                    {
+                        let mut state = inode.state();
+                        state.meta_dirty = false;
+                        state.meta_set_here = false;
+                        state.in_doubt = false;
+                        state.checked = None;
+                        state.changed = None;
+                    }
+                    self.settled(inode);
+                    self.stats.changed(path);
+                    return Err(error);
+                }
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    finish_meta(inode, changes);
+                    return Ok(());
+                }
+            }
         }
     }
 

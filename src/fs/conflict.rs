@@ -38,7 +38,6 @@ impl FileSystem {
             snapshot.committed(done.version, done.commit, size);
             snapshot.elsewhere = Some(ObjectRef::Path(kept.clone()));
         });
-        content.drop_clean();
         self.stats.changed(path);
         self.stats.changed(&kept);
         self.forget_pending(inode);

@@ -167,12 +167,12 @@ impl FileSystem {
         asked: Instant,
     ) -> Arc<Inode> {
         if let Some(inode) = self.table.child(parent, name) {
+            self.follow_own_copy(&inode, path, &stat);
             let keeps = (inode.kind == stat.meta.attributes.kind
                 && !self.is_anothers(&inode, &stat))
                 || inode.is_uncommitted()
                 || self.holds_uncommitted(&inode);
             if keeps {
-                self.follow_own_copy(&inode, path, &stat);
                 inode.refresh(stat, asked);
                 return inode;
             }

@@ -71,7 +71,7 @@ impl FileSystem {
                 // A commit or an attribute change of this mount may be about to note what it did.
                 // With changes of its own a file is read under its gate, and no commit runs.
                 drop(inode.operation.lock().await);
-                if snapshot.copy_in_doubt {
+                if snapshot.copy_in_doubt.is_some() {
                     let _gate = self.gate.read().await;
                     self.ask(inode).await?;
                 }

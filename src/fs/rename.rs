@@ -106,7 +106,8 @@ impl FileSystem {
                 return Err(FsError::posix(libc::EEXIST));
             }
             self.may_replace(&inode, target, &to).await?;
-            if target.why_closed().is_some() && inode.content().snapshot().version.is_none() {
+            let is_new = !is_directory && inode.content().snapshot().version.is_none();
+            if is_new && target.why_closed().is_some() {
                 // A condition on what may not be looked at could fail for ever, while a copy has
                 // none: so what replaces it is stored before.
                 self.commit(&inode).await?;
@@ -282,6 +283,7 @@ impl FileSystem {
         };
         self.move_content(inode, ObjectRef::Path(names.to.clone()), done.version);
         content.update(|snapshot| snapshot.commit = Some(done.commit));
+        content.delete_is_over();
         Ok(())
     }
 

@@ -24,6 +24,13 @@ impl FileSystem {
         let (true, Some(version)) = (ours, stat.version) else {
             return Ok(false);
         };
+        let clone = stat.commit.clone();
+        let clone = clone.filter(|commit| content.is_clone_in_doubt(Some(commit)));
+        if let Some(commit) = clone
+            && content.become_clone(version.clone(), commit, stat.size)
+        {
+            return Ok(true);
+        }
         if !content.is_clone_in_doubt(stat.commit.as_deref())
             && let Some(dirty) = content.dirty()
             && let Some(base) = dirty.base()
@@ -41,6 +48,36 @@ impl FileSystem {
             snapshot.commit = stat.commit;
         });
         Ok(true)
+    }
+
+    /// The same where only attributes are to be stored: the version that has the name may be this
+    /// mount's copy with other attributes, or its clone, whose answer was lost. Nothing else that
+    /// this mount may have written has the bytes that are known here.
+    pub(super) async fn adopt_own_copy(
+        &self,
+        content: &Content,
+        path: &VolumePath,
+    ) -> Result<bool> {
+        let Some(stat) = self.look_at_own(content, path).await? else {
+            return Ok(false);
+        };
+        let commit = stat.commit.as_deref();
+        if content.is_copy_in_doubt(commit) || content.is_clone_in_doubt(commit) {
+            return self.adopt_own_write(content, path).await;
+        }
+        Ok(false)
+    }
+
+    /// Whether the name has the version that this content was.
+    pub(super) async fn is_what_was_known(
+        &self,
+        content: &Content,
+        path: &VolumePath,
+    ) -> Result<bool> {
+        let found = self.look_at_own(content, path).await?;
+        let found = found.and_then(|found| found.version);
+        let known = content.snapshot().version;
+        Ok(found.is_some_and(|found| known.is_some_and(|known| known.etag == found.etag)))
     }
 
     /// What a commit of this content would replace, if that can be looked at; `None` where it is

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::base::id::CommitId;
 use crate::cache::FileTag;
 use crate::fs::flux::Flux;
-use crate::store::ErrorKind;
+use crate::store::{Operation, StoreError};
 use crate::volume::{ObjectRef, Stat, Version, VolumeError};
 use crate::write::DirtyFile;
 
@@ -51,7 +51,7 @@ pub(in crate::fs) struct Snapshot {
     pub commit: Option<String>,
     /// A copy with other attributes failed, perhaps after it was carried out: the same bytes may
     /// have another version.
-    pub copy_in_doubt: bool,
+    pub copy_in_doubt: Option<CommitId>,
     pub size: u64,
     /// Names these bytes in the block cache.
     pub tag: FileTag,
@@ -71,7 +71,7 @@ impl Snapshot {
             version: None,
             replaces: None,
             commit: None,
-            copy_in_doubt: false,
+            copy_in_doubt: None,
             size: 0,
             tag: FileTag(next_id()),
         }
@@ -83,7 +83,7 @@ impl Snapshot {
             version: stat.version.clone(),
             replaces: None,
             commit: stat.commit.clone(),
-            copy_in_doubt: false,
+            copy_in_doubt: None,
             size: stat.size,
             tag: FileTag(next_id()),
         }
@@ -103,7 +103,7 @@ impl Snapshot {
         self.version = Some(version);
         self.replaces = None;
         self.commit = Some(commit);
-        self.copy_in_doubt = false;
+        self.copy_in_doubt = None;
         self.size = size;
         self.tag = FileTag(next_id());
     }
@@ -230,10 +230,43 @@ impl Content {
         clone.is_some_and(|id| Some(id.to_string().as_str()) == commit)
     }
 
+    /// The clone whose fate was open is what the name has; false where something was changed here
+    /// since, or is about to be.
+    pub fn become_clone(&self, version: Version, commit: String, size: u64) -> bool {
+        let mut inner = self.inner();
+        let unchanged = |dirty: &Arc<DirtyFile>| Arc::strong_count(dirty) == 1 && !dirty.is_dirty();
+        if !inner.dirty.as_ref().is_none_or(unchanged) {
+            return false;
+        }
+        inner.snapshot.committed(version, commit, size);
+        inner.clone_in_doubt = None;
+        inner.dirty = None;
+        true
+    }
+
+    /// Whether an object that was committed as this is the copy with other attributes whose fate
+    /// was open: the same bytes.
+    pub fn is_copy_in_doubt(&self, commit: Option<&str>) -> bool {
+        let copy = self.inner().snapshot.copy_in_doubt;
+        copy.is_some_and(|id| Some(id.to_string().as_str()) == commit)
+    }
+
     /// Remembers that a delete of this mount failed: where that leaves it open whether it was
-    /// carried out, an object that is not there is missing by this mount's own hand.
+    /// carried out, an object that is not there is missing by this mount's own hand. A rename
+    /// that failed in its copy has deleted nothing.
     pub fn note_failed_delete(&self, error: &VolumeError) {
-        if matches!(error.kind(), ErrorKind::TimedOut | ErrorKind::Unavailable) {
+        let copying = |error: &StoreError| {
+            matches!(
+                error.operation(),
+                Operation::CopyObject
+                    | Operation::PutObject
+                    | Operation::CreateMultipartUpload
+                    | Operation::UploadPart
+                    | Operation::UploadPartCopy
+                    | Operation::CompleteMultipartUpload
+            )
+        };
+        if error.kind().leaves_open() && !error.store_error().is_some_and(copying) {
             self.inner().delete_in_doubt = true;
         }
     }

@@ -222,6 +222,10 @@ impl FileSystem {
         target: Option<&Inode>,
     ) -> bool {
         let (from, to) = (names.from, names.to);
+        if let Err(error) = intent.confirm().await {
+            tracing::error!("what was copied of {from:?} to {to:?} stays: {error}");
+            return false;
+        }
         let copies = done
             .into_iter()
             .map(|(rest, copied)| (rest, Some(copied.copy.etag)));

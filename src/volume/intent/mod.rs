@@ -11,7 +11,9 @@
 //! 2. The owner renews the intent, and sends nothing once [`TERM`] has passed since its last
 //!    renewal began. Nobody takes an intent over that changed within twice the term, by its own
 //!    clock, unless the owner is known to be dead. So two never work at one rename, as long as a
-//!    request takes less than a term.
+//!    request takes less than a term. Should they all the same (a virtual machine that was paused,
+//!    an owner that an exclusive mount could not see), nothing is lost: an owner undoes nothing
+//!    before it has renewed the intent once more ([`RenameIntent::confirm`]).
 //! 3. An intent is taken over by a conditional write: one of several wins.
 
 mod compare;
@@ -22,12 +24,12 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
 
+use super::lease::clock::Clock;
 use super::{Condition, Result, Version, Volume, VolumeError};
 use crate::base::id::CommitId;
 use crate::layout::path::VolumePath;
-use crate::store::{DeleteOptions, ErrorKind};
+use crate::store::ErrorKind;
 pub use finish::RenameObserver;
 use record::IntentRecord;
 
@@ -51,6 +53,7 @@ pub struct RenameIntent {
 struct Held {
     name: String,
     record: IntentRecord,
+    clock: Clock,
     state: Mutex<State>,
 }
 
@@ -58,8 +61,8 @@ struct Held {
 struct State {
     version: Version,
     renewals: u64,
-    /// When the last renewal that succeeded began.
-    renewed: Instant,
+    /// When the last renewal that succeeded began, by the clock.
+    renewed: Duration,
     /// Somebody else took it over or away.
     lost: bool,
 }
@@ -86,15 +89,17 @@ impl Volume {
         record: IntentRecord,
         condition: &Condition,
     ) -> Result<RenameIntent> {
-        let begun = Instant::now();
+        let clock = Clock::new();
+        let renewed = clock.now();
         let version = self.put_intent(&name, &record, condition).await?;
         let held = Arc::new(Held {
             state: Mutex::new(State {
                 version,
                 renewals: record.renewals,
-                renewed: begun,
+                renewed,
                 lost: false,
             }),
+            clock,
             name,
             record,
         });
@@ -116,7 +121,7 @@ impl RenameIntent {
         let state = self.held.state();
         let message = if state.lost {
             "its rename was taken over by another mount, which finishes it"
-        } else if state.renewed.elapsed() >= TERM {
+        } else if self.held.clock.now().saturating_sub(state.renewed) >= TERM {
             "its rename could not be renewed in the bucket for three minutes, so it is left to \
              the next mount, which finishes it"
         } else {
@@ -126,18 +131,72 @@ impl RenameIntent {
         Err(VolumeError::other(from, ErrorKind::Unavailable, message))
     }
 
-    /// The rename has ended, or was undone: the intent goes.
+    /// Renews the intent now, before anything is undone: what looks like a failure may be the work
+    /// of another mount that took the rename over while this one stood still, and has deleted
+    /// the old names.
+    ///
+    /// # Errors
+    /// When it is not this mount's any more, or nobody can tell.
+    pub async fn confirm(&self) -> Result<()> {
+        self.check()?;
+        let (held, volume) = (&self.held, &self.volume);
+        // Twice, where the renewal in the background was faster.
+        for _ in 0..2 {
+            let (record, version) = held.next();
+            let begun = held.clock.now();
+            let replaces = Condition::IfVersion(version);
+            match volume.put_intent(&held.name, &record, &replaces).await {
+                Ok(version) => {
+                    held.renewed(record.renewals, version, begun);
+                    return Ok(());
+                }
+                Err(error) if is_lost(error.kind()) => {
+                    match volume.read_intent(&held.name).await? {
+                        Some(found) if found.record.owner == record.owner => {
+                            held.renewed(found.record.renewals, found.version, begun);
+                        }
+                        _ => {
+                            held.state().lost = true;
+                            return self.check();
+                        }
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// The rename has ended, or was undone: the intent goes, if it is still this mount's.
     ///
     /// # Errors
     /// When it cannot be deleted. The next mount finds that nothing is left to do, unless the
     /// rename was undone: then it makes it.
     pub async fn ended(self) -> Result<()> {
         self.renewing.abort();
-        let key = self.volume.private_key(&self.held.name);
-        let deleted = self.volume.store.delete(&key, DeleteOptions::default());
-        deleted
-            .await
-            .map_err(|error| VolumeError::store(&key, error))
+        let (held, volume) = (&self.held, &self.volume);
+        let key = volume.private_key(&held.name);
+        let mut etag = held.state().version.etag.clone();
+        loop {
+            match volume.delete_if(&key, Some(&etag), |_| true).await {
+                Err(error) if error.kind() == ErrorKind::Precondition => {
+                    match volume.read_intent(&held.name).await? {
+                        // A renewal whose answer nobody waited for.
+                        Some(found)
+                            if found.record.owner == held.record.owner
+                                && found.version.etag != etag =>
+                        {
+                            etag = found.version.etag;
+                        }
+                        Some(found) if found.record.owner == held.record.owner => {
+                            return Err(error);
+                        }
+                        _ => return Ok(()),
+                    }
+                }
+                done => return done,
+            }
+        }
     }
 }
 
@@ -161,7 +220,7 @@ impl Held {
     }
 
     /// A renewal that began at `begun` was made.
-    fn renewed(&self, renewals: u64, version: Version, begun: Instant) {
+    fn renewed(&self, renewals: u64, version: Version, begun: Duration) {
         let mut state = self.state();
         state.renewals = renewals;
         state.version = version;
@@ -178,7 +237,7 @@ async fn renew(volume: Weak<Volume>, held: Arc<Held>) {
             return;
         };
         let (record, version) = held.next();
-        let begun = Instant::now();
+        let begun = held.clock.now();
         let replaces = Condition::IfVersion(version);
         pause = match volume.put_intent(&held.name, &record, &replaces).await {
             Ok(version) => {

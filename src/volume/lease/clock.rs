@@ -6,13 +6,13 @@ use tokio::time::Instant;
 
 /// Time since it was made. Not compared with anybody else's.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(in crate::volume) struct Clock {
     origin: Instant,
     asleep: Duration,
 }
 
 impl Clock {
-    pub(super) fn new() -> Self {
+    pub(in crate::volume) fn new() -> Self {
         Self {
             origin: Instant::now(),
             asleep: asleep(),
@@ -21,7 +21,7 @@ impl Clock {
 
     /// Timers and the standard library stand still while a laptop's lid is closed; a lease does
     /// not.
-    pub(super) fn now(&self) -> Duration {
+    pub(in crate::volume) fn now(&self) -> Duration {
         self.origin.elapsed() + asleep().saturating_sub(self.asleep)
     }
 }

@@ -24,7 +24,7 @@
 //! Only mounts of the same bucket and prefix know of each other.
 
 mod claim;
-mod clock;
+pub(super) mod clock;
 mod fence;
 mod gate;
 mod holder;
