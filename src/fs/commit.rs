@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 
 pub(super) use another::{base_lost, is_conflict};
@@ -135,7 +136,7 @@ impl FileSystem {
         let snapshot = content.snapshot();
         if snapshot.version.is_some() && !content.is_dirty() {
             // Only attributes are left.
-            Box::pin(self.commit_attributes(inode, content, path)).await?;
+            self.commit_attributes(inode, content, path).boxed().await?;
             return Ok(());
         }
         if let Some(version) = &snapshot.version {
@@ -179,7 +180,7 @@ impl FileSystem {
                 self.forget_pending(inode);
                 if inode.is_uncommitted() && !content.is_dirty() {
                     // Attributes changed while the content was on its way.
-                    Box::pin(self.commit_attributes(inode, content, path)).await?;
+                    self.commit_attributes(inode, content, path).boxed().await?;
                 }
                 Ok(())
             }

@@ -144,7 +144,22 @@ impl FileSystem {
     /// Nothing is at a name, here or in the bucket, where the bucket was asked just now. For files
     /// whose upload fails if that is not so.
     pub(super) fn is_free(&self, path: &VolumePath, parent: Ino, name: &PlainName) -> bool {
-        self.table.child(parent, name).is_none() && self.stats.was_absent_just_now(path)
+        if self.table.child(parent, name).is_some() {
+            return false;
+        }
+        self.stats.was_absent_just_now(path) || self.is_listed_as_absent(path, name)
+    }
+
+    /// The listing that answers lookups says so. In write-back the journal promises what is
+    /// created, and its upload keeps both where somebody else was first after all.
+    fn is_listed_as_absent(&self, path: &VolumePath, name: &PlainName) -> bool {
+        let knows = |directory: VolumePath| {
+            let absence = &self.stats.absence;
+            absence.knows(&directory, name, Instant::now())
+        };
+        self.write_back.is_some()
+            && self.stats.fresh(path).is_none()
+            && path.parent().is_some_and(knows)
     }
 
     /// What is at a path of unknown type.

@@ -3,15 +3,17 @@
 
 use std::time::{Duration, Instant};
 
-use cloakfs::fs::{ROOT, SetAttr};
+use cloakfs::fs::{CommitMode, ROOT, SetAttr};
 use cloakfs::store::Operation::{ListObjects, PutObject};
 use cloakfs::store::fault::{Effect, Rule};
 
+use crate::crashes::state;
 use crate::harness::{Bucket, Layout, Mount, errno, me};
 use crate::layouts::in_every_layout;
 
 in_every_layout! {
     an_archive_in_a_new_directory_costs_its_puts,
+    an_archive_in_write_back_waits_for_no_look,
     an_archive_in_an_old_directory_costs_one_listing_more,
     what_this_mount_makes_in_a_known_directory_is_there,
     what_comes_while_a_directory_is_listed_is_there,
@@ -84,6 +86,24 @@ async fn an_archive_in_a_new_directory_costs_its_puts(layout: Layout) {
     };
     let ((), calls) = bucket.calls(written).await;
     assert_eq!((calls.of(PutObject), calls.total()), (2, 2), "{calls:?}");
+}
+
+/// What is made exclusively is decided by the listing that answered the lookup.
+async fn an_archive_in_write_back_waits_for_no_look(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    let mount = bucket.mount_in_with(state.path(), CommitMode::WriteBack, |config| {
+        config.ttl = LONG;
+    });
+    let mount = mount.await;
+    assert_eq!(errno(mount.walk("d").await), libc::ENOENT);
+    mount.mkdir("d").await.unwrap();
+    let archive = async {
+        unpack(&mount, "d", libc::O_EXCL).await;
+        mount.fs.sync_all(|_| ()).await.unwrap();
+    };
+    let ((), calls) = bucket.calls(archive).await;
+    let made = (calls.of(PutObject), calls.total());
+    assert_eq!(made, (FILES, FILES), "{calls:?}");
 }
 
 async fn an_archive_in_an_old_directory_costs_one_listing_more(layout: Layout) {

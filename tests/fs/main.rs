@@ -36,6 +36,7 @@ mod semantics;
 mod settings;
 mod simulation;
 mod truncates;
+mod unheard;
 mod unopened;
 mod unopened_conflicts;
 mod write_back;

@@ -30,6 +30,12 @@ async fn tree(bucket: &Bucket) -> Mount {
     mount
 }
 
+/// The owner's rename, under way.
+fn renaming(owner: &Arc<Mount>) -> tokio::task::JoinHandle<crate::harness::Result<()>> {
+    let owner = Arc::clone(owner);
+    tokio::spawn(async move { owner.rename("d", "e").await })
+}
+
 fn is_moved(bucket: &Bucket) -> bool {
     bucket.keys() == ["e/", "e/0", "e/1", "e/2"] && bucket.private_keys().is_empty()
 }
@@ -62,10 +68,7 @@ async fn a_slow_rename_is_left_to_its_owner() {
         .fault
         .inject(slow.on(Operation::DeleteObject).under("d/"));
     let before = bucket.fault.calls();
-    let renaming = {
-        let owner = Arc::clone(&owner);
-        tokio::spawn(async move { owner.rename("d", "e").await })
-    };
+    let renaming = renaming(&owner);
     tokio::time::sleep(TERM).await;
     assert_eq!(owner.fs.status().renames[0].objects, 4);
     let others = [bucket.mount().await, bucket.mount().await];
@@ -103,6 +106,24 @@ async fn a_mount_that_is_alone_finishes_at_once_what_another_machine_began() {
     assert!(is_moved(&bucket), "{:?}", bucket.keys());
     assert_eq!(errno(alone.attr("d").await), libc::ENOENT);
     assert_eq!(alone.read_file("e/2").await.unwrap(), b"content");
+}
+
+/// An owner that another mount could not see, or that was paused: it undoes nothing.
+#[tokio::test(start_paused = true)]
+async fn an_owner_whose_rename_another_has_finished_takes_nothing_back() {
+    let bucket = Bucket::new();
+    let owner = Arc::new(tree(&bucket).await);
+    let late = Rule::new(Effect::Delay(TERM / 6)).on(Operation::CopyObject);
+    bucket.fault.inject(late.under("e/").after(1).times(2));
+    let renaming = renaming(&owner);
+    while bucket.fault.calls().of(Operation::CopyObject) < 3 {
+        tokio::task::yield_now().await;
+    }
+    let alone = bucket.mount_as(FOREVER, |options| options.alone = true);
+    drop(alone.await);
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
+    renaming.await.unwrap().unwrap_err();
+    assert!(is_moved(&bucket), "{:?}", bucket.keys());
 }
 
 #[tokio::test(start_paused = true)]
