@@ -59,10 +59,7 @@ impl FileSystem {
             self.table.drop_unused(inode.ino);
             done
         });
-        let commits = stream::iter(commits).buffer_unordered(PARALLEL_COMMITS);
-        commits
-            .fold(Ok(()), |first, done| std::future::ready(first.and(done)))
-            .await
+        all_of(commits).await
     }
 
     async fn commit_locked(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
@@ -319,6 +316,19 @@ impl FileSystem {
             parent.state().pending.remove(&name);
         }
     }
+}
+
+/// Makes these commits, [`PARALLEL_COMMITS`] at once; every one is tried.
+///
+/// # Errors
+/// The first failure.
+pub(super) async fn all_of(
+    commits: impl Iterator<Item = impl Future<Output = Result<()>>>,
+) -> Result<()> {
+    let commits = stream::iter(commits).buffer_unordered(PARALLEL_COMMITS);
+    commits
+        .fold(Ok(()), |first, done| std::future::ready(first.and(done)))
+        .await
 }
 
 pub(super) fn current_meta(inode: &Inode) -> (crate::volume::ObjectMeta, u64) {

@@ -63,14 +63,12 @@ impl WriteError {
     /// The upload may have been carried out all the same.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
-        matches!(
-            self.kind(),
-            Some(ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt)
-        )
+        self.kind().is_some_and(ErrorKind::leaves_open)
     }
 
     /// The upload is not there any more.
-    pub(super) fn is_upload_gone(&self) -> bool {
+    #[must_use]
+    pub fn is_upload_gone(&self) -> bool {
         matches!(self, Self::Volume(error) if is_gone(error))
     }
 

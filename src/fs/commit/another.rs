@@ -4,7 +4,7 @@
 use crate::fs::inode::Content;
 use crate::fs::{FileSystem, Result};
 use crate::layout::path::VolumePath;
-use crate::store::{ErrorKind, Operation, StoreError};
+use crate::store::{ErrorKind, Operation};
 use crate::volume::{Condition, Stat, VolumeError};
 use crate::write::{Base, WriteError};
 
@@ -145,13 +145,11 @@ pub(in crate::fs) fn base_lost(error: &WriteError) -> Option<&VolumeError> {
 }
 
 pub(in crate::fs) fn is_conflict(error: &WriteError, condition: &Condition) -> bool {
-    let WriteError::Volume(error) = error else {
-        return false;
-    };
-    let upload_gone = error.store_error().and_then(StoreError::code) == Some("NoSuchUpload");
     match error.kind() {
-        ErrorKind::Precondition => true,
-        ErrorKind::NotFound => !upload_gone && matches!(condition, Condition::IfVersion(_)),
+        Some(ErrorKind::Precondition) => true,
+        Some(ErrorKind::NotFound) => {
+            !error.is_upload_gone() && matches!(condition, Condition::IfVersion(_))
+        }
         _ => false,
     }
 }

@@ -109,6 +109,21 @@ impl Snapshot {
     }
 }
 
+impl ContentState {
+    fn drop_clean(&mut self) {
+        // Whoever takes hold of it does so under the lock of this.
+        let unused = |dirty: &Arc<DirtyFile>| Arc::strong_count(dirty) == 1 && !dirty.is_dirty();
+        if self.dirty.as_ref().is_some_and(unused) {
+            self.dirty = None;
+        }
+    }
+}
+
+/// Whether an object's commit is one that is in doubt.
+fn is_id(doubt: Option<CommitId>, commit: Option<&str>) -> bool {
+    doubt.is_some_and(|id| Some(id.to_string().as_str()) == commit)
+}
+
 impl Content {
     pub fn new(snapshot: Snapshot) -> Self {
         Self {
@@ -176,12 +191,7 @@ impl Content {
     /// Forgets the place for changes, when there are none and nobody is about to make some: who
     /// holds it (a truncate by path has no handle) changes what a commit finds.
     pub fn drop_clean(&self) {
-        let mut inner = self.inner();
-        // Whoever takes hold of it does so under this lock.
-        let unused = |dirty: &Arc<DirtyFile>| Arc::strong_count(dirty) == 1 && !dirty.is_dirty();
-        if inner.dirty.as_ref().is_some_and(unused) {
-            inner.dirty = None;
-        }
+        self.inner().drop_clean();
     }
 
     pub fn take_dirty(&self) -> Option<Arc<DirtyFile>> {
@@ -226,29 +236,26 @@ impl Content {
 
     /// Whether an object that was committed as this is the clone whose fate was open.
     pub fn is_clone_in_doubt(&self, commit: Option<&str>) -> bool {
-        let clone = self.inner().clone_in_doubt;
-        clone.is_some_and(|id| Some(id.to_string().as_str()) == commit)
+        is_id(self.inner().clone_in_doubt, commit)
     }
 
     /// The clone whose fate was open is what the name has; false where something was changed here
     /// since, or is about to be.
     pub fn become_clone(&self, version: Version, commit: String, size: u64) -> bool {
         let mut inner = self.inner();
-        let unchanged = |dirty: &Arc<DirtyFile>| Arc::strong_count(dirty) == 1 && !dirty.is_dirty();
-        if !inner.dirty.as_ref().is_none_or(unchanged) {
+        inner.drop_clean();
+        if inner.dirty.is_some() {
             return false;
         }
         inner.snapshot.committed(version, commit, size);
         inner.clone_in_doubt = None;
-        inner.dirty = None;
         true
     }
 
     /// Whether an object that was committed as this is the copy with other attributes whose fate
     /// was open: the same bytes.
     pub fn is_copy_in_doubt(&self, commit: Option<&str>) -> bool {
-        let copy = self.inner().snapshot.copy_in_doubt;
-        copy.is_some_and(|id| Some(id.to_string().as_str()) == commit)
+        is_id(self.inner().snapshot.copy_in_doubt, commit)
     }
 
     /// Remembers that a delete of this mount failed: where that leaves it open whether it was

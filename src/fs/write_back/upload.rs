@@ -5,13 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 
 use super::queue::Queue;
 use crate::base::jitter::Jitter;
-use crate::fs::commit::PARALLEL_COMMITS;
+use crate::fs::commit::all_of;
 use crate::fs::inode::Inode;
 use crate::fs::types::Ino;
 use crate::fs::{FileSystem, FsError, Result};
@@ -210,10 +209,7 @@ impl FileSystem {
             self.table.drop_unused(inode.ino);
             done
         });
-        let commits = stream::iter(commits).buffer_unordered(PARALLEL_COMMITS);
-        commits
-            .fold(Ok(()), |first, done| std::future::ready(first.and(done)))
-            .await
+        all_of(commits).await
     }
 
     fn journaled_below(&self, directory: &VolumePath, how: Depth) -> Vec<Arc<Inode>> {
