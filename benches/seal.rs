@@ -4,8 +4,13 @@
 //!
 //! `cargo bench --bench seal` measures AWS-LC, with `--features portable-crypto` RustCrypto.
 //! Buffers are used again, so that the kernel's zeroing of fresh pages is in neither figure.
+//!
+//! Criterion's figures are minutes apart, in which a shared machine's memory changes its speed by
+//! a third. The ratios at the end are of pairs: one after the other, at the same addresses, the
+//! median of many.
 
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use cloakfs::crypto::{
     BACKEND, CHUNK_BYTES, Context, HEADER_BYTES, InputKey, MessageLength, Opener, Purpose,
@@ -87,6 +92,31 @@ fn nonce(chunk: usize) -> [u8; 12] {
     nonce
 }
 
+fn seal_raw(raw: &raw::Raw, plain: &[u8], message: &mut [u8]) {
+    // As many chunks as the message has, the last one shorter and possibly empty.
+    let last = plain.len().is_multiple_of(CHUNK_BYTES).then_some(&[][..]);
+    let chunks = plain.chunks(CHUNK_BYTES).chain(last);
+    let room = message[HEADER_BYTES..].chunks_mut(STORED_CHUNK_BYTES);
+    for (index, (plain, sealed)) in chunks.zip(room).enumerate() {
+        raw.seal(nonce(index), plain, sealed);
+    }
+}
+
+fn open_raw(raw: &raw::Raw, message: &[u8], opened: &mut [u8]) {
+    let room = opened.chunks_mut(CHUNK_BYTES).chain([&mut [][..]]);
+    let sealed = message[HEADER_BYTES..].chunks(STORED_CHUNK_BYTES);
+    for (index, (sealed, plain)) in sealed.zip(room).enumerate() {
+        raw.open(nonce(index), sealed, plain);
+    }
+}
+
+fn open(key: &InputKey, context: &Context, message: &[u8], opened: &mut [u8]) {
+    let (header, body) = message.split_first_chunk().unwrap();
+    let stored = message.len() as u64;
+    let opener = Opener::new(key, context, header, stored).unwrap();
+    opener.open_chunks_into(0, body, opened).unwrap();
+}
+
 fn measure(criterion: &mut Criterion) {
     let (key, context) = (InputKey::random(), Context::new(Purpose::Segment));
     let raw = raw::Raw::new();
@@ -95,51 +125,76 @@ fn measure(criterion: &mut Criterion) {
         let length = MessageLength::of_plain(len as u64).unwrap();
         let mut message = vec![0; usize::try_from(length.stored()).unwrap()];
         let mut opened = vec![0; len];
-        // As many chunks as the message has, the last one shorter and possibly empty.
-        let chunks = || {
-            plain
-                .chunks(CHUNK_BYTES)
-                .chain(len.is_multiple_of(CHUNK_BYTES).then_some(&[][..]))
-        };
 
         let mut group = criterion.benchmark_group(format!("{BACKEND}/seal"));
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_function(BenchmarkId::new("raw", name), |bencher| {
-            bencher.iter(|| {
-                let room = message[HEADER_BYTES..].chunks_mut(STORED_CHUNK_BYTES);
-                for (index, (plain, sealed)) in chunks().zip(room).enumerate() {
-                    raw.seal(nonce(index), black_box(plain), sealed);
-                }
-            });
+            bencher.iter(|| seal_raw(&raw, black_box(&plain), &mut message));
         });
-        let mut raw_message = message.clone();
+        let raw_message = message.clone();
         group.bench_function(BenchmarkId::new("message", name), |bencher| {
             bencher.iter(|| seal_into(&key, &context, black_box(&plain), &mut message));
         });
         group.finish();
+        // Both are opened at the same addresses: where the pages of 8 MiB lie is worth a third.
+        let sealed_message = std::mem::replace(&mut message, raw_message);
 
         let mut group = criterion.benchmark_group(format!("{BACKEND}/open"));
         group.throughput(Throughput::Bytes(len as u64));
         group.bench_function(BenchmarkId::new("raw", name), |bencher| {
-            let sealed = &mut raw_message[HEADER_BYTES..];
-            bencher.iter(|| {
-                let room = opened.chunks_mut(CHUNK_BYTES).chain([&mut [][..]]);
-                let sealed = black_box(&*sealed).chunks(STORED_CHUNK_BYTES);
-                for (index, (sealed, plain)) in sealed.zip(room).enumerate() {
-                    raw.open(nonce(index), sealed, plain);
-                }
-            });
+            bencher.iter(|| open_raw(&raw, black_box(&message), &mut opened));
         });
+        message.copy_from_slice(&sealed_message);
         group.bench_function(BenchmarkId::new("message", name), |bencher| {
-            bencher.iter(|| {
-                let (header, body) = black_box(&message).split_first_chunk().unwrap();
-                let opener = Opener::new(&key, &context, header, length.stored()).unwrap();
-                opener.open_chunks_into(0, body, &mut opened).unwrap();
-            });
+            bencher.iter(|| open(&key, &context, black_box(&message), &mut opened));
         });
         group.finish();
     }
 }
 
-criterion_group!(benches, measure);
+/// Pairs of which the median is printed.
+const PAIRS: usize = 401;
+
+fn timed(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
+}
+
+/// Prints what a message takes beside the raw cipher.
+fn compare(_: &mut Criterion) {
+    let (key, context) = (InputKey::random(), Context::new(Purpose::Segment));
+    let raw = raw::Raw::new();
+    for (name, len) in SIZES {
+        let plain = vec![0x5a; len];
+        let length = MessageLength::of_plain(len as u64).unwrap();
+        let mut room = vec![0; usize::try_from(length.stored()).unwrap()];
+        let (mut raw_message, mut message) = (room.clone(), room.clone());
+        let mut opened = vec![0; len];
+        let (mut sealing, mut opening) = (Vec::new(), Vec::new());
+        for _ in 0..PAIRS {
+            let by_raw = timed(|| seal_raw(&raw, black_box(&plain), &mut room));
+            raw_message.copy_from_slice(&room);
+            let by_us = timed(|| seal_into(&key, &context, black_box(&plain), &mut room));
+            message.copy_from_slice(&room);
+            sealing.push(by_us.as_secs_f64() / by_raw.as_secs_f64());
+
+            room.copy_from_slice(&raw_message);
+            let by_raw = timed(|| open_raw(&raw, black_box(&room), &mut opened));
+            room.copy_from_slice(&message);
+            let by_us = timed(|| open(&key, &context, black_box(&room), &mut opened));
+            opening.push(by_us.as_secs_f64() / by_raw.as_secs_f64());
+        }
+        for (what, mut ratios) in [("seal", sealing), ("open", opening)] {
+            ratios.sort_by(f64::total_cmp);
+            let [low, median, high] = [1, 2, 3].map(|quarter| ratios[PAIRS * quarter / 4]);
+            println!(
+                "{BACKEND}/{what}/{name}: {median:.3} of the raw cipher's time \
+                 (half of the pairs between {low:.3} and {high:.3})"
+            );
+        }
+    }
+}
+
+criterion_group!(benches, measure, compare);
 criterion_main!(benches);
