@@ -82,11 +82,10 @@ impl FileSystem {
         inode: &Arc<Inode>,
         change: impl FnOnce(&mut crate::volume::ObjectMeta) -> Result<()> + Send,
     ) -> Result<()> {
-        let _gate = self.gate.read().await;
-        let _operation = inode.operation.lock().await;
+        let (_held, _operation) = self.hold_operation(inode).await;
         // A change is made to the newest attributes, not to those of a second ago.
         if !inode.is_uncommitted() && !self.is_trusted(inode) {
-            self.ask(inode).await?;
+            self.ask_held(inode).await?;
         }
         let (before, meta, defer, changes) = {
             let mut state = inode.state();
@@ -125,7 +124,7 @@ impl FileSystem {
         stored
     }
 
-    /// Puts attributes into the bucket. The caller holds the gate and the inode's operation.
+    /// Puts attributes into the bucket. The caller holds the path and the inode's operation.
     pub(super) async fn store_meta(
         &self,
         inode: &Inode,
@@ -207,16 +206,34 @@ impl FileSystem {
         if inode.is_uncommitted() || self.is_fresh(inode) {
             return Ok(());
         }
-        let _gate = self.gate.read().await;
         self.ask(inode).await
     }
 
     /// Asks the bucket about an inode.
     pub(super) async fn ask(&self, inode: &Arc<Inode>) -> Result<()> {
-        let Some(path) = self.table.path(inode) else {
-            return Ok(());
-        };
+        loop {
+            let held = self.hold_inode(inode).await;
+            let asked = Instant::now();
+            let Some(path) = self.table.path(inode) else {
+                return Ok(());
+            };
+            // A rename of the file after this is a change since it was asked.
+            if held.is_at(&path) {
+                return self.ask_at(inode, path, asked).await;
+            }
+        }
+    }
+
+    /// The same for a caller who holds its path and its operation.
+    async fn ask_held(&self, inode: &Arc<Inode>) -> Result<()> {
         let asked = Instant::now();
+        match self.table.path(inode) {
+            Some(path) => self.ask_at(inode, path, asked).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn ask_at(&self, inode: &Arc<Inode>, path: VolumePath, asked: Instant) -> Result<()> {
         let stat = match inode.kind {
             FileKind::Directory => match self.stat_marked(inode, &path).await {
                 Some(stat) => Some(stat),

@@ -178,8 +178,7 @@ impl FileSystem {
         content: &Arc<Content>,
         base: &Base,
     ) -> std::result::Result<bool, WriteError> {
-        let _gate = self.gate.read().await;
-        let _operation = inode.operation.lock().await;
+        let (_held, _operation) = self.hold_operation(inode).await;
         let (Some(path), Ok(dirty)) = (self.table.path(inode), self.dirty_unloaded(inode, content))
         else {
             return Ok(false);

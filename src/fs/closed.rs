@@ -83,7 +83,7 @@ impl FileSystem {
     /// attributes.
     pub(super) async fn is_listed(&self, inode: &Inode, why: &WhyClosed) -> bool {
         let asked = Instant::now();
-        let _gate = self.gate.read().await;
+        let _held = self.hold_inode(inode).await;
         let Some(path) = self.table.path(inode).filter(|path| !path.is_root()) else {
             return false;
         };

@@ -27,12 +27,11 @@ impl FileSystem {
     /// The upload's. The data stays, and a later commit can succeed; but after a conflict
     /// (ESTALE) the other version has the name and ours is beside it as a conflict copy.
     pub(super) async fn commit(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
-        let _gate = self.gate.read().await;
-        let _operation = inode.operation.lock().await;
+        let (_held, _operation) = self.hold_operation(inode).await;
         self.commit_held(inode).await
     }
 
-    /// The same for a caller who holds the gate and the inode's operation.
+    /// The same for a caller who holds the path and the inode's operation.
     pub(super) async fn commit_held(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
         let done = self.commit_locked(inode).await;
         if let Err(error) = &done {

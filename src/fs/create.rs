@@ -33,7 +33,7 @@ impl FileSystem {
         let _name = self.names.lock(parent, &name).await;
         let existed = self.table.child(parent, &name).is_some();
         let inode = {
-            let _gate = self.gate.read().await;
+            let _held = self.hold_name(parent, &name).await?;
             let path = self.child_path(parent, &name)?;
             let meta = self.new_meta(caller, parent, FileKind::File, mode, 0)?;
             if flags & libc::O_EXCL != 0 && self.write_back.is_some() {
@@ -172,7 +172,7 @@ impl FileSystem {
         let _change = self.writable()?;
         let name = self.new_name(parent, name)?;
         let _name = self.names.lock(parent, &name).await;
-        let _gate = self.gate.read().await;
+        let _held = self.hold_name(parent, &name).await?;
         let path = self.child_path(parent, &name)?;
         let size = body.len() as u64;
         let done = self

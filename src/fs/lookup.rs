@@ -19,7 +19,7 @@ impl FileSystem {
     /// Finds a name. Counts a kernel reference to the inode.
     pub async fn lookup(self: &Arc<Self>, parent: Ino, name: &OsStr) -> Result<Entry> {
         let name = PlainName::new(name)?;
-        let _gate = self.gate.read().await;
+        let _held = self.hold_name(parent, &name).await?;
         let path = self.child_path(parent, &name)?;
         if self.table.child(parent, &name).is_none()
             && self.stats.fresh(&path).is_none()
@@ -32,7 +32,7 @@ impl FileSystem {
     }
 
     /// The name is known not to be there; where names of its directory were missed before, after
-    /// a listing of all of it. The caller holds the gate.
+    /// a listing of all of it. The caller holds the path.
     async fn is_absent(&self, path: &VolumePath, name: &PlainName) -> bool {
         let (absence, Some(directory)) = (&self.stats.absence, path.parent()) else {
             return false;
@@ -79,7 +79,7 @@ impl FileSystem {
     }
 
     /// The inode of a name, asking the bucket unless this mount knows better. The caller holds
-    /// the gate.
+    /// the path.
     pub(super) async fn find(&self, parent: Ino, name: &PlainName) -> Result<Arc<Inode>> {
         let path = self.child_path(parent, name)?;
         let known = self.table.child(parent, name);

@@ -10,12 +10,13 @@
 //!    handles on the old one read that version or fail with ESTALE, never a mixture.
 //! 3. **Local knowledge wins while it is newer**: a file that is created, written or changed
 //!    here and not yet committed is answered from memory.
-//! 4. **Order of locks**: name stripes, then the tree gate, then an inode's operation lock, then
+//! 4. **Order of locks**: names, then paths ([`tree`]), then an inode's operation lock, then
 //!    a `std` mutex for a few instructions. Nothing takes an earlier one while it holds a later
-//!    one, and no `std` mutex is held across an await. The gate is not taken twice by one
-//!    operation: a waiting directory rename between the two would block it for good. Reads take
-//!    none of these; they look again after a change ([`flux`]). A lookup that lists a directory
-//!    holds its [`absence::Watch`] inside the gate, and takes nothing inside that.
+//!    one, and no `std` mutex is held across an await. Reads take none of these; they look again
+//!    after a change ([`flux`]). A lookup that lists a directory holds its [`absence::Watch`]
+//!    inside the path, and takes nothing inside that.
+//! 5. **A directory rename holds up nothing but what is below its two names**, and what lists or
+//!    removes the directories that these are in ([`tree`]).
 
 mod absence;
 mod admission;
@@ -28,6 +29,7 @@ mod create;
 mod error;
 mod exclusive;
 mod flux;
+mod holding;
 mod inode;
 mod lookup;
 mod namespace;
@@ -40,6 +42,7 @@ mod stats;
 mod status;
 mod sync;
 mod table;
+mod tree;
 mod types;
 mod virtual_xattr;
 mod write;
@@ -52,7 +55,6 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use tokio::sync::RwLock;
 
 pub use clone::CopyRange;
 pub use error::FsError;
@@ -67,7 +69,7 @@ use crate::volume::{Stat, Volume, VolumeError};
 use crate::write::{WriteConfig, WriteEngine};
 
 use admission::Admission;
-use flux::{Change, Flux};
+use flux::Change;
 use inode::Inode;
 use open::FileHandle;
 use readdir::DirHandle;
@@ -75,6 +77,7 @@ use rename::Renames;
 use stats::StatCache;
 use status::Notices;
 use table::{InodeTable, NameLocks};
+use tree::Tree;
 use write_back::{Replays, WriteBack};
 
 /// What a filesystem is made with.
@@ -103,10 +106,7 @@ pub struct FileSystem {
     admission: Admission,
     table: InodeTable,
     names: NameLocks,
-    /// Held shared by whatever uses a path, exclusively by a directory rename.
-    gate: RwLock<()>,
-    /// A directory rename is changing keys.
-    moving: Flux,
+    tree: Tree,
     renames: Renames,
     stats: StatCache,
     cache: BlockCache<Arc<VolumeError>>,
@@ -163,9 +163,8 @@ impl FileSystem {
         let fs = Arc::new(Self {
             admission: Admission::new(),
             table: InodeTable::new(Inode::root(root)),
-            names: NameLocks::new(),
-            gate: RwLock::new(()),
-            moving: Flux::new(),
+            names: NameLocks::default(),
+            tree: Tree::default(),
             renames: Renames::default(),
             stats: StatCache::new(config.ttl),
             cache: BlockCache::new(half_of_memory(&config)),

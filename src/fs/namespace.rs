@@ -22,7 +22,7 @@ impl FileSystem {
         if inode.kind != FileKind::Symlink {
             return Err(FsError::posix(libc::EINVAL));
         }
-        let _gate = self.gate.read().await;
+        let _held = self.hold_inode(&inode).await;
         let path = self
             .table
             .path(&inode)
@@ -34,7 +34,7 @@ impl FileSystem {
         let _change = self.writable()?;
         let name = PlainName::new(name)?;
         let _name = self.names.lock(parent, &name).await;
-        let _gate = self.gate.read().await;
+        let _held = self.hold_name(parent, &name).await?;
         let inode = self.find(parent, &name).await?;
         if inode.kind == FileKind::Directory {
             return Err(FsError::posix(libc::EISDIR));
@@ -60,7 +60,7 @@ impl FileSystem {
         let _change = self.writable()?;
         let name = PlainName::new(name)?;
         let _name = self.names.lock(parent, &name).await;
-        let _gate = self.gate.read().await;
+        let _held = self.hold_directory(parent, &name).await?;
         let inode = self.find(parent, &name).await?;
         if inode.kind != FileKind::Directory {
             return Err(FsError::posix(libc::ENOTDIR));

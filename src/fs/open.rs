@@ -147,7 +147,6 @@ impl FileSystem {
         }
         let is_known = just_now || self.is_trusted(inode);
         if !is_known && !inode.is_uncommitted() && inode.state().place != Place::Unlinked {
-            let _gate = self.gate.read().await;
             self.ask(inode).await?;
         }
         let opened = self.make_handle(inode);

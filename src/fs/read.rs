@@ -72,7 +72,6 @@ impl FileSystem {
                 // With changes of its own a file is read under its gate, and no commit runs.
                 drop(inode.operation.lock().await);
                 if snapshot.copy_in_doubt.is_some() {
-                    let _gate = self.gate.read().await;
                     self.ask(inode).await?;
                 }
             }
@@ -188,7 +187,7 @@ impl BlockSource for Source {
                     return Err(Arc::new(error));
                 }
                 // This mount itself may have moved it.
-                let waited = fs.moving.settled().await | self.content.flux.settled().await;
+                let waited = fs.settled_tree(&object).await | self.content.flux.settled().await;
                 let now = self.content.snapshot();
                 let same = now.version.as_ref() == Some(&version)
                     && fs.location(&self.inode, &self.content).as_ref() == Some(&object);

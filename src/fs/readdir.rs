@@ -126,7 +126,7 @@ impl FileSystem {
     ) -> Result<Vec<DirItem>> {
         let dir = self.dirs.get(&handle).map(|dir| Arc::clone(&dir));
         let dir = dir.ok_or_else(|| FsError::posix(libc::EBADF))?;
-        let _gate = self.gate.read().await;
+        let _held = self.hold_names(&dir.inode).await;
         let Some(path) = self.table.path(&dir.inode) else {
             // It was removed while it was open: there is nothing in it.
             return Ok(Vec::new());

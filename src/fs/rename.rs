@@ -6,14 +6,13 @@ mod progress;
 
 use std::ffi::OsStr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use tokio::sync::RwLockWriteGuard;
+use std::time::Instant;
 
 pub use progress::RenameStatus;
 pub(super) use progress::Renames;
 
 use super::inode::{Content, Inode};
+use super::tree::{Alone, Span};
 use super::types::{FileKind, Ino};
 use super::write_back::Depth;
 use super::{FileSystem, FsError, Result};
@@ -21,9 +20,6 @@ use crate::base::time::Timestamp;
 use crate::layout::path::{PlainName, VolumePath};
 use crate::store::ErrorKind;
 use crate::volume::{ObjectRef, Stat, Version};
-
-/// Between two tries for the tree.
-const GATE_PAUSE: Duration = Duration::from_millis(5);
 
 /// The two names of a rename.
 struct Move<'a> {
@@ -60,20 +56,21 @@ impl FileSystem {
             .lock_two((parent, &name), (new_parent, &new_name))
             .await;
         let is_directory = {
-            let _gate = self.gate.read().await;
+            let _held = self.hold_name(parent, &name).await?;
             self.find(parent, &name).await?.kind == FileKind::Directory
         };
-        let _paused = if is_directory {
+        let span = || {
+            Ok(Span {
+                from: self.child_path(parent, &name)?,
+                to: self.new_path(new_parent, &new_name)?,
+            })
+        };
+        let (_held, alone) = if is_directory {
             let directory = self.child_path(parent, &name)?;
             self.commit_below(&directory, Depth::All).await?;
-            self.pause_uploads()
+            (None, Some(self.take(span).await?))
         } else {
-            None
-        };
-        let (_shared, _exclusive) = if is_directory {
-            (None, Some(self.gate_alone().await?))
-        } else {
-            (Some(self.gate.read().await), None)
+            (Some(self.hold_both(span).await?), None)
         };
         let inode = self.find(parent, &name).await?;
         if (inode.kind == FileKind::Directory) != is_directory {
@@ -82,7 +79,7 @@ impl FileSystem {
         Self::refuse_closed(&inode)?;
         let from = self.child_path(parent, &name)?;
         if is_directory {
-            // What was closed since the tree was flushed, and before it was held: the journal has
+            // What was closed since it was flushed, and before it was taken: the journal has
             // it at its old path, where a crash during the rename would leave nothing to replay to.
             Box::pin(self.commit_below_alone(&from)).await?;
         }
@@ -122,31 +119,25 @@ impl FileSystem {
             to: &to,
             unless_there: flags & libc::RENAME_NOREPLACE != 0,
         };
-        if is_directory {
-            let renaming = self.rename_directory(&inode, target.as_deref(), &names);
-            Box::pin(renaming).await
-        } else {
-            self.rename_file(&inode, target.as_ref(), &names).await
+        match &alone {
+            Some(alone) => {
+                let renaming = self.rename_directory(&inode, target.as_deref(), &names, alone);
+                Box::pin(renaming).await
+            }
+            None => self.rename_file(&inode, target.as_ref(), &names).await,
         }
     }
 
-    /// The tree for one operation alone. It does not queue for it: behind a waiting writer every
-    /// other operation of the mount would wait for the slowest upload.
-    async fn gate_alone(&self) -> Result<RwLockWriteGuard<'_, ()>> {
-        let deadline = Instant::now() + self.config.timeout;
-        loop {
-            if let Ok(gate) = self.gate.try_write() {
-                return Ok(gate);
-            }
-            if Instant::now() >= deadline {
-                return Err(FsError::refused(
-                    libc::EBUSY,
-                    "EBUSY: a directory cannot be renamed while files are being uploaded; try \
-                     again when they are done"
-                        .to_owned(),
-                ));
-            }
-            tokio::time::sleep(GATE_PAUSE).await;
+    /// What is at and below both names, for a rename alone.
+    async fn take(&self, span: impl Fn() -> Result<Span>) -> Result<Alone<'_>> {
+        match tokio::time::timeout(self.config.timeout, self.tree.take(span)).await {
+            Ok(taken) => taken,
+            Err(_elapsed) => Err(FsError::refused(
+                libc::EBUSY,
+                "EBUSY: a directory cannot be renamed while files below it are being uploaded; \
+                 try again when they are done"
+                    .to_owned(),
+            )),
         }
     }
 

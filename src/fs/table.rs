@@ -1,12 +1,12 @@
 //! Which inodes there are, under which names, and who is changing a name.
 
-use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry as MapEntry;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::inode::{Inode, Place};
 use super::types::{Ino, ROOT};
@@ -190,44 +190,43 @@ fn number_of(path: &VolumePath) -> Ino {
     hasher.finish() & MASK | 2
 }
 
-/// One change of a name at a time. Names share a fixed number of locks by their hash.
-#[derive(Debug)]
+/// One change of a name at a time. Each name has a lock of its own, for as long as somebody wants
+/// it: a directory rename keeps its two for as long as it takes.
+#[derive(Debug, Default)]
 pub(super) struct NameLocks {
-    stripes: Vec<Mutex<()>>,
-    hasher: RandomState,
+    locks: DashMap<(Ino, PlainName), Arc<Mutex<()>>>,
 }
 
 /// The locks of one or two names.
 #[derive(Debug)]
 pub(super) struct NameGuard<'a> {
-    _first: MutexGuard<'a, ()>,
-    _second: Option<MutexGuard<'a, ()>>,
+    _first: Locked<'a>,
+    _second: Option<Locked<'a>>,
+}
+
+/// The lock of a name, or a place among those who wait for it.
+#[derive(Debug)]
+struct Locked<'a> {
+    locks: &'a NameLocks,
+    name: (Ino, PlainName),
+    guard: Option<OwnedMutexGuard<()>>,
 }
 
 impl NameLocks {
-    pub fn new() -> Self {
-        Self {
-            stripes: (0..1024).map(|_| Mutex::new(())).collect(),
-            hasher: RandomState::new(),
-        }
-    }
-
     pub async fn lock(&self, parent: Ino, name: &PlainName) -> NameGuard<'_> {
-        let first = self.stripes[self.stripe(parent, name)].lock().await;
         NameGuard {
-            _first: first,
+            _first: self.lock_one((parent, name)).await,
             _second: None,
         }
     }
 
     /// Locks two names in an order that cannot deadlock.
     pub async fn lock_two(&self, one: (Ino, &PlainName), two: (Ino, &PlainName)) -> NameGuard<'_> {
-        let (one, two) = (self.stripe(one.0, one.1), self.stripe(two.0, two.1));
-        let first = self.stripes[one.min(two)].lock().await;
+        let first = self.lock_one(one.min(two)).await;
         let second = if one == two {
             None
         } else {
-            Some(self.stripes[one.max(two)].lock().await)
+            Some(self.lock_one(one.max(two)).await)
         };
         NameGuard {
             _first: first,
@@ -235,8 +234,51 @@ impl NameLocks {
         }
     }
 
-    fn stripe(&self, parent: Ino, name: &PlainName) -> usize {
-        let hash = self.hasher.hash_one((parent, name));
-        usize::try_from(hash % self.stripes.len() as u64).unwrap_or(0)
+    async fn lock_one(&self, (parent, name): (Ino, &PlainName)) -> Locked<'_> {
+        let mut locked = Locked {
+            locks: self,
+            name: (parent, name.clone()),
+            guard: None,
+        };
+        let lock = Arc::clone(&self.locks.entry(locked.name.clone()).or_default());
+        locked.guard = Some(lock.lock_owned().await);
+        locked
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        drop(self.guard.take());
+        let unused = |_: &_, lock: &Arc<_>| Arc::strong_count(lock) == 1;
+        self.locks.locks.remove_if(&self.name, unused);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn name(text: &str) -> PlainName {
+        PlainName::new(text.as_ref()).unwrap()
+    }
+
+    #[test]
+    fn a_name_is_locked_once_and_the_others_are_free() {
+        let (locks, a, b) = (NameLocks::default(), name("a"), name("b"));
+        let first = locks.lock_two((1, &b), (1, &a)).now_or_never().unwrap();
+        let mut waiting = Box::pin(locks.lock(1, &a));
+        assert!((&mut waiting).now_or_never().is_none());
+        assert!(locks.lock_two((2, &a), (1, &b)).now_or_never().is_none());
+        for other in 0..10_000 {
+            let free = locks.lock(1, &name(&format!("f{other}"))).now_or_never();
+            assert!(free.is_some());
+        }
+        drop(first);
+        drop(waiting.now_or_never().expect("the lock is free"));
+        let same = locks.lock_two((1, &a), (1, &a)).now_or_never();
+        drop(same.expect("one name, one lock"));
+        assert!(locks.locks.is_empty(), "{locks:?}");
     }
 }

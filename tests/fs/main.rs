@@ -27,6 +27,7 @@ mod namespace;
 mod object_xattrs;
 mod other_keys;
 mod races;
+mod rename_beside;
 mod rename_crashes;
 mod rename_owners;
 mod rename_unless_there;

@@ -20,7 +20,7 @@ use crate::layouts::in_every_layout;
 in_every_layout!(
     names_are_replayed_as_they_were_left,
     a_directory_takes_what_waits_below_it_along,
-    what_is_closed_while_a_rename_waits_for_the_tree_is_replayed,
+    what_is_closed_while_a_rename_waits_for_its_turn_is_replayed,
     what_cannot_be_stored_then_fails_the_rename,
     a_removed_file_does_not_come_back,
     what_cannot_be_put_together_is_kept_and_listed,
@@ -82,8 +82,8 @@ async fn a_directory_takes_what_waits_below_it_along(layout: Layout) {
     assert_eq!(mount.fs.status().conflicts_total, 0);
 }
 
-/// Closes `a/g` when a rename of `a` has flushed what is below it, and waits for the tree, which
-/// a slow lookup holds; the rename's answer.
+/// Closes `a/g` when a rename of `a` has flushed what is below it, and waits for the directory,
+/// which a slow lookup holds; the rename's answer.
 async fn closed_before_the_rename(bucket: &Bucket, mount: &Mount) -> Result<()> {
     mount.mkdir("a").await.unwrap();
     mount.write_file("a/f", b"stored").await.unwrap();
@@ -94,7 +94,7 @@ async fn closed_before_the_rename(bucket: &Bucket, mount: &Mount) -> Result<()> 
     mount.attr("a").await.unwrap();
     let slow = Rule::new(Effect::Delay(Duration::from_secs(1))).times(1);
     bucket.fault.inject(slow);
-    let holds = mount.attr("missing");
+    let holds = mount.attr("a/missing");
     let renames = mount.fs.rename(ROOT, from, ROOT, to, 0);
     let closes = async {
         mount.close(handle).await.unwrap();
@@ -110,7 +110,7 @@ fn has_intent(mem: &MemStore) -> bool {
 }
 
 /// The daemon is killed during that very rename.
-async fn what_is_closed_while_a_rename_waits_for_the_tree_is_replayed(layout: Layout) {
+async fn what_is_closed_while_a_rename_waits_for_its_turn_is_replayed(layout: Layout) {
     let (bucket, state) = (Bucket::of(layout), state());
     let mount = write_back(&bucket, &state).await;
     let killed = Rule::new(Effect::HangBefore).on(CopyObject);

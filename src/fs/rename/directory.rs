@@ -13,6 +13,7 @@ use futures_util::stream::{self, StreamExt};
 use super::Move;
 use crate::base::time::Timestamp;
 use crate::fs::inode::Inode;
+use crate::fs::tree::Alone;
 use crate::fs::types::FileKind;
 use crate::fs::{FileSystem, Result};
 use crate::layout::path::VolumePath;
@@ -32,15 +33,16 @@ struct Copies {
 
 impl FileSystem {
     /// Copies everything below, then deletes the sources. What fails before the first delete is
-    /// undone: the old tree is whole and the new one is gone. The caller holds the gate alone.
+    /// undone: the old tree is whole and the new one is gone. The caller has both names alone.
     pub(super) async fn rename_directory(
         self: &Arc<Self>,
         inode: &Arc<Inode>,
         target: Option<&Inode>,
         names: &Move<'_>,
+        alone: &Alone<'_>,
     ) -> Result<()> {
         let (from, to) = (names.from, names.to);
-        let _moving = self.moving.begin();
+        alone.begin_moving();
         self.volume.check_may_rename(from)?;
         // The marker says that the directory is there until all of it has moved.
         self.keep_directory(inode.ino).await?;

@@ -40,8 +40,7 @@ impl FileSystem {
     /// Whether the journal has the file as it is now.
     async fn write_down(self: &Arc<Self>, write_back: &WriteBack, inode: &Arc<Inode>) -> bool {
         let written = {
-            let _gate = self.gate.read().await;
-            let _operation = inode.operation.lock().await;
+            let (_held, _operation) = self.hold_operation(inode).await;
             if !inode.is_uncommitted() {
                 return true;
             }
@@ -75,7 +74,7 @@ impl FileSystem {
         }
     }
 
-    /// The caller holds the gate and the inode's operation.
+    /// The caller holds the path and the inode's operation.
     async fn write_down_locked(
         &self,
         write_back: &WriteBack,

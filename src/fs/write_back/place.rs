@@ -113,7 +113,7 @@ impl FileSystem {
     }
 
     /// What the bucket may have of the file, or has another version of, is settled before its name
-    /// changes. The caller holds the gate and the inode's operation.
+    /// changes. The caller holds the path and the inode's operation.
     pub(in crate::fs) async fn settle_before_move(
         self: &Arc<Self>,
         inode: &Arc<Inode>,

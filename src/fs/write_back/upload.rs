@@ -1,7 +1,7 @@
 //! Uploading closed files in the background, for as long as the mount lives.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -35,13 +35,8 @@ pub(super) struct Uploader {
     failures: Mutex<HashMap<Ino, u32>>,
     changed: Notify,
     slots: Arc<Semaphore>,
-    paused: AtomicUsize,
     stopped: AtomicBool,
 }
-
-/// Nothing new begins while this lives.
-#[derive(Debug)]
-pub(in crate::fs) struct Paused<'a>(&'a Uploader);
 
 impl Default for Uploader {
     fn default() -> Self {
@@ -50,7 +45,6 @@ impl Default for Uploader {
             failures: Mutex::default(),
             changed: Notify::new(),
             slots: Arc::new(Semaphore::new(PARALLEL_UPLOADS)),
-            paused: AtomicUsize::new(0),
             stopped: AtomicBool::new(false),
         }
     }
@@ -75,11 +69,6 @@ impl Uploader {
     fn push(&self, ino: Ino, after: Duration) {
         lock(&self.queue).push(ino, Instant::now() + after);
         self.changed.notify_one();
-    }
-
-    fn pause(&self) -> Paused<'_> {
-        self.paused.fetch_add(1, Ordering::AcqRel);
-        Paused(self)
     }
 
     async fn run(self: Arc<Self>, fs: Weak<FileSystem>) {
@@ -108,10 +97,6 @@ impl Uploader {
             if self.stopped.load(Ordering::Acquire) {
                 return None;
             }
-            if self.paused.load(Ordering::Acquire) > 0 {
-                changed.await;
-                continue;
-            }
             let popped = lock(&self.queue).pop(Instant::now());
             match popped {
                 Ok(ino) => return Some(ino),
@@ -135,6 +120,12 @@ impl Uploader {
             // Whoever writes to it closes it.
             return;
         }
+        let path = fs.table.path(&inode);
+        if path.is_some_and(|path| fs.tree.is_wanted(&path)) {
+            // A rename of its directory has to get its turn, and other files this slot.
+            self.push(ino, SETTLE);
+            return;
+        }
         match fs.commit(&inode).await {
             Err(error) if inode.is_uncommitted() => {
                 let failed = {
@@ -154,13 +145,6 @@ impl Uploader {
     }
 }
 
-impl Drop for Paused<'_> {
-    fn drop(&mut self) {
-        self.0.paused.fetch_sub(1, Ordering::AcqRel);
-        self.0.changed.notify_one();
-    }
-}
-
 impl Inode {
     /// It is as the journal knows it.
     pub(super) fn is_closed_and_journaled(&self) -> bool {
@@ -174,11 +158,6 @@ impl Inode {
 }
 
 impl FileSystem {
-    /// Keeps uploads from beginning, for what needs the tree for itself.
-    pub(in crate::fs) fn pause_uploads(&self) -> Option<Paused<'_>> {
-        Some(self.write_back.as_ref()?.uploader.pause())
-    }
-
     /// Commits what the journal has of files below a directory.
     ///
     /// # Errors
@@ -191,8 +170,8 @@ impl FileSystem {
         self.commit_all(self.journaled_below(directory, how)).await
     }
 
-    /// The same for a caller who holds the gate alone: nothing below has an entry in the journal
-    /// after that, until the gate is let go.
+    /// The same for a caller who has the directory alone: nothing below has an entry in the
+    /// journal after that, until it is let go.
     ///
     /// # Errors
     /// The first failure.

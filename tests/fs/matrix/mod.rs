@@ -75,7 +75,7 @@ fn expected(layout: Layout, moment: Moment) -> Rows {
 }
 
 async fn is_as_expected(layout: Layout, moment: Moment) {
-    let (found, broken) = found(layout, moment).await;
+    let (found, broken) = Box::pin(found(layout, moment)).await;
     let expected = expected(layout, moment);
     let mut differs = String::new();
     for row in found
