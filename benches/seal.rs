@@ -162,6 +162,7 @@ fn timed(work: impl FnOnce()) -> Duration {
 }
 
 /// Prints what a message takes beside the raw cipher.
+#[expect(clippy::print_stdout, reason = "a benchmark's figures")]
 fn compare(_: &mut Criterion) {
     let (key, context) = (InputKey::random(), Context::new(Purpose::Segment));
     let raw = raw::Raw::new();

@@ -67,6 +67,16 @@ struct State {
     lost: bool,
 }
 
+/// What became of a renewal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Renewal {
+    Made,
+    /// An earlier one, whose answer was lost, was made after all.
+    Found,
+    /// Somebody else has the intent, or nobody.
+    Lost,
+}
+
 impl Volume {
     /// Writes down that the directory at `from` is about to become `to`. Its marker is there.
     ///
@@ -139,29 +149,12 @@ impl RenameIntent {
     /// When it is not this mount's any more, or nobody can tell.
     pub async fn confirm(&self) -> Result<()> {
         self.check()?;
-        let (held, volume) = (&self.held, &self.volume);
         // Twice, where the renewal in the background was faster.
         for _ in 0..2 {
-            let (record, version) = held.next();
-            let begun = held.clock.now();
-            let replaces = Condition::IfVersion(version);
-            match volume.put_intent(&held.name, &record, &replaces).await {
-                Ok(version) => {
-                    held.renewed(record.renewals, version, begun);
-                    return Ok(());
-                }
-                Err(error) if is_lost(error.kind()) => {
-                    match volume.read_intent(&held.name).await? {
-                        Some(found) if found.record.owner == record.owner => {
-                            held.renewed(found.record.renewals, found.version, begun);
-                        }
-                        _ => {
-                            held.state().lost = true;
-                            return self.check();
-                        }
-                    }
-                }
-                Err(error) => return Err(error),
+            match self.held.renew(&self.volume).await? {
+                Renewal::Made => return Ok(()),
+                Renewal::Found => {}
+                Renewal::Lost => return self.check(),
             }
         }
         Ok(())
@@ -219,6 +212,37 @@ impl Held {
         (record, state.version.clone())
     }
 
+    /// Renews the intent once.
+    ///
+    /// # Errors
+    /// When it could not be, or nobody can tell whose it is by now.
+    async fn renew(&self, volume: &Volume) -> Result<Renewal> {
+        let (record, version) = self.next();
+        let begun = self.clock.now();
+        let replaces = Condition::IfVersion(version);
+        match volume.put_intent(&self.name, &record, &replaces).await {
+            Ok(version) => {
+                self.renewed(record.renewals, version, begun);
+                return Ok(Renewal::Made);
+            }
+            Err(error) if is_lost(error.kind()) => {}
+            Err(error) => return Err(error),
+        }
+        match volume.read_intent(&self.name).await {
+            Ok(Some(found)) if found.record.owner == record.owner => {
+                // When it began is not known: as early as the last one that is.
+                let renewed = self.state().renewed;
+                self.renewed(found.record.renewals, found.version, renewed);
+                Ok(Renewal::Found)
+            }
+            Err(error) if error.kind() != ErrorKind::Corrupt => Err(error),
+            Ok(_) | Err(_) => {
+                self.state().lost = true;
+                Ok(Renewal::Lost)
+            }
+        }
+    }
+
     /// A renewal that began at `begun` was made.
     fn renewed(&self, renewals: u64, version: Version, begun: Duration) {
         let mut state = self.state();
@@ -236,33 +260,13 @@ async fn renew(volume: Weak<Volume>, held: Arc<Held>) {
         let Some(volume) = volume.upgrade() else {
             return;
         };
-        let (record, version) = held.next();
-        let begun = held.clock.now();
-        let replaces = Condition::IfVersion(version);
-        pause = match volume.put_intent(&held.name, &record, &replaces).await {
-            Ok(version) => {
-                held.renewed(record.renewals, version, begun);
-                RENEWAL
-            }
-            Err(error) if is_lost(error.kind()) => {
-                match volume.read_intent(&held.name).await {
-                    // A renewal whose answer was lost was made after all.
-                    Ok(Some(found)) if found.record.owner == record.owner => {
-                        // When it began is not known: as early as the last one that is.
-                        let renewed = held.state().renewed;
-                        held.renewed(found.record.renewals, found.version, renewed);
-                        RENEWAL_PAUSE
-                    }
-                    Err(error) if error.kind() != ErrorKind::Corrupt => {
-                        tracing::warn!("whose a rename is by now is not known: {error}");
-                        RENEWAL_PAUSE
-                    }
-                    Ok(_) | Err(_) => {
-                        tracing::error!("the rename of {:?} is not ours any more", record.from);
-                        held.state().lost = true;
-                        return;
-                    }
-                }
+        pause = match held.renew(&volume).await {
+            Ok(Renewal::Made) => RENEWAL,
+            Ok(Renewal::Found) => RENEWAL_PAUSE,
+            Ok(Renewal::Lost) => {
+                let from = &held.record.from;
+                tracing::error!("the rename of {from:?} is not ours any more");
+                return;
             }
             Err(error) => {
                 tracing::warn!("the intent of a rename is not renewed yet: {error}");
