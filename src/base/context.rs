@@ -43,10 +43,11 @@ pub enum ContextError {
 pub const BYTES_MAX: usize = 8192;
 /// Names that begin so are not for users.
 const OWN_NAMES: &str = "cloakfs:";
-/// Names the volume that a data key belongs to.
-const VOLUME: &str = "cloakfs:volume";
 
 impl EncryptionContext {
+    /// Names the volume that a data key belongs to.
+    pub const VOLUME: &str = "cloakfs:volume";
+
     /// From `NAME=VALUE` texts; the first `=` separates.
     ///
     /// # Errors
@@ -90,7 +91,7 @@ impl EncryptionContext {
     pub fn for_volume(&self, volume: &[u8; 16]) -> Result<Self, ContextError> {
         let id = format!("{:032x}", u128::from_be_bytes(*volume));
         let mut pairs = self.0.clone();
-        pairs.insert(VOLUME.to_owned(), id);
+        pairs.insert(Self::VOLUME.to_owned(), id);
         let context = Self(pairs);
         match context.to_json().len() {
             long if long > BYTES_MAX => Err(ContextError::TooLong(long)),

@@ -6,13 +6,14 @@ mod store;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub(super) use store::{Connection, S3Settings, StoreConfig};
+pub(super) use store::{Connection, DirSettings, S3Settings, StoreConfig};
 
 use super::arguments::{AttributesArgument, CommitArgument, MountArguments};
 use super::client_side::{ClientSide, ClientSideError};
 use super::consistency::Consistency;
 use super::encryption::EncryptionError;
 use super::option_list::NONEMPTY;
+use super::policy::PolicyError;
 use super::source::{Source, SourceError};
 use crate::base::size::ByteSize;
 use crate::fs::CommitMode;
@@ -63,6 +64,8 @@ pub(super) enum ConfigError {
     Encryption(#[from] EncryptionError),
     #[error(transparent)]
     ClientSide(#[from] ClientSideError),
+    #[error(transparent)]
+    Policy(#[from] PolicyError),
     #[error(
         "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
     )]

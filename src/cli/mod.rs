@@ -13,6 +13,7 @@ mod client_side;
 mod config;
 mod consistency;
 mod decrypt;
+mod doctor;
 mod encryption;
 mod environment;
 mod helper;
@@ -21,6 +22,7 @@ mod mount;
 mod open;
 mod option_list;
 mod output;
+mod policy;
 mod recover;
 mod server_side;
 mod source;
@@ -80,6 +82,10 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
+        }
+        Command::Policy(command) => policy::policy(&policy::PolicyConfig::from_command(&command)?),
+        Command::Doctor(arguments) => {
+            doctor::doctor(&doctor::DoctorConfig::from_arguments(&arguments)?)
         }
         Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
         Command::Sync(arguments) => ask::sync(&arguments.mountpoint),

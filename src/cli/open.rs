@@ -155,7 +155,7 @@ async fn connect(
     Ok(store)
 }
 
-async fn within<T>(
+pub(super) async fn within<T>(
     timeout: Duration,
     store: &S3Store,
     asking: impl Future<Output = T>,

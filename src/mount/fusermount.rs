@@ -12,10 +12,10 @@ use std::process::{Child, Command, Stdio};
 
 use super::mounting::{MountError, UnmountError};
 
-const HELPER: &str = "fusermount3";
+pub(super) const HELPER: &str = "fusermount3";
 const DESCRIPTOR_VARIABLE: &str = "_FUSE_COMMFD";
 /// Its words when /etc/fuse.conf forbids allow_other.
-const FORBIDDEN_WORDS: &str = "user_allow_other";
+pub(super) const FORBIDDEN_WORDS: &str = "user_allow_other";
 
 /// Its words when the device's mode keeps the user out.
 const DEVICE_WORDS: &str = "failed to open /dev/fuse: Permission denied";

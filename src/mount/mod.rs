@@ -27,6 +27,7 @@ pub mod mounting;
 pub mod mountpoint;
 pub mod namespace;
 pub mod overlap;
+pub mod readiness;
 pub mod session;
 pub mod state;
 pub mod unmounting;

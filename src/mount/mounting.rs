@@ -22,7 +22,7 @@ use super::fusermount;
 use super::mountinfo::{self, FS_TYPE, MountEntry};
 use super::mountpoint::Mountpoint;
 
-const DEVICE: &str = "/dev/fuse";
+pub(super) const DEVICE: &str = "/dev/fuse";
 
 /// What the kernel is told beside source and place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +51,10 @@ pub enum MountError {
         "only root may open {DEVICE} on this system, so ordinary users cannot mount; as root, give it its usual mode with: chmod 666 {DEVICE}"
     )]
     DeviceNotPermitted,
+    #[error(
+        "the helper {helper} is not root's with the set-user-id bit, so it cannot mount for ordinary users; install the package fuse3 again, or mount as root"
+    )]
+    HelperPowerless { helper: PathBuf },
     #[error("mounting on {mountpoint} failed: {reason}")]
     Failed { mountpoint: PathBuf, reason: String },
 }

@@ -53,6 +53,9 @@ pub enum Operation {
     ListObjects,
     GetBucketVersioning,
     GetBucketEncryption,
+    PutBucketEncryption,
+    GetBucketPolicy,
+    PutBucketPolicy,
 }
 
 impl fmt::Display for Operation {

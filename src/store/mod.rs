@@ -23,6 +23,7 @@ pub mod probe;
 pub mod retry;
 pub(crate) mod rules;
 pub mod s3;
+pub mod settings;
 mod types;
 
 use std::fmt::Debug;

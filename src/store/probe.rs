@@ -114,7 +114,16 @@ impl Capabilities {
                 "objects cannot be deleted, so rm, rmdir and mv fail: {why}"
             ));
         }
-        let conditions = [
+        let missing = self.conditions().into_iter().filter(|(works, _)| !works);
+        lacking.extend(missing.map(|(_, sentence)| sentence.to_owned()));
+        lacking
+    }
+
+    /// Each condition that a mount uses: whether the server honours it, and the sentence for where
+    /// it does not. Creation, replacement, a copy's source, a copy's target, deletion.
+    #[must_use]
+    pub fn conditions(&self) -> [(bool, &'static str); 5] {
+        [
             (
                 self.conditional_create,
                 "the server does not honour If-None-Match on PutObject: two machines that create the same file at once overwrite each other, and lock files do not exclude",
@@ -135,10 +144,7 @@ impl Capabilities {
                 self.conditional_delete || !self.delete.is_allowed(),
                 "the server has no conditional delete: a rename or rm looks at the object just before it deletes it, and a change by another machine between the two is lost",
             ),
-        ];
-        let missing = conditions.iter().filter(|(works, _)| !works);
-        lacking.extend(missing.map(|(_, sentence)| (*sentence).to_owned()));
-        lacking
+        ]
     }
 }
 

@@ -2,6 +2,8 @@
 //! `-o` accepts.
 
 mod client_side;
+mod doctor;
+mod policy;
 mod recover;
 mod shared;
 
@@ -12,6 +14,11 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use client_side::{DecryptArguments, InitArguments};
+pub(super) use doctor::DoctorArguments;
+pub(super) use policy::{
+    BucketPolicyArguments, DefaultEncryptionArguments, IamPolicyArguments, KeyPolicyArguments,
+    PolicyCommand, PutArguments, RequireArgument, SubjectArguments,
+};
 pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
@@ -28,6 +35,9 @@ Examples:
   cloakfs init s3://bucket/private --encryption cse-c --generate-key ~/private.key
   cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
   cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
+  cloakfs doctor s3://bucket/photos --encryption sse-s3
+  cloakfs policy bucket s3://bucket --encryption sse-kms --kms-key ARN --apply --verify
+  cloakfs policy iam s3://bucket/photos --encryption sse-s3 > policy.json
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
 
@@ -78,6 +88,14 @@ pub(super) enum Command {
     /// A mount replays the journals of its source by itself. This is for those that it could not
     /// replay.
     Recover(Box<RecoverArguments>),
+    /// Print the policies that AWS needs for a mode, put them, and show that they are enforced.
+    #[command(subcommand)]
+    Policy(Box<PolicyCommand>),
+    /// Look at everything that a mount of SOURCE needs, and say what to do about what is missing.
+    ///
+    /// One line for each check; the exit code is 0 only where nothing failed. Nothing stays in the
+    /// bucket.
+    Doctor(Box<DoctorArguments>),
     /// Upload everything, then unmount.
     #[command(visible_alias = "unmount")]
     Umount(MountpointArguments),

@@ -182,6 +182,14 @@ impl RootSource {
         })
     }
 
+    /// As `--encryption` names it.
+    pub(in crate::cli) const fn mode(&self) -> &'static str {
+        match self {
+            Self::Kms { .. } => "cse-kms",
+            Self::KeyFile(_) | Self::Passphrase(_) => "cse-c",
+        }
+    }
+
     pub(in crate::cli) fn key_file(&self) -> Option<&Path> {
         match self {
             Self::KeyFile(path) => Some(path),

@@ -97,7 +97,8 @@ fn split_arn(text: &str) -> Option<(Arn, &str)> {
 }
 
 /// The partition that AWS's regions of this name are in.
-pub(super) fn partition_of(region: &str) -> &'static str {
+#[must_use]
+pub fn partition_of(region: &str) -> &'static str {
     const PARTITIONS: [(&str, &str); 7] = [
         ("cn-", "aws-cn"),
         ("us-gov-", "aws-us-gov"),

@@ -25,6 +25,7 @@ pub use describe::ResolvedKey;
 pub use error::{KmsError, KmsErrorKind};
 use error::{Operation, Subject};
 use key_name::KeyName;
+pub use key_name::partition_of;
 
 /// KMS, as this process reaches it. Clones share the connections and the credentials.
 #[derive(Clone, Debug)]

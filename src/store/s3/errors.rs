@@ -84,6 +84,9 @@ fn classify_status(status: u16, operation: Operation) -> ErrorKind {
             | Operation::ListMultipartUploads
             | Operation::GetBucketVersioning
             | Operation::GetBucketEncryption
+            | Operation::PutBucketEncryption
+            | Operation::GetBucketPolicy
+            | Operation::PutBucketPolicy
     );
     match status {
         404 if of_one_object => ErrorKind::NotFound,

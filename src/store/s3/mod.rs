@@ -38,6 +38,8 @@ mod parts;
 mod read;
 mod replacing;
 mod requests;
+mod settings;
+mod survey;
 mod uploads;
 mod write;
 
@@ -59,6 +61,7 @@ use crate::aws::{Aws, Endpoint};
 pub use bucket::{BucketFacts, Versioning};
 pub use encryption::{CustomerKey, KmsRequest, RequestedEncryption};
 pub use errors::classify;
+pub use survey::{Clocks, Contact};
 
 use encryption::KeyRing;
 
