@@ -10,6 +10,7 @@ mod installing;
 mod key_files;
 mod lost_records;
 mod opening;
+mod policies;
 mod refusals;
 mod usage;
 #[path = "../support/wait.rs"]

@@ -44,6 +44,8 @@ pub enum Outcome {
     Denied,
     /// What is right was accepted.
     Accepted,
+    /// The policy says that it is denied; it was not tried.
+    Stated,
     /// What is wrong was accepted.
     NotEnforced,
     /// What is right was refused, or it could not be found out.
@@ -53,7 +55,7 @@ pub enum Outcome {
 impl Outcome {
     #[must_use]
     pub const fn is_good(&self) -> bool {
-        matches!(self, Self::Denied | Self::Accepted)
+        matches!(self, Self::Denied | Self::Accepted | Self::Stated)
     }
 }
 

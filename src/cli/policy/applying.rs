@@ -167,6 +167,10 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
         let told = match &proof.outcome {
             Outcome::Denied => "denied, as it should be".to_owned(),
             Outcome::Accepted => "accepted, as it should be".to_owned(),
+            Outcome::Stated => {
+                "the policy denies it; not tried, since that would send a signed request in clear"
+                    .to_owned()
+            }
             Outcome::NotEnforced => "NOT ENFORCED".to_owned(),
             Outcome::Failed(why) => format!("FAILED: {why}"),
         };

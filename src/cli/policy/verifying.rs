@@ -59,13 +59,13 @@ async fn tls(subject: &Subject, store: &S3Store, wanted: &BucketPolicy<'_>) -> P
                 if tls.is_none_or(|tls| is_missing(tls.sid.as_str())) {
                     Outcome::Failed("the bucket's policy has no such statement".to_owned())
                 } else {
-                    Outcome::Denied
+                    Outcome::Stated
                 }
             }
         },
     };
     Proof {
-        request: "a request over plain http (by the policy's words; none was sent)".to_owned(),
+        request: "any request over plain http".to_owned(),
         outcome,
     }
 }
