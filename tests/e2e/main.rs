@@ -8,6 +8,8 @@
 mod answer;
 #[path = "../support/customer_key.rs"]
 mod customer_key;
+#[path = "../support/doctor.rs"]
+mod doctor_report;
 #[path = "../support/fstab_machine.rs"]
 mod fstab_machine;
 #[path = "../support/decryptor.rs"]
@@ -42,12 +44,14 @@ mod wait;
 mod attributes;
 mod clones;
 mod crashes;
+mod doctor;
 mod ending;
 mod exclusive;
 mod files;
 mod fstab;
 mod fsx;
 mod kms_outage;
+mod least_privilege;
 mod matrix;
 mod memory;
 mod modes;
@@ -56,6 +60,7 @@ mod other_keys;
 mod outage;
 mod outages;
 mod policies;
+mod policy_command;
 mod programs;
 mod proofs;
 mod renames;

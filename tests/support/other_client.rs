@@ -118,6 +118,21 @@ impl OtherClient {
             .expect("setting the default encryption");
     }
 
+    /// The bucket's policy, which must be there.
+    pub fn policy(&self) -> serde_json::Value {
+        let request = self.client.get_bucket_policy().bucket(&self.bucket);
+        let answer = self.runtime.block_on(request.send());
+        let policy = answer.expect("reading the policy").policy;
+        serde_json::from_str(&policy.expect("a policy")).expect("JSON")
+    }
+
+    pub fn put_policy(&self, policy: &str) {
+        let request = self.client.put_bucket_policy().bucket(&self.bucket);
+        self.runtime
+            .block_on(request.policy(policy).send())
+            .expect("putting a policy");
+    }
+
     /// Requests with these headers added, whose refusals are values.
     pub fn with(&self, headers: impl Into<Headers>) -> Asking<'_> {
         Asking {

@@ -27,8 +27,9 @@ const WRITING: [&str; 9] = [
     "s3:ListBucketMultipartUploads",
 ];
 
-/// Everything is tried; `encryption` is what uploads ask for, as a person calls it.
-pub async fn writing(store: &dyn Store, prefix: &str, encryption: &str) -> Vec<Finding> {
+/// Everything is tried; `encryption` is what uploads ask for, as a person calls it; `None` where
+/// that is nothing.
+pub async fn writing(store: &dyn Store, prefix: &str, encryption: Option<&str>) -> Vec<Finding> {
     let can = probe(store, prefix).await;
     let mut found = vec![written(&can, encryption)];
     if !can.write.is_allowed() {
@@ -75,20 +76,21 @@ pub async fn reading(store: &dyn Store, prefix: &str) -> Vec<Finding> {
     found
 }
 
-fn written(can: &Capabilities, encryption: &str) -> Finding {
+fn written(can: &Capabilities, encryption: Option<&str>) -> Finding {
     let check = "s3:PutObject";
-    match &can.write {
-        Access::Encryption(why) => Finding::fail(
+    match (&can.write, encryption) {
+        (Access::Encryption(why), Some(encryption)) => Finding::fail(
             check,
             format!(
                 "what is written cannot be encrypted as asked for, which is {encryption}: {why}"
             ),
         ),
-        other => access(
+        (other, Some(encryption)) => access(
             check,
             other,
             &format!("what is written is encrypted as asked for: {encryption}"),
         ),
+        (other, None) => access(check, other, "what is written is accepted"),
     }
 }
 
@@ -279,7 +281,7 @@ mod tests {
     #[tokio::test]
     async fn a_store_that_can_everything_passes_and_is_left_as_it_was() {
         let store = MemStore::new();
-        let found = writing(&store, "p/", "none").await;
+        let found = writing(&store, "p/", None).await;
         assert!(
             found.iter().all(|finding| finding.status == Status::Ok),
             "{found:?}"

@@ -210,10 +210,12 @@ fn clock(clocks: Clocks, refused: bool) -> Finding {
 }
 
 fn words(skew: Duration) -> String {
-    match skew.as_secs() {
-        secs @ 0..120 => format!("{secs} s"),
-        secs @ 120..7200 => format!("{} minutes", secs / 60),
-        secs => format!("{} hours", secs / 3600),
+    let secs = skew.as_secs();
+    let in_whole = |unit: u64| (secs + unit / 2) / unit;
+    match secs {
+        0..120 => format!("{secs} s"),
+        120..7200 => format!("{} minutes", in_whole(60)),
+        _ => format!("{} hours", in_whole(3600)),
     }
 }
 

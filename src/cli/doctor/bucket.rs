@@ -9,13 +9,13 @@ use crate::aws::Aws;
 use crate::base::jitter::Jitter;
 use crate::cli::client_side::{ClientSide, Kms, Material, Place, open_record};
 use crate::cli::config::{DirSettings, S3Settings};
-use crate::cli::encryption::ServerSide;
+use crate::cli::encryption::{KmsKey, ServerSide, SseKms};
 use crate::cli::{open, output, server_side};
 use crate::layout::sealed::VolumeId;
 use crate::store::Store;
 use crate::store::dir::DirStore;
 use crate::store::retry::{Retry, RetryPolicy};
-use crate::store::s3::{S3Config, S3Store};
+use crate::store::s3::{RequestedEncryption, S3Config, S3Store};
 use crate::volume::record::{self, VolumeRecord, place};
 
 const BEHIND_CREDENTIALS: &str = "not known until this is right: credentials";
@@ -57,7 +57,7 @@ pub(super) async fn directory(
         found.add(keys::in_time(config.timeout, looking).await);
     }
     open_volume(config, &store, "", record, keys.material, aws, found).await;
-    objects(config, &store, "", "none", found).await;
+    objects(config, &store, "", None, found).await;
 }
 
 pub(super) async fn bucket(
@@ -99,7 +99,19 @@ pub(super) async fn bucket(
         let words = "not known until the bucket answers";
         return found.add([Finding::skipped("permissions", words)]);
     }
-    let described = s3.encryption.to_string();
+    let named = s3.encryption.kms_key();
+    if let ServerSide::SseKms(SseKms {
+        key: Some(KmsKey::Alias(alias)),
+        ..
+    }) = mode
+        && named == Some(alias)
+    {
+        // S3 would look for it elsewhere, or take it for a key's id.
+        let words = "not known until this is right: KMS key";
+        return found.add([Finding::skipped("permissions", words)]);
+    }
+    let asks = s3.encryption != RequestedEncryption::None;
+    let described = asks.then(|| s3.encryption.to_string());
     let store = match S3Store::new(&aws, s3) {
         Ok(store) => Arc::new(store),
         Err(error) => return found.add([Finding::fail("endpoint", error.to_string())]),
@@ -115,7 +127,7 @@ pub(super) async fn bucket(
     }
     let material = keys.material;
     open_volume(config, &patient, prefix, record, material, Some(aws), found).await;
-    objects(config, &patient, prefix, &described, found).await;
+    objects(config, &patient, prefix, described.as_deref(), found).await;
 }
 
 async fn credentials(config: &DoctorConfig, found: &mut Found) -> Option<Aws> {
@@ -224,6 +236,12 @@ async fn volume(
     let check = "volume";
     let looking = tokio::time::timeout(config.timeout, async {
         place::refuse_inside(store.as_ref(), prefix).await?;
+        // As a mount without such a mode does: by a listing, and only then by reading.
+        let wanted = matches!(config.client_side, ClientSide::Yes(_));
+        if !wanted && !place::is_volume(store.as_ref(), prefix).await? {
+            place::refuse_sealed(store.as_ref(), prefix).await?;
+            return Ok(None);
+        }
         record::find(store, prefix).await
     });
     let record = match looking.await {
@@ -328,7 +346,7 @@ async fn objects(
     config: &DoctorConfig,
     store: &Arc<dyn Store>,
     prefix: &str,
-    encryption: &str,
+    encryption: Option<&str>,
     found: &mut Found,
 ) {
     let looking = async {

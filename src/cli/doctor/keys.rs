@@ -95,7 +95,7 @@ pub(super) async fn of_server(
     let region = &aws.s3().region;
     let resolving = server_side::resolve_key(requested, &kms, region, timeout, &mut notes);
     if let Err(error) = resolving.await {
-        return vec![Finding::fail(check, output::sentence(&error))];
+        return vec![Finding::fail(check, error.to_string())];
     }
     let mut found = vec![];
     if notes.is_empty() {

@@ -78,7 +78,13 @@ async fn put_policy(
         &format!("Put this into the policy of {}?", bucket_of(subject)),
     )?;
     let now = settings::ask(subject, store, store.policy()).await?;
-    if now != before {
+    // Some servers write lists in another order each time.
+    let unchanged = match (&before, &now) {
+        (None, None) => true,
+        (Some(before), Some(now)) => merge::is_same(before, now),
+        _ => false,
+    };
+    if !unchanged {
         bail!(
             "the policy of {} was changed by somebody else meanwhile, and is left as it is: try again",
             bucket_of(subject)
