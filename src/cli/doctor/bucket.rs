@@ -7,6 +7,7 @@ use super::{DoctorConfig, Found};
 use crate::admin::doctor::{Finding, bounded, permissions, settings, way};
 use crate::aws::Aws;
 use crate::base::jitter::Jitter;
+use crate::base::limits::RESERVED_PREFIX;
 use crate::cli::client_side::{ClientSide, Kms, Material, Place, open_record};
 use crate::cli::config::{DirSettings, S3Settings};
 use crate::cli::encryption::{KmsKey, ServerSide, SseKms};
@@ -53,10 +54,19 @@ pub(super) async fn directory(
         _ => None,
     };
     if let (Some(Material::Kms { key, context }), Some(aws)) = (&keys.material, &aws) {
-        let looking = keys::of_client(key, context, aws, volume_id, config);
+        let looking = Box::pin(keys::of_client(key, context, aws, volume_id, config));
         found.add(keys::in_time(config.timeout, looking).await);
     }
-    open_volume(config, &store, "", record, keys.material, aws, found).await;
+    Box::pin(open_volume(
+        config,
+        &store,
+        "",
+        record,
+        keys.material,
+        aws,
+        found,
+    ))
+    .await;
     objects(config, &store, "", None, found).await;
 }
 
@@ -89,11 +99,16 @@ pub(super) async fn bucket(
     };
     let prefix = asked.location.prefix.as_str();
     let is_open = contact(config, &store, prefix, found).await;
-    let looking = keys::of_server(mode, &aws, &mut s3.encryption, config.timeout);
+    let looking = Box::pin(keys::of_server(
+        mode,
+        &aws,
+        &mut s3.encryption,
+        config.timeout,
+    ));
     found.add(keys::in_time(config.timeout, looking).await);
     if !is_open {
         if let Some(Material::Kms { key, context }) = &keys.material {
-            let looking = keys::of_client(key, context, &aws, None, config);
+            let looking = Box::pin(keys::of_client(key, context, &aws, None, config));
             found.add(keys::in_time(config.timeout, looking).await);
         }
         let words = "not known until the bucket answers";
@@ -122,11 +137,15 @@ pub(super) async fn bucket(
     let record = volume(config, &patient, prefix, found).await;
     if let Some(Material::Kms { key, context }) = &keys.material {
         let volume_id = record.as_ref().map(|record| record.header().id);
-        let looking = keys::of_client(key, context, &aws, volume_id, config);
+        let looking = Box::pin(keys::of_client(key, context, &aws, volume_id, config));
         found.add(keys::in_time(config.timeout, looking).await);
     }
     let material = keys.material;
-    open_volume(config, &patient, prefix, record, material, Some(aws), found).await;
+    let aws = Some(aws);
+    Box::pin(open_volume(
+        config, &patient, prefix, record, material, aws, found,
+    ))
+    .await;
     objects(config, &patient, prefix, described.as_deref(), found).await;
 }
 
@@ -339,7 +358,7 @@ async fn open_volume(
             Err(error) => vec![Finding::fail(check, output::sentence(&error))],
         }
     };
-    found.add(bounded(check, config.timeout, opening).await);
+    found.add(bounded(check, config.timeout, Box::pin(opening)).await);
 }
 
 async fn objects(
@@ -356,5 +375,14 @@ async fn objects(
             permissions::writing(store.as_ref(), prefix, encryption).await
         }
     };
-    found.add(bounded("permissions", config.timeout, looking).await);
+    match tokio::time::timeout(config.timeout, Box::pin(looking)).await {
+        Ok(findings) => found.add(findings),
+        Err(_elapsed) => found.add([Finding::fail(
+            "permissions",
+            format!(
+                "not found out within {} s, and objects of the check may be left below {prefix}{RESERVED_PREFIX}probe/: give it longer with --timeout",
+                config.timeout.as_secs()
+            ),
+        )]),
+    }
 }

@@ -90,8 +90,12 @@ async fn look(config: &DoctorConfig, found: &mut Found) {
     found.add(system::look(config.allow_other));
     let keys = keys::read(config, found).await;
     match &config.store {
-        StoreConfig::Dir(settings) => bucket::directory(config, settings, keys, found).await,
-        StoreConfig::S3(settings) => bucket::bucket(config, settings, keys, found).await,
+        StoreConfig::Dir(settings) => {
+            Box::pin(bucket::directory(config, settings, keys, found)).await;
+        }
+        StoreConfig::S3(settings) => {
+            Box::pin(bucket::bucket(config, settings, keys, found)).await;
+        }
     }
 }
 

@@ -158,7 +158,9 @@ async fn arn_of(key: &NamedKey, subject: &Subject, way: &mut Way) -> anyhow::Res
             key.as_str()
         );
     }
-    notes.iter().for_each(|note| output::note(note));
+    for note in &notes {
+        output::note(note);
+    }
     Ok(arn)
 }
 

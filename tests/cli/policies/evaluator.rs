@@ -118,12 +118,25 @@ fn plain(pattern: &str) -> String {
         .replace("${$}", "$")
 }
 
-fn is_like(pattern: &str, text: &str) -> bool {
-    enum Piece {
-        Any,
-        One,
-        Is(char),
+enum Piece {
+    Any,
+    One,
+    Is(char),
+}
+
+fn fits(pieces: &[Piece], text: &[char]) -> bool {
+    match (pieces, text) {
+        ([], []) => true,
+        ([Piece::Any, more @ ..], _) => {
+            (0..=text.len()).any(|skipped| fits(more, &text[skipped..]))
+        }
+        ([Piece::One, more @ ..], [_, rest @ ..]) => fits(more, rest),
+        ([Piece::Is(c), more @ ..], [first, rest @ ..]) => c == first && fits(more, rest),
+        _ => false,
     }
+}
+
+fn is_like(pattern: &str, text: &str) -> bool {
     let mut pieces = vec![];
     let mut rest = pattern;
     while let Some(c) = rest.chars().next() {
@@ -138,17 +151,6 @@ fn is_like(pattern: &str, text: &str) -> bool {
         };
         pieces.push(piece);
         rest = &rest[length..];
-    }
-    fn fits(pieces: &[Piece], text: &[char]) -> bool {
-        match (pieces, text) {
-            ([], []) => true,
-            ([Piece::Any, more @ ..], _) => {
-                (0..=text.len()).any(|skipped| fits(more, &text[skipped..]))
-            }
-            ([Piece::One, more @ ..], [_, rest @ ..]) => fits(more, rest),
-            ([Piece::Is(c), more @ ..], [first, rest @ ..]) => c == first && fits(more, rest),
-            _ => false,
-        }
     }
     let text: Vec<char> = text.chars().collect();
     fits(&pieces, &text)
