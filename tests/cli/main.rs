@@ -5,6 +5,7 @@
 //! namespace of their own; like mounting itself, that takes root.
 
 mod client_side;
+mod doctor;
 mod encryption;
 mod installing;
 mod key_files;

@@ -145,8 +145,9 @@ fn a_system_without_fuse_is_told_so() {
     );
 }
 
-/// Runs `mount` as an ordinary user, with a device that everybody may open or only root.
-fn as_ordinary_user(device_mode: u32, path: Option<&str>, options: &str) -> Answer {
+/// Runs a command as an ordinary user, with a device that everybody may open or only root. `STORE`
+/// in it stands for a directory of the user's.
+pub fn as_ordinary_user(device_mode: u32, path: Option<&str>, line: &str) -> Answer {
     let place = Place::new();
     for dir in [
         place.0.path().to_owned(),
@@ -159,11 +160,10 @@ fn as_ordinary_user(device_mode: u32, path: Option<&str>, options: &str) -> Answ
     let binary = place.path("cloakfs");
     fs::copy(env!("CARGO_BIN_EXE_cloakfs"), &binary).unwrap();
     let path = path.map_or_else(String::new, |path| format!("PATH={path}"));
+    let line = line.replace("STORE", &place.store());
     let script = format!(
         "mknod -m {device_mode:o} device c 10 229 && mount --bind device /dev/fuse && \
-         exec setpriv --reuid=65534 --regid=65534 --clear-groups \
-         env {path} {binary} mount {} mnt {options}",
-        place.store()
+         exec setpriv --reuid=65534 --regid=65534 --clear-groups env {path} {binary} {line}"
     );
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", &script]);
@@ -172,15 +172,15 @@ fn as_ordinary_user(device_mode: u32, path: Option<&str>, options: &str) -> Answ
 
 #[test]
 fn an_ordinary_user_is_told_what_the_system_lacks() {
-    as_ordinary_user(0o666, Some("/nowhere"), "").refused(
+    as_ordinary_user(0o666, Some("/nowhere"), "mount STORE mnt").refused(
         1,
         "an ordinary user mounts with the helper fusermount3, which is not installed; install the package fuse3, or mount as root",
     );
-    as_ordinary_user(0o600, None, "").refused(
+    as_ordinary_user(0o600, None, "mount STORE mnt").refused(
         1,
         "only root may open /dev/fuse on this system, so ordinary users cannot mount; as root, give it its usual mode with: chmod 666 /dev/fuse",
     );
-    as_ordinary_user(0o666, None, "--allow-other").refused(
+    as_ordinary_user(0o666, None, "mount STORE mnt --allow-other").refused(
         1,
         "--allow-other is not permitted to ordinary users here; add a line user_allow_other to /etc/fuse.conf, or mount as root",
     );

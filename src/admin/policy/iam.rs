@@ -144,6 +144,9 @@ pub fn policy(place: &Place, mode: &Mode, how: Use) -> Policy {
 
 /// What is listed: everything below the prefix, and above it whether a client-side volume is in
 /// the way, which a mount refuses to be inside of. Empty for a whole bucket: all of it.
+///
+/// Whether a GET of what is not there is answered with 404 or 403 hangs on `s3:ListBucket` too,
+/// with the object's key for `s3:prefix`: below the prefix it is 404, which a mount needs.
 fn listed_prefixes(prefix: &str) -> Vec<String> {
     if prefix.is_empty() {
         return vec![];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::keys::{self, Keys};
 use super::{DoctorConfig, Found};
 use crate::admin::doctor::{Finding, bounded, permissions, settings, way};
-use crate::aws::Aws;
+use crate::aws::{Aws, AwsError};
 use crate::base::jitter::Jitter;
 use crate::base::limits::RESERVED_PREFIX;
 use crate::cli::client_side::{ClientSide, Kms, Material, Place, open_record};
@@ -161,6 +161,11 @@ async fn credentials(config: &DoctorConfig, found: &mut Found) -> Option<Aws> {
             Some(aws)
         }
         Err(error) => {
+            let check = match error.downcast_ref::<AwsError>() {
+                Some(AwsError::CaBundle(_)) => "TLS",
+                Some(AwsError::BadEndpoint(_)) => "endpoint",
+                _ => check,
+            };
             found.add([Finding::fail(check, output::sentence(&error))]);
             None
         }

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -57,6 +59,38 @@ fn a_server_that_is_not_trusted_and_one_that_is_not_there() {
             .message("TLS")
             .ends_with("give the certificate of its CA with --ca-bundle FILE or AWS_CA_BUNDLE"),
         "{untrusted:#?}"
+    );
+
+    // Another certificate, and none at all.
+    let place = tempfile::tempdir().expect("a directory");
+    let other = place.path().join("other.crt");
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt"])
+        .args(["ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"])
+        .args(["-subj", "/CN=another", "-keyout", "/dev/null", "-out"])
+        .arg(&other)
+        .output()
+        .expect("openssl is installed");
+    assert!(made.status.success(), "{made:?}");
+    let with = |file: &Path| {
+        let mut source = without(bucket.source(), "--ca-bundle");
+        let file = file.display().to_string();
+        source.options.extend(["--ca-bundle".to_owned(), file]);
+        doctor(&source, &[])
+    };
+    let wrong = with(&other);
+    assert_eq!(wrong.with("fail"), ["TLS"], "{wrong:#?}");
+    assert!(
+        wrong.message("TLS").contains("is not trusted"),
+        "{wrong:#?}"
+    );
+    let missing = with(&place.path().join("none"));
+    assert_eq!(missing.with("fail"), ["TLS"], "{missing:#?}");
+    assert!(
+        missing
+            .message("TLS")
+            .starts_with("cannot read the CA bundle"),
+        "{missing:#?}"
     );
 
     let free = TcpListener::bind("127.0.0.1:0").expect("a port");
