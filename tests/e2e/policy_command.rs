@@ -11,7 +11,8 @@ use crate::doctor_report::cloakfs;
 use crate::localstack::LocalStack;
 use crate::minio::{Minio, PrivateMinio};
 use crate::modes::{self, minio_arn};
-use crate::mount::Source;
+use crate::mount::{CLOAKFS, Source};
+use crate::process::{DEADLINE, finish};
 use crate::s3_server::Bucket;
 
 const BUCKET: [&str; 2] = ["policy", "bucket"];
@@ -94,6 +95,43 @@ fn a_policy_is_put_beside_those_of_others_and_not_twice() {
             "{text}"
         );
     }
+}
+
+/// On a terminal a person is asked, and only yes is yes.
+#[test]
+fn a_person_is_asked_before_anything_is_put() {
+    let bucket = Minio::shared().bucket("policy-asked");
+    bucket.client.put_policy(&theirs(&bucket).to_string());
+    let source = bucket.source();
+    let state = tempfile::tempdir().expect("a directory");
+    let answered = |answer: &str| {
+        let on_a_terminal =
+            r#"printf '%s\n' "$0" | script --quiet --return --command "$*" /dev/null"#;
+        finish(
+            source
+                .command("sh", state.path())
+                .args(["-c", on_a_terminal, answer, CLOAKFS])
+                .args(BUCKET)
+                .arg(&source.name)
+                .args(&source.options)
+                .args(["--encryption", "sse-s3", "--apply"]),
+            DEADLINE,
+        )
+    };
+    for no in ["n", "", "perhaps"] {
+        let told = answered(no);
+        assert_eq!(told.status.code(), Some(1), "{told:?}");
+        let question = format!("Put this into the policy of s3://{}? [y/N]", bucket.name);
+        assert!(told.stdout.contains(&question), "{told:?}");
+        assert!(
+            told.stdout.contains("cloakfs: nothing was changed"),
+            "{told:?}"
+        );
+        assert_eq!(sids(&bucket.client.policy()), ["TheirsAlone"]);
+    }
+    let told = answered("y");
+    assert!(told.status.success(), "{told:?}");
+    assert_eq!(sids(&bucket.client.policy()).len(), 3);
 }
 
 /// Everything is allowed, and what the bucket's policy denies.
