@@ -17,6 +17,7 @@ mod open_answers;
 mod parts;
 #[path = "../support/servers.rs"]
 mod servers;
+mod settings;
 mod transport;
 mod versions;
 
