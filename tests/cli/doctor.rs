@@ -94,6 +94,53 @@ fn a_system_without_fuse_fails_in_that_and_in_nothing_else() {
     );
 }
 
+/// Nobody is asked on a terminal; from a descriptor it is taken, and tried.
+#[test]
+fn a_passphrase_is_tried_where_it_is_given_and_not_asked_for() {
+    let place = Place::new();
+    let store = place.store();
+    let with = |command: &str, passphrase: &str| {
+        let line = [
+            command,
+            &store,
+            "--encryption",
+            "cse-c",
+            "--passphrase-fd",
+            "3",
+        ];
+        place.with_passphrase(passphrase, &line)
+    };
+    let made = with("init", "correct horse");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let right = with("doctor", "correct horse");
+    assert_eq!(right.code, Some(0), "{right:?}");
+    assert!(
+        right.stdout.contains("the key opens the volume "),
+        "{right:?}"
+    );
+    let wrong = with("doctor", "battery staple");
+    assert_eq!(failed(&wrong).len(), 1, "{wrong:?}");
+    assert!(failed(&wrong)[0].starts_with("volume "), "{wrong:?}");
+    assert!(
+        !format!("{wrong:?}").contains("battery"),
+        "it is not repeated"
+    );
+    let without = place.run(&["doctor", &store, "--encryption", "cse-c"]);
+    assert_eq!(without.code, Some(0), "{without:?}");
+    assert!(
+        without
+            .stdout
+            .contains("is not known without one (--key-file, --passphrase-fd)"),
+        "{without:?}"
+    );
+    let other = place.run(&["doctor", &store, "--encryption", "none"]);
+    assert_eq!(failed(&other).len(), 1, "{other:?}");
+    assert!(
+        failed(&other)[0].contains("give --encryption cse-c"),
+        "{other:?}"
+    );
+}
+
 #[test]
 fn options_mean_what_they_mean_to_a_mount() {
     let place = Place::new();

@@ -337,7 +337,7 @@ async fn open_volume(
     let Some(record) = record else { return };
     let id: VolumeId = record.header().id;
     let Some(material) = material else {
-        let words = "it is there; whether the key opens it is not known without one (--key-file)";
+        let words = "it is there; whether the key opens it is not known without one (--key-file, --passphrase-fd)";
         return found.add([Finding::skipped(check, words)]);
     };
     let at = Place {

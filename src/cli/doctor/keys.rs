@@ -12,6 +12,7 @@ use crate::cli::encryption::{KmsKey, ServerSide, SseKms};
 use crate::cli::output;
 use crate::cli::server_side::{self, CustomerKeys};
 use crate::keys::kms::Kms;
+use crate::keys::passphrase::Input;
 use crate::layout::sealed::VolumeId;
 use crate::store::s3::RequestedEncryption;
 
@@ -44,7 +45,7 @@ pub(super) async fn read(config: &DoctorConfig, found: &mut Found) -> Keys {
     if let ClientSide::Yes(options) = &config.client_side {
         match (&options.root, options.root.key_file()) {
             // Nobody is asked for it: a check must not wait for a person.
-            (RootSource::Passphrase(_), _) => {}
+            (RootSource::Passphrase(Input::Terminal(_)), _) => {}
             (root, path) => match Material::read(root, config.timeout).await {
                 Ok(material) => {
                     if path.is_some() {
