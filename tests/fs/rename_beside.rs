@@ -87,7 +87,7 @@ async fn the_rest_of_the_mount_goes_on_while_a_directory_is_renamed(layout: Layo
         mount.fs.sync_all(|_| {}).await.unwrap();
         began.elapsed()
     };
-    let (renamed, took) = beside(&mount, work).await;
+    let (renamed, took) = Box::pin(beside(&mount, work)).await;
     renamed.unwrap();
     assert!(took < COPY / 4, "something waited for the rename: {took:?}");
     assert_eq!(
@@ -140,7 +140,7 @@ async fn what_is_below_waits_for_the_rename(layout: Layout) {
             .create(crate::harness::me(), moved, name("made"), 0o644, NEW)
             .await
     };
-    let (renamed, made) = beside(&mount, work).await;
+    let (renamed, made) = Box::pin(beside(&mount, work)).await;
     renamed.unwrap();
     let (_, opened) = made.unwrap();
     mount.close(opened.handle).await.unwrap();
@@ -170,7 +170,7 @@ async fn two_directories_are_renamed_at_once(layout: Layout) {
         mount.rename("e/moved", "last").await.unwrap();
         disjoint
     };
-    let (renamed, disjoint) = beside(&mount, work).await;
+    let (renamed, disjoint) = Box::pin(beside(&mount, work)).await;
     renamed.unwrap();
     assert!(disjoint < COPY / 4, "{disjoint:?}");
     assert_eq!(
@@ -194,7 +194,7 @@ async fn uploads_elsewhere_go_on_while_a_directory_is_renamed(layout: Layout) {
         }
         began.elapsed()
     };
-    let (renamed, took) = beside(&mount, work).await;
+    let (renamed, took) = Box::pin(beside(&mount, work)).await;
     renamed.unwrap();
     assert!(took < COPY / 4, "{took:?}");
     assert_eq!(bucket.body("side/late").await.unwrap(), b"late");
@@ -207,7 +207,7 @@ async fn a_file_that_is_read_follows_its_directory(layout: Layout) {
     let large: Vec<u8> = (0..9_u32 << 18).flat_map(u32::to_le_bytes).collect();
     mount.write_file("d/moved/large", &large).await.unwrap();
     let (_, handle) = mount.open("d/moved/large", libc::O_RDONLY).await.unwrap();
-    let (renamed, read) = beside(&mount, mount.read_all(handle)).await;
+    let (renamed, read) = Box::pin(beside(&mount, mount.read_all(handle))).await;
     renamed.unwrap();
     assert!(read.unwrap() == large);
     mount.close(handle).await.unwrap();
