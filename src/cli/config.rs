@@ -12,6 +12,7 @@ use super::arguments::{AttributesArgument, CommitArgument, MountArguments};
 use super::client_side::{ClientSide, ClientSideError};
 use super::consistency::Consistency;
 use super::encryption::EncryptionError;
+use super::keys::KeysError;
 use super::option_list::NONEMPTY;
 use super::source::{Source, SourceError};
 use crate::base::size::ByteSize;
@@ -63,6 +64,8 @@ pub(super) enum ConfigError {
     Encryption(#[from] EncryptionError),
     #[error(transparent)]
     ClientSide(#[from] ClientSideError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     #[error(
         "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
     )]

@@ -17,7 +17,9 @@ mod encryption;
 mod environment;
 mod helper;
 mod init;
+mod keys;
 mod mount;
+mod new_file;
 mod open;
 mod option_list;
 mod output;
@@ -81,6 +83,7 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }
+        Command::Keys(arguments) => keys::keys(&arguments),
         Command::Umount(arguments) => ask::unmount(&arguments.mountpoint),
         Command::Sync(arguments) => ask::sync(&arguments.mountpoint),
         Command::Status(arguments) => ask::status(&arguments.mountpoint, arguments.json),

@@ -45,6 +45,8 @@ pub struct Imported {
     pub arn: String,
     pub alias: Option<String>,
     pub expires: Expires,
+    /// What the user should know although all is well: a sentence.
+    pub note: Option<String>,
 }
 
 /// Why nothing was imported, or it is not known to work. Each message is a whole sentence.
@@ -156,13 +158,11 @@ pub async fn import(
         "{} encrypts, and decrypts what it encrypted",
         key.called()
     ));
-    if let Some(difference) = difference(expiry, expires) {
-        told(&difference);
-    }
     Ok(Imported {
         arn: key.arn().to_owned(),
         alias: target.alias_name().map(str::to_owned),
         expires,
+        note: difference(expiry, expires),
     })
 }
 
@@ -242,7 +242,7 @@ fn difference(asked: Expiry, expires: Expires) -> Option<String> {
         (Expiry::At(at), _) => format!("material that expires at {}", rfc3339(at)),
     };
     Some(format!(
-        "note: {asked} was asked for, and KMS answers otherwise: {}",
+        "{asked} was asked for, and KMS answers otherwise: {}",
         until(expires)
     ))
 }
@@ -265,17 +265,17 @@ mod tests {
             (
                 Expiry::Never,
                 Expires::At(at(noon)),
-                "note: material that stays was asked for, and KMS answers otherwise: it expires at 2026-01-31T12:00:00Z",
+                "material that stays was asked for, and KMS answers otherwise: it expires at 2026-01-31T12:00:00Z",
             ),
             (
                 Expiry::At(at(noon)),
                 Expires::Untold,
-                "note: material that expires at 2026-01-31T12:00:00Z was asked for, and KMS answers otherwise: when it expires is not told",
+                "material that expires at 2026-01-31T12:00:00Z was asked for, and KMS answers otherwise: when it expires is not told",
             ),
             (
                 Expiry::At(at(noon)),
                 Expires::At(at(noon + 1)),
-                "note: material that expires at 2026-01-31T12:00:00Z was asked for, and KMS answers otherwise: it expires at 2026-01-31T12:00:01Z",
+                "material that expires at 2026-01-31T12:00:00Z was asked for, and KMS answers otherwise: it expires at 2026-01-31T12:00:01Z",
             ),
         ] {
             assert_eq!(difference(asked, expires).as_deref(), Some(sentence));

@@ -2,6 +2,7 @@
 //! `-o` accepts.
 
 mod client_side;
+mod keys;
 mod recover;
 mod shared;
 
@@ -12,6 +13,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use client_side::{DecryptArguments, InitArguments};
+pub(super) use keys::{
+    AlgorithmArgument, FormArgument, GenerateArguments, ImportArguments, KeysArguments,
+    KeysCommand, KmsArguments, PassphraseArguments, WrappingKeySpecArgument,
+};
 pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
@@ -28,6 +33,7 @@ Examples:
   cloakfs init s3://bucket/private --encryption cse-c --generate-key ~/private.key
   cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
   cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
+  cloakfs keys import --key-file ~/own.key --alias alias/mine
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
 
@@ -78,6 +84,8 @@ pub(super) enum Command {
     /// A mount replays the journals of its source by itself. This is for those that it could not
     /// replay.
     Recover(Box<RecoverArguments>),
+    /// Make, import and look after keys.
+    Keys(KeysArguments),
     /// Upload everything, then unmount.
     #[command(visible_alias = "unmount")]
     Umount(MountpointArguments),
