@@ -7,6 +7,11 @@ mod data_keys;
 mod fake;
 #[path = "../support/fake_http.rs"]
 mod fake_http;
+mod importing;
+mod interrupted;
+mod material_gone;
+mod own_kms;
+mod refusals;
 mod states;
 mod world;
 

@@ -100,7 +100,7 @@ pub enum ImportError {
         error: KmsError,
     },
     #[error(
-        "{key} does not decrypt what it encrypted before this import: this KMS took other material in place of what was there; import the first material again at once, since what is encrypted under it cannot be read"
+        "{key} does not decrypt what it encrypted before this import: this KMS took other material in place of what was there, which AWS's refuses; what is encrypted under one material is read with that one alone, so import the right one again"
     )]
     Replaced { key: String },
 }
@@ -123,8 +123,7 @@ pub async fn import(
         Holds::Nothing => None,
         Holds::Material(expires) => {
             told(&format!(
-                "{} has material ({}): the same is imported again",
-                key.called(),
+                "it has material ({}): the same is imported again",
                 until(expires)
             ));
             Some(kms.probe(&key, timeout).await?)
@@ -140,7 +139,7 @@ pub async fn import(
     };
     kms.import_material(&key, &wrapped, &token, expiry, timeout)
         .await?;
-    told(&format!("the material was imported into {}", key.called()));
+    told("the material was imported");
     if let Some(before) = before
         && let Err(error) = kms.opens(&key, &before, timeout).await
     {
@@ -154,10 +153,7 @@ pub async fn import(
         let key = key.called().to_owned();
         ImportError::NotSeenToWork { key, error }
     })?;
-    told(&format!(
-        "{} encrypts, and decrypts what it encrypted",
-        key.called()
-    ));
+    told("the key encrypts, and decrypts what it encrypted");
     Ok(Imported {
         arn: key.arn().to_owned(),
         alias: target.alias_name().map(str::to_owned),

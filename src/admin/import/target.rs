@@ -80,7 +80,10 @@ impl Target {
             None => None,
         };
         let Some(alias) = &self.alias else {
-            return Ok(key.expect("a target has a key or an alias"));
+            let key = key.expect("a target has a key or an alias");
+            let state = state(&key);
+            told(&format!("the key is {}{state}", key.arn()));
+            return Ok(key);
         };
         let behind = match kms.facts(alias, timeout).await {
             Ok(behind) => Some(behind),
@@ -94,11 +97,7 @@ impl Target {
                 arn: key.arn().to_owned(),
             }),
             (_, Some(behind)) => {
-                let state = if behind.waits_for_material() {
-                    ", which waits for its material"
-                } else {
-                    ""
-                };
+                let state = state(&behind);
                 told(&format!("{alias} leads to the key {}{state}", behind.arn()));
                 Ok(behind)
             }
@@ -121,6 +120,15 @@ impl Target {
                 Ok(key)
             }
         }
+    }
+}
+
+/// As it follows a key's name.
+fn state(key: &KeyFacts) -> &'static str {
+    if key.waits_for_material() {
+        ", which waits for its material"
+    } else {
+        ""
     }
 }
 

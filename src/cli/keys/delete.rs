@@ -6,10 +6,9 @@ use anyhow::{Context as _, bail};
 
 use super::config::KmsWay;
 use super::{harden, run};
-use crate::admin::import::until;
 use crate::base::terminal::printable;
 use crate::cli::output;
-use crate::keys::kms::{Holds, KeyFacts};
+use crate::keys::kms::{Expires, Holds, KeyFacts, rfc3339};
 
 pub(super) fn delete(key: &str, is_confirmed: bool, kms: &KmsWay) -> anyhow::Result<()> {
     harden()?;
@@ -29,7 +28,9 @@ pub(super) fn delete(key: &str, is_confirmed: bool, kms: &KmsWay) -> anyhow::Res
         // Who may not see them may delete nevertheless.
         let aliases = way.aliases(&facts, kms.timeout).await.ok();
         output::say(&warning(&facts, aliases.as_deref()));
-        output::say(&format!("As it is, {}.", until(expires)));
+        if let Expires::At(at) = expires {
+            output::say(&format!("By itself it would go at {}.", rfc3339(at)));
+        }
         if !is_confirmed && !tokio::task::spawn_blocking(confirm).await?? {
             bail!("nothing was deleted");
         }

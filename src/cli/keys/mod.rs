@@ -10,14 +10,15 @@ mod wrap;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 pub(super) use config::KeysError;
 use config::KmsWay;
 
 use super::arguments::{KeysArguments, KeysCommand};
 use super::{environment, open};
+use crate::admin::import::ImportError;
 use crate::base::secret;
-use crate::keys::kms::Kms;
+use crate::keys::kms::{Kms, KmsError};
 use crate::mount::daemon;
 
 pub(super) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
@@ -55,7 +56,14 @@ fn run(asking: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         .context("the runtime cannot be started")?;
     let done = runtime.block_on(asking);
     runtime.shutdown_timeout(Duration::from_secs(2));
-    done
+    // Their sentences are whole; what the SDK adds says the same in other words.
+    done.map_err(|error| {
+        if error.is::<KmsError>() || error.is::<ImportError>() {
+            anyhow!("{error}")
+        } else {
+            error
+        }
+    })
 }
 
 impl KmsWay {
