@@ -70,10 +70,12 @@ impl WrappingKey {
     /// SHA-256 of its DER in hex, as `sha256sum` shows it of the file.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        self.fingerprint
+        let digits = self
+            .fingerprint
             .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+            .flat_map(|byte| [byte >> 4, byte & 15]);
+        let hex = digits.map(|digit| char::from_digit(digit.into(), 16).expect("a digit"));
+        hex.collect()
     }
 
     /// `key` as only the holder of the private part opens it.

@@ -8,12 +8,17 @@ mod client_side;
 mod encryption;
 mod installing;
 mod key_files;
+mod keys;
 mod lost_records;
 mod opening;
+mod passphrases;
 mod refusals;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod usage;
 #[path = "../support/wait.rs"]
 mod wait;
+mod wrapping;
 
 use std::path::Path;
 use std::process::{Command, Output};

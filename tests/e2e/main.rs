@@ -34,6 +34,8 @@ mod request_counts;
 mod s3_server;
 #[path = "../support/s3fs.rs"]
 mod s3fs;
+#[path = "../support/terminal.rs"]
+mod terminal;
 #[path = "../support/traces.rs"]
 mod traces;
 #[path = "../support/wait.rs"]
@@ -55,6 +57,7 @@ mod mounting;
 mod other_keys;
 mod outage;
 mod outages;
+mod own_material;
 mod policies;
 mod programs;
 mod proofs;

@@ -10,9 +10,11 @@ mod fake_http;
 mod importing;
 mod interrupted;
 mod material_gone;
+mod not_imported;
 mod own_kms;
 mod refusals;
 mod states;
+mod told;
 mod world;
 
 use aws_credential_types::Credentials;

@@ -274,7 +274,7 @@ impl State {
                     return Err(("IncorrectKeyMaterialException", words));
                 }
                 key.material = Some(material);
-                key.valid_to = asked["ValidTo"].as_f64().map(|at| at as i64);
+                key.valid_to = asked["ValidTo"].as_i64();
                 let expires = asked["ExpirationModel"] == "KEY_MATERIAL_EXPIRES";
                 assert_eq!(expires, key.valid_to.is_some());
                 Ok(json!({"KeyId": arn(id)}))

@@ -83,7 +83,10 @@ mod tests {
 
     #[test]
     fn a_key_is_written_as_a_line() {
-        let key = || Secret::take(&mut std::array::from_fn(|at| at as u8 ^ 0xa5));
+        let key = || {
+            let mut next = 0_u8..;
+            Secret::take(&mut [0; 32].map(|_: u8| next.next().expect("a byte") ^ 0xa5))
+        };
         for (form, text) in [
             (
                 FormArgument::Hex,

@@ -61,7 +61,7 @@ pub(super) fn show(key: &str, as_json: bool, kms: &KmsWay) -> anyhow::Result<()>
     harden()?;
     run(async {
         let way = kms.open().await?;
-        let shown = look(&way, key, kms).await?;
+        let shown = Box::pin(look(&way, key, kms)).await?;
         output::say(&if as_json {
             serde_json::to_string_pretty(&shown)?
         } else {

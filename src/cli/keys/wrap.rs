@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
@@ -147,7 +147,7 @@ fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
 }
 
 /// For whoever names a directory that is none.
-pub(super) fn check_directory(directory: &PathBuf) -> anyhow::Result<()> {
+pub(super) fn check_directory(directory: &Path) -> anyhow::Result<()> {
     if directory.is_dir() {
         return Ok(());
     }
