@@ -8,6 +8,7 @@ use super::generate::check_value;
 use super::{harden, note_locking, run, wrap};
 use crate::admin::import::{self, Imported, Material, Target};
 use crate::base::secret::Secret;
+use crate::base::terminal::printable;
 use crate::cli::{output, server_side};
 use crate::keys::file;
 use crate::keys::kms::{Expires, Expiry};
@@ -89,7 +90,7 @@ async fn ask(
     expiry: Expiry,
 ) -> anyhow::Result<Imported> {
     let way = kms.open().await?;
-    let mut told = |words: &str| output::say(words);
+    let mut told = |words: &str| output::say(&printable(words));
     let imported = import::import(&way, target, material, expiry, kms.timeout, &mut told).await?;
     if let Some(note) = &imported.note {
         output::note(note);

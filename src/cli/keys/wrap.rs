@@ -12,6 +12,7 @@ use anyhow::{anyhow, bail};
 use super::config::KmsWay;
 use super::generate::check_value;
 use crate::admin::import::{self, Target};
+use crate::base::terminal::printable;
 use crate::cli::{new_file, output, server_side};
 use crate::crypto::wrapping::{OaepHash, WrappingKey};
 use crate::keys::file;
@@ -36,7 +37,7 @@ pub(super) async fn prepare(
         new_file::refuse_there(path)?;
     }
     let way = kms.open().await?;
-    let mut told = |words: &str| output::say(words);
+    let mut told = |words: &str| output::say(&printable(words));
     let (key, parameters) = import::prepare(&way, target, wrapping, kms.timeout, &mut told).await?;
     let [wrapping_key, token] = &files;
     new_file::write(wrapping_key, &parameters.wrapping_key_der)?;
