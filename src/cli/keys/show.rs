@@ -204,7 +204,7 @@ fn state(shown: &Shown) -> String {
 
 fn origin(origin: &str) -> String {
     match origin {
-        "EXTERNAL" => format!("{origin}: the material is imported"),
+        "EXTERNAL" => format!("{origin}: for material of your own"),
         "AWS_KMS" => format!("{origin}: KMS made the material"),
         other => other.to_owned(),
     }
