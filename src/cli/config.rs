@@ -12,6 +12,7 @@ use super::arguments::{AttributesArgument, CommitArgument, MountArguments};
 use super::client_side::{ClientSide, ClientSideError};
 use super::consistency::Consistency;
 use super::encryption::EncryptionError;
+use super::keys::KeysError;
 use super::option_list::NONEMPTY;
 use super::policy::PolicyError;
 use super::source::{Source, SourceError};
@@ -64,6 +65,8 @@ pub(super) enum ConfigError {
     Encryption(#[from] EncryptionError),
     #[error(transparent)]
     ClientSide(#[from] ClientSideError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
     #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(

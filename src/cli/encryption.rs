@@ -64,7 +64,7 @@ pub(super) enum EncryptionError {
     )]
     ServersKeys(Given),
     #[error(
-        "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: (umask 077; head -c32 /dev/urandom > FILE)"
+        "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: cloakfs keys generate FILE"
     )]
     NoKeyFile,
     #[error(

@@ -1,12 +1,9 @@
 //! `cloakfs init`: makes a client-side volume.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use zeroize::Zeroizing;
@@ -15,7 +12,7 @@ use super::arguments::{EncryptionArgument, InitArguments, NamesArgument};
 use super::client_side::{ClientSideError, Kms, Material, Place, RootSource, Wanted};
 use super::config::{ConfigError, StoreConfig, absolute};
 use super::source::Source;
-use super::{environment, open, output};
+use super::{environment, new_file, open, output};
 use crate::base::secret::{self, Secret};
 use crate::crypto::MasterKey;
 use crate::keys::file;
@@ -113,7 +110,7 @@ pub(super) fn init(config: &InitConfig) -> anyhow::Result<()> {
 
 async fn make(config: &InitConfig) -> anyhow::Result<()> {
     for path in config.export.iter().chain(config.generated()) {
-        refuse_there(path)?;
+        new_file::refuse_there(path)?;
     }
     let given = match &config.root {
         Root::Given { source, .. } => Some(Material::read(source, config.timeout).await?),
@@ -168,11 +165,8 @@ async fn make(config: &InitConfig) -> anyhow::Result<()> {
         ));
     }
     if let Some(path) = &config.export {
-        private_file(path, &made.record).map_err(|error| {
-            anyhow!(
-                "the volume was made, but its record was not exported to {}: {error}",
-                path.display()
-            )
+        new_file::write(path, &made.record).map_err(|error| {
+            anyhow!("the volume was made, but its record was not exported: {error}")
         })?;
     }
     Ok(())
@@ -187,17 +181,6 @@ impl InitConfig {
     }
 }
 
-fn refuse_there(path: &Path) -> anyhow::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => bail!("{} cannot be made: {error}", path.display()),
-        Ok(_there) => bail!(
-            "{} is there already, and is not overwritten: name another file",
-            path.display()
-        ),
-    }
-}
-
 /// A new key, in a file that is on the disk before anything is sealed under it.
 fn generate(path: &Path) -> anyhow::Result<MasterKey> {
     let key = Secret::<32>::random();
@@ -206,28 +189,6 @@ fn generate(path: &Path) -> anyhow::Result<MasterKey> {
         .encode_slice(key.expose(), &mut line[..44])
         .expect("32 bytes are 44 characters of base64");
     line[written] = b'\n';
-    private_file(path, &line[..]).map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => anyhow!(
-            "{} is there already, and is not overwritten: name another file",
-            path.display()
-        ),
-        _ => anyhow!("the key file {} cannot be written: {error}", path.display()),
-    })?;
+    new_file::write(path, &line[..])?;
     Ok(MasterKey::from_secret(key))
-}
-
-/// Writes a file that nobody else can read, and waits until it is on the disk.
-fn private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    // Its name too.
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
 }

@@ -18,7 +18,9 @@ mod encryption;
 mod environment;
 mod helper;
 mod init;
+mod keys;
 mod mount;
+mod new_file;
 mod open;
 mod option_list;
 mod output;
@@ -83,6 +85,7 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }
+        Command::Keys(arguments) => keys::keys(&arguments),
         Command::Policy(command) => policy::policy(&policy::PolicyConfig::from_command(&command)?),
         Command::Doctor(arguments) => {
             doctor::doctor(&doctor::DoctorConfig::from_arguments(&arguments)?)

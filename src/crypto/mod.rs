@@ -12,8 +12,8 @@
 //!
 //! [`sealed`] seals and opens, [`length`] is its arithmetic, [`context`] encodes what a message
 //! is for, [`keys`] has a type for each kind of key and wraps one with another, [`passphrase`]
-//! makes keys from passphrases, [`name`] encrypts names, [`backend`] is the seam behind which
-//! the primitives are.
+//! makes keys from passphrases, [`name`] encrypts names, [`wrapping`] wraps a customer's key on
+//! its way to KMS, [`backend`] is the seam behind which the primitives are.
 //!
 //! [C2SP chunked-encryption]: https://c2sp.org/chunked-encryption
 
@@ -24,6 +24,7 @@ pub mod length;
 pub mod name;
 pub mod passphrase;
 pub mod sealed;
+pub mod wrapping;
 
 pub use context::{Context, Purpose};
 pub use keys::{ContentKey, DataKey, MasterKey};

@@ -32,8 +32,8 @@ const QUIT: u8 = 28;
 /// Why there is no passphrase. Each message is a whole sentence for the person who mounts.
 #[derive(Debug, thiserror::Error)]
 pub enum PassphraseError {
-    #[error("--passphrase-fd {0} is no open descriptor: open it in the shell, as in {0}<FILE")]
-    NoDescriptor(RawFd),
+    #[error("{option} {number} is no open descriptor: open it in the shell, as in {number}<FILE")]
+    NoDescriptor { option: &'static str, number: RawFd },
     #[error(
         "the passphrase cannot be asked for, since there is no terminal: give it with --passphrase-fd, or a key with --key-file"
     )]
@@ -80,11 +80,22 @@ pub enum Asked {
 pub struct Wanted(Arc<AtomicBool>);
 
 impl Input {
-    /// Takes the descriptor, or the terminal where none is named.
+    /// Takes the descriptor of `--passphrase-fd`, or the terminal where none is named.
     ///
     /// # Errors
     /// When it is not open.
     pub fn take(descriptor: Option<RawFd>) -> Result<Self, PassphraseError> {
+        Self::take_of("--passphrase-fd", descriptor)
+    }
+
+    /// The same for another option.
+    ///
+    /// # Errors
+    /// When it is not open.
+    pub fn take_of(
+        option: &'static str,
+        descriptor: Option<RawFd>,
+    ) -> Result<Self, PassphraseError> {
         let Some(descriptor) = descriptor else {
             let terminal = OpenOptions::new()
                 .read(true)
@@ -97,7 +108,10 @@ impl Input {
         // SAFETY: F_DUPFD_CLOEXEC takes an integer; a descriptor that is not open is an error.
         let copy = unsafe { libc::fcntl(descriptor, libc::F_DUPFD_CLOEXEC, 3) };
         if copy < 0 {
-            return Err(PassphraseError::NoDescriptor(descriptor));
+            return Err(PassphraseError::NoDescriptor {
+                option,
+                number: descriptor,
+            });
         }
         // SAFETY: it was just made, and nothing else owns it.
         let file = File::from(unsafe { OwnedFd::from_raw_fd(copy) });

@@ -208,7 +208,9 @@ const fn kind_of(kind: KmsErrorKind) -> ErrorKind {
         | KmsErrorKind::Denied
         | KmsErrorKind::Credentials
         | KmsErrorKind::State
-        | KmsErrorKind::Unsuitable => ErrorKind::Denied,
+        | KmsErrorKind::Unsuitable
+        | KmsErrorKind::Exists
+        | KmsErrorKind::OtherMaterial => ErrorKind::Denied,
         KmsErrorKind::NotWrapped => ErrorKind::Corrupt,
         KmsErrorKind::Throttled => ErrorKind::Throttled,
         KmsErrorKind::ServerFault | KmsErrorKind::Unreachable | KmsErrorKind::Disconnected => {

@@ -51,7 +51,7 @@ fn options_that_do_not_go_together_are_a_wrong_command_line() {
         ),
         (
             &["--encryption", "sse-c"],
-            "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: (umask 077; head -c32 /dev/urandom > FILE)",
+            "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: cloakfs keys generate FILE",
         ),
         (
             &["--encryption", "sse-kms", "--bucket-key", "--dsse"],

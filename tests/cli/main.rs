@@ -9,13 +9,18 @@ mod doctor;
 mod encryption;
 mod installing;
 mod key_files;
+mod keys;
 mod lost_records;
 mod opening;
+mod passphrases;
 mod policies;
 mod refusals;
+#[path = "../support/terminal.rs"]
+mod terminal;
 mod usage;
 #[path = "../support/wait.rs"]
 mod wait;
+mod wrapping;
 
 use std::path::Path;
 use std::process::{Command, Output};

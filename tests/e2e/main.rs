@@ -36,6 +36,8 @@ mod request_counts;
 mod s3_server;
 #[path = "../support/s3fs.rs"]
 mod s3fs;
+#[path = "../support/terminal.rs"]
+mod terminal;
 #[path = "../support/traces.rs"]
 mod traces;
 #[path = "../support/wait.rs"]
@@ -59,6 +61,7 @@ mod mounting;
 mod other_keys;
 mod outage;
 mod outages;
+mod own_material;
 mod policies;
 mod policy_command;
 mod programs;

@@ -6,6 +6,7 @@ use tokio::net::TcpListener;
 
 use crate::fake_http::{Answer, Request, serve};
 
+#[derive(Clone)]
 pub struct FakeKms {
     /// `http://`, with port.
     pub endpoint: String,

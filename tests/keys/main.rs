@@ -7,7 +7,14 @@ mod data_keys;
 mod fake;
 #[path = "../support/fake_http.rs"]
 mod fake_http;
+mod importing;
+mod interrupted;
+mod material_gone;
+mod not_imported;
+mod own_kms;
+mod refusals;
 mod states;
+mod told;
 mod world;
 
 use aws_credential_types::Credentials;

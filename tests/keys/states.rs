@@ -164,7 +164,7 @@ async fn a_key_without_its_material_is_refused() {
         (
             KmsErrorKind::State,
             format!(
-                "the KMS key \"{}\" has no key material, because none was imported yet or what was has expired or was deleted: import it, or give another",
+                "the KMS key \"{}\" has no key material, because none was imported yet or what was has expired or was deleted: import it with `cloakfs keys import`, or give another",
                 key.key_id()
             )
         )

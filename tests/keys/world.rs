@@ -45,6 +45,8 @@ pub struct World {
     pub store: Arc<dyn Store>,
     pub volume: VolumeId,
     state: TempDir,
+    /// As it is named.
+    key: String,
 }
 
 /// Plaintext, key and context of everything that was wrapped, by the wrapped form.
@@ -125,16 +127,27 @@ impl World {
             meddled.unwrap_or_else(|| answer_as_kms(&wrapped, &operation, &asked))
         })
         .await;
+        Self::of(fake, meddle, ID.to_owned()).await
+    }
+
+    /// The same beside a KMS of the caller's, which has a key of this ARN.
+    pub async fn on(fake: FakeKms, arn: String) -> Self {
+        let meddle: Arc<Mutex<Box<Meddle>>> = Arc::new(Mutex::new(Box::new(|_, _| None)));
+        Self::of(fake, meddle, arn).await
+    }
+
+    async fn of(kms: FakeKms, meddle: Arc<Mutex<Box<Meddle>>>, key: String) -> Self {
         let mut world = Self {
-            kms: fake,
+            kms,
             meddle,
             store: Arc::new(MemStore::new()),
             volume: VolumeId::random(),
             state: tempfile::tempdir().unwrap(),
+            key,
         };
         let new = NewVolume {
             id: world.volume,
-            root: world.root(ARN, TIMEOUT).await,
+            root: world.root(&world.key, TIMEOUT).await,
             lock: None,
             encrypt_names: true,
         };
@@ -157,7 +170,7 @@ impl World {
 
     pub async fn mount(&self, reuse: u64, timeout: Duration) -> Arc<Volume> {
         let record = find(&self.store, "").await.unwrap().unwrap();
-        let root = self.root(ID, timeout).await;
+        let root = self.root(&self.key, timeout).await;
         let volume = record.open(root, true).await.ok().unwrap();
         assert_eq!(volume.notes, [""; 0]);
         let state = tempfile::tempdir_in(self.state.path()).unwrap();

@@ -97,6 +97,17 @@ impl Kms {
         self.runtime.block_on(request.send()).expect("a new alias");
     }
 
+    /// The key behind an alias.
+    pub fn behind(&self, alias: &str) -> KmsKey {
+        let request = self.client.describe_key().key_id(alias);
+        let found = self.runtime.block_on(request.send()).expect("an alias");
+        let key = found.key_metadata.expect("the key's metadata");
+        KmsKey {
+            arn: key.arn.expect("a key's ARN"),
+            id: key.key_id,
+        }
+    }
+
     pub fn disable(&self, key: &KmsKey) {
         let request = self.client.disable_key().key_id(&key.id);
         self.runtime
@@ -121,6 +132,17 @@ impl Kms {
             .set_encryption_context(Some(owned(context)));
         let made = self.runtime.block_on(request.send()).expect("a data key");
         made.ciphertext_blob.expect("a wrapped key").into_inner()
+    }
+
+    /// Whether something is under a key in a context.
+    pub fn opens(&self, key: &KmsKey, context: &[(&str, &str)], blob: &[u8]) -> bool {
+        let request = self
+            .client
+            .decrypt()
+            .key_id(&key.id)
+            .set_encryption_context(Some(owned(context)))
+            .ciphertext_blob(Blob::new(blob));
+        self.runtime.block_on(request.send()).is_ok()
     }
 
     /// What is under a key in a context.

@@ -3,9 +3,11 @@
 
 mod client_side;
 mod doctor;
+mod keys;
 mod policy;
 mod recover;
 mod shared;
+mod texts;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +17,10 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use doctor::DoctorArguments;
+pub(super) use keys::{
+    AlgorithmArgument, FormArgument, GenerateArguments, ImportArguments, KeysArguments,
+    KeysCommand, KmsArguments, PassphraseArguments, WrappingKeySpecArgument,
+};
 pub(super) use policy::{
     BucketPolicyArguments, DefaultEncryptionArguments, IamPolicyArguments, KeyPolicyArguments,
     PolicyCommand, PutArguments, RequireArgument, SubjectArguments,
@@ -22,42 +28,10 @@ pub(super) use policy::{
 pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
+use texts::{EXAMPLES, MOUNT_NOTES};
+
 use super::option_list::{self, OptionListError, Unknown};
 use crate::base::size::ByteSize;
-
-const EXAMPLES: &str = "\
-Examples:
-  cloakfs mount dir:/srv/store /mnt/data             a local directory as the store
-  cloakfs mount s3://bucket/photos /mnt/photos --encryption sse-s3
-  cloakfs mount s3://bucket /mnt/b --encryption sse-kms --kms-key alias/mine --kms-context tenant=a
-  cloakfs mount s3://bucket /mnt/b --encryption sse-c --key-file /etc/cloakfs/key
-  cloakfs mount s3://bucket /mnt/b --endpoint-url https://minio.example:9000 --ca-bundle ca.pem
-  cloakfs init s3://bucket/private --encryption cse-c --generate-key ~/private.key
-  cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
-  cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
-  cloakfs doctor s3://bucket/photos --encryption sse-s3
-  cloakfs policy bucket s3://bucket --encryption sse-kms --kms-key ARN --apply --verify
-  cloakfs policy iam s3://bucket/photos --encryption sse-s3 > policy.json
-  cloakfs status /mnt/photos
-  cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
-
-Credentials come from the standard AWS chain: environment, profiles, SSO, web identity, instance
-metadata. CLOAKFS_LOG sets what is logged (such as info, or warn,cloakfs=debug), CLOAKFS_STATE_DIR
-where locks, sockets and staged data are kept.
-
-Exit codes: 0 done; 1 it failed, for the reason on standard error; 2 the command line is wrong.";
-
-const MOUNT_NOTES: &str = "\
-SIZE is a number of bytes, or one with K, M, G or T (powers of 1,024). DURATION is in seconds, or
-has s, m or h.
-
--o takes the flags of mount(8) that mean something here (ro, rw, exec, noexec, sync, async, nosuid,
-nodev, and for root suid and dev), nonempty, and every long option above as name or name=value, so
-that a line of /etc/fstab can say everything. There the mode is encryption_mode=MODE, since
-mount(8) keeps encryption= for itself. Options given by themselves win over those in -o.
-What is for others (defaults, nofail, user, _netdev, x-...) passes without effect; so do atime,
-noatime, relatime, norelatime, diratime, nodiratime and dirsync, which do nothing for a FUSE
-filesystem: reading never sets an access time here. A comma within a value is written as \\,.";
 
 /// Mount an S3 bucket, or a local directory that acts as one, as a directory.
 #[derive(Debug, Parser)]
@@ -88,6 +62,8 @@ pub(super) enum Command {
     /// A mount replays the journals of its source by itself. This is for those that it could not
     /// replay.
     Recover(Box<RecoverArguments>),
+    /// Make, import and look after keys.
+    Keys(KeysArguments),
     /// Print the policies that AWS needs for a mode, put them, and show that they are enforced.
     #[command(subcommand)]
     Policy(Box<PolicyCommand>),

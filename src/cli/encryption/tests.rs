@@ -131,7 +131,7 @@ fn what_makes_no_sense_within_a_mode_is_refused() {
     for (options, sentence) in [
         (
             "--encryption sse-c",
-            "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: (umask 077; head -c32 /dev/urandom > FILE)",
+            "--encryption sse-c needs your key: give --key-file FILE; a new one is made with: cloakfs keys generate FILE",
         ),
         (
             "--encryption sse-kms --bucket-key --dsse",

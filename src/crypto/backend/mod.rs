@@ -2,10 +2,12 @@
 //!
 //! A [`Backend`] knows nothing of chunks, salts and contexts, and nothing outside of
 //! `crypto::backend` names its library. [`aws_lc`] is the one that is used; with the feature
-//! `portable-crypto` it is [`portable`]. Tests compile both and prove them equal.
+//! `portable-crypto` it is [`portable`]. Tests compile both and prove them equal. [`oaep`] is of
+//! no client-side format, and AWS-LC's in both.
 
 #[cfg(any(test, not(feature = "portable-crypto")))]
 mod aws_lc;
+pub(super) mod oaep;
 #[cfg(any(test, feature = "portable-crypto"))]
 mod portable;
 

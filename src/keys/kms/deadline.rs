@@ -7,7 +7,7 @@ use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::time::Instant;
 
-use super::error::{KmsError, Subject, from_sdk};
+use super::error::{KmsError, KmsErrorKind, Subject, from_sdk};
 use crate::base::jitter::Jitter;
 
 /// Upper limit of the first pause; it doubles from there.
@@ -36,6 +36,34 @@ impl Deadline {
     pub(super) async fn run<T, E, F>(
         &self,
         subject: &Subject<'_>,
+        ask: impl FnMut() -> F,
+    ) -> Result<T, KmsError>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        self.run_while(KmsErrorKind::passes, subject, ask).await
+    }
+
+    /// The same for a request that must not be carried out twice: it is asked again only where
+    /// it was turned away.
+    pub(super) async fn run_once<T, E, F>(
+        &self,
+        subject: &Subject<'_>,
+        ask: impl FnMut() -> F,
+    ) -> Result<T, KmsError>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    {
+        let turned_away = |kind| kind == KmsErrorKind::Throttled;
+        self.run_while(turned_away, subject, ask).await
+    }
+
+    async fn run_while<T, E, F>(
+        &self,
+        passes: impl Fn(KmsErrorKind) -> bool,
+        subject: &Subject<'_>,
         mut ask: impl FnMut() -> F,
     ) -> Result<T, KmsError>
     where
@@ -52,7 +80,7 @@ impl Deadline {
                 Ok(answer) => return Ok(answer),
                 Err(error) => from_sdk(subject, error),
             };
-            if !error.kind().passes() {
+            if !passes(error.kind()) {
                 return Err(error);
             }
             let pause = self.jitter.up_to(pause_max);
@@ -74,7 +102,7 @@ mod tests {
     use aws_sdk_kms::operation::describe_key::DescribeKeyError;
     use aws_smithy_types::body::SdkBody;
 
-    use super::super::error::{KmsErrorKind, Operation};
+    use super::super::error::Operation;
     use super::super::key_name::KeyName;
     use super::*;
     use crate::aws::Endpoint;

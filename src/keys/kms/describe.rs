@@ -1,7 +1,8 @@
 //! Whether a key can be used, from what KMS says of it: pure.
 //!
-//! For data keys it takes a symmetric key for encryption. S3 encrypts with symmetric keys of the bucket's own region ("Using server-side encryption
-//! with AWS KMS keys", "Key states of AWS KMS keys").
+//! For data keys, and to import material, it takes a symmetric key for encryption. S3 encrypts
+//! with symmetric keys of the bucket's own region ("Using server-side encryption with AWS KMS
+//! keys", "Key states of AWS KMS keys").
 
 use aws_sdk_kms::types::{KeyMetadata, KeySpec, KeyState, KeyUsageType};
 use aws_smithy_types::DateTime;
@@ -12,9 +13,11 @@ use super::key_name::{Arn, KeyName, partition_of};
 
 /// Who is to use the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum User {
+pub(super) enum User {
     S3,
     DataKeys,
+    /// Somebody with 32 bytes.
+    Import,
 }
 
 impl User {
@@ -22,6 +25,7 @@ impl User {
         match self {
             Self::S3 => "S3 encrypts with symmetric keys only",
             Self::DataKeys => "data keys are made by symmetric keys only",
+            Self::Import => "32 bytes are the material of symmetric keys only",
         }
     }
 
@@ -29,6 +33,7 @@ impl User {
         match self {
             Self::S3 => "in which S3 cannot encrypt with it",
             Self::DataKeys => "in which it makes no data keys",
+            Self::Import => "in which it takes no material",
         }
     }
 }
@@ -90,10 +95,7 @@ fn usable<'a>(
     user: User,
 ) -> Result<(String, &'a str), KmsError> {
     let Some((key, arn)) = key.and_then(|key| Some((key, key.arn()?))) else {
-        return Err(KmsError::new(
-            KmsErrorKind::Unreachable,
-            format!("{name} cannot be looked at: the answer has no ARN, so it is none of KMS"),
-        ));
+        return Err(no_arn(name));
     };
     let named = called(name, arn);
     check_kind(&named, key, user)?;
@@ -101,9 +103,16 @@ fn usable<'a>(
     Ok((named, arn))
 }
 
+pub(super) fn no_arn(name: &KeyName) -> KmsError {
+    KmsError::new(
+        KmsErrorKind::Unreachable,
+        format!("{name} cannot be looked at: the answer has no ARN, so it is none of KMS"),
+    )
+}
+
 /// Whether the answer is about the key that was asked about, as far as its name tells: a key's
 /// ARN is answered with itself, and an alias leads to a key of its own account.
-fn check_answers_name(name: &KeyName, arn: &str) -> Result<(), KmsError> {
+pub(super) fn check_answers_name(name: &KeyName, arn: &str) -> Result<(), KmsError> {
     let Some(asked) = name.arn() else {
         return Ok(());
     };
@@ -146,7 +155,7 @@ pub(super) fn check_place(
     Ok(())
 }
 
-fn check_kind(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError> {
+pub(super) fn check_kind(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError> {
     let spec = key.key_spec().unwrap_or(&KeySpec::SymmetricDefault);
     let usage = key.key_usage().unwrap_or(&KeyUsageType::EncryptDecrypt);
     if *spec == KeySpec::SymmetricDefault && *usage == KeyUsageType::EncryptDecrypt {
@@ -168,7 +177,7 @@ fn check_kind(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError
     ))
 }
 
-fn check_state(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError> {
+pub(super) fn check_state(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsError> {
     let reason = match key.key_state() {
         // A multi-region key that is being updated still encrypts.
         Some(KeyState::Enabled | KeyState::Updating) => return Ok(()),
@@ -180,7 +189,7 @@ fn check_state(named: &str, key: &KeyMetadata, user: User) -> Result<(), KmsErro
             pending_deletion(state, key.deletion_date())
         }
         Some(KeyState::PendingImport) => {
-            "has no key material, because none was imported yet or what was has expired or was deleted: import it, or give another".to_owned()
+            "has no key material, because none was imported yet or what was has expired or was deleted: import it with `cloakfs keys import`, or give another".to_owned()
         }
         Some(KeyState::Creating) => {
             "is still being created: try again in a minute".to_owned()
@@ -210,7 +219,7 @@ fn pending_deletion(state: &KeyState, date: Option<&DateTime>) -> String {
 }
 
 /// The name, with the key behind it where it is an alias.
-fn called(name: &KeyName, arn: &str) -> String {
+pub(super) fn called(name: &KeyName, arn: &str) -> String {
     if name.is_alias() {
         format!("{name} (now {arn})")
     } else {

@@ -2,6 +2,9 @@
 
 use std::fmt;
 
+use super::error::{Operation, Subject};
+use crate::aws::Endpoint;
+
 /// A key as somebody named it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct KeyName {
@@ -43,6 +46,15 @@ impl KeyName {
 
     pub(super) const fn arn(&self) -> Option<&Arn> {
         self.arn.as_ref()
+    }
+
+    /// What a request about it is about.
+    pub(super) const fn subject(&self, operation: Operation, endpoint: Endpoint) -> Subject<'_> {
+        Subject {
+            operation,
+            key: self,
+            endpoint,
+        }
     }
 
     /// Whether an answer of KMS about the key `answered`, its ARN as KMS writes it, is about this

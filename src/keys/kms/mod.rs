@@ -1,4 +1,5 @@
-//! KMS: what a key is, whether S3 can use it, and data keys. The only user of its SDK.
+//! KMS: what a key is, whether S3 can use it, data keys, and keys with material of one's own. The
+//! only user of its SDK.
 //!
 //! Every request runs until its answer or a deadline: throttling and faults of the server are
 //! asked again, with jitter ([`Deadline`]); everything else fails at once. An error is a
@@ -6,10 +7,14 @@
 //! error as its source.
 
 mod data_key;
+mod date;
 mod deadline;
 mod describe;
 mod error;
+mod facts;
+mod inventory;
 mod key_name;
+mod material;
 
 use std::time::Duration;
 
@@ -20,12 +25,16 @@ use aws_sdk_kms::types::KeyMetadata;
 use crate::aws::{Aws, Endpoint};
 use crate::base::context::EncryptionContext;
 pub use data_key::{BLOB_BYTES_MAX, Calls, KmsRoot};
+pub use date::{Expiry, ExpiryError, rfc3339};
 use deadline::Deadline;
 pub use describe::ResolvedKey;
+use error::Operation;
 pub use error::{KmsError, KmsErrorKind};
-use error::{Operation, Subject};
+pub use facts::{Expires, Holds, KeyFacts, PastRotation, Rotation};
+pub use inventory::marker;
 use key_name::KeyName;
 pub use key_name::partition_of;
+pub use material::{ImportParameters, Probe, Wrapping, WrappingBits};
 
 /// KMS, as this process reaches it. Clones share the connections and the credentials.
 #[derive(Clone, Debug)]
@@ -117,11 +126,7 @@ impl Kms {
         usable: impl FnOnce(Option<&KeyMetadata>) -> Result<ResolvedKey, KmsError>,
     ) -> Result<ResolvedKey, KmsError> {
         let client = self.client_in(region);
-        let subject = Subject {
-            operation: Operation::DescribeKey,
-            key: name,
-            endpoint: self.endpoint_in(region),
-        };
+        let subject = name.subject(Operation::DescribeKey, self.endpoint_in(region));
         let answer = Deadline::after(timeout)
             .run(&subject, || {
                 client.describe_key().key_id(name.as_str()).send()
@@ -134,6 +139,12 @@ impl Kms {
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Where a key is asked about: in the region that its ARN names, else in the configured one.
+    fn place(&self, name: &KeyName) -> (Client, Endpoint) {
+        let region = name.arn().map_or(&self.endpoint.region, |arn| &arn.region);
+        (self.client_in(region), self.endpoint_in(region))
     }
 
     fn endpoint_in(&self, region: &str) -> Endpoint {

@@ -58,7 +58,7 @@ fn a_state_in_which_it_cannot_be_used_is_told() {
         ),
         (
             KeyState::PendingImport,
-            "has no key material, because none was imported yet or what was has expired or was deleted: import it, or give another",
+            "has no key material, because none was imported yet or what was has expired or was deleted: import it with `cloakfs keys import`, or give another",
         ),
         (
             KeyState::Creating,

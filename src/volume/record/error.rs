@@ -46,6 +46,30 @@ pub enum RecordError {
     },
     #[error("{volume} has no passphrase: give its key with --key-file")]
     NoPassphrase { volume: String },
+    #[error(
+        "the two copies of the volume record of {volume} are not the same, and could not be made so: nothing was changed; look at the notes above, or mount it once"
+    )]
+    Unequal { volume: String },
+    #[error(
+        "somebody else changed the volume record of {volume} at the same time: look which passphrase opens it, and try again"
+    )]
+    Changed { volume: String },
+    #[error(
+        "whether the new passphrase opens {volume} already is not known, and the old one still does: do the same again ({error})"
+    )]
+    ChangedOrNot {
+        volume: String,
+        #[source]
+        error: StoreError,
+    },
+    #[error(
+        "the first copy of the volume record of {volume} has the new passphrase and the second could not be written: either of the passphrases opens it until the next mount that may write mends the second; do the same again ({error})"
+    )]
+    HalfChanged {
+        volume: String,
+        #[source]
+        error: StoreError,
+    },
     #[error("{volume} is a client-side volume already, and a volume is made once: mount it")]
     Exists { volume: String },
     #[error(

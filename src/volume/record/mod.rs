@@ -2,8 +2,8 @@
 //!
 //! Whoever mounts a client-side volume begins here. [`find`] reads the two copies and nothing
 //! else; [`VolumeRecord::open`] is the key check: a wrong key is told before any other object is
-//! read. [`create`](create::create) makes a volume where there is none, and [`place`] tells
-//! where one is in the way.
+//! read. [`create`](create::create) makes a volume where there is none, [`VolumeRecord::relock`]
+//! changes the passphrase, and [`place`] tells where a volume is in the way.
 //!
 //! Invariants:
 //! 1. Of two copies the authentic one with the higher sequence number counts, whatever the other
@@ -16,6 +16,7 @@ pub mod create;
 mod error;
 mod open;
 pub mod place;
+mod relock;
 #[cfg(test)]
 mod tests;
 

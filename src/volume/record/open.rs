@@ -66,7 +66,7 @@ impl VolumeRecord {
     }
 
     /// Of each copy whose wrapped key is one of the root what its settings are.
-    async fn open_copies(&self, root: &Root) -> Result<Vec<Opened<'_>>, RecordError> {
+    pub(super) async fn open_copies(&self, root: &Root) -> Result<Vec<Opened<'_>>, RecordError> {
         let mut opened = Vec::new();
         let mut refused = None;
         // Both have the same data key, in general.
@@ -101,7 +101,7 @@ impl VolumeRecord {
         }
     }
 
-    fn best<'a>(
+    pub(super) fn best<'a>(
         &self,
         root: &Root,
         opened: Vec<Opened<'a>>,
@@ -186,15 +186,18 @@ impl VolumeRecord {
 
 /// A copy whose wrapped key is one of the root.
 #[derive(Clone, Copy)]
-struct Copied<'a> {
-    header: &'a VolumeHeader,
+pub(super) struct Copied<'a> {
+    pub header: &'a VolumeHeader,
     bytes: &'a Bytes,
 }
 
-type Opened<'a> = (Result<Settings, VolumeError>, Copied<'a>);
+pub(super) type Opened<'a> = (Result<Settings, VolumeError>, Copied<'a>);
 
 /// `None` where it was wrapped under another root.
-async fn unwrap(sealed: &SealedVolume, root: &Root) -> Result<Option<DataKey>, KmsError> {
+pub(super) async fn unwrap(
+    sealed: &SealedVolume,
+    root: &Root,
+) -> Result<Option<DataKey>, KmsError> {
     match (root, &sealed.header().key) {
         (Root::Master(master), _) => Ok(sealed.unwrap(master).ok()),
         (Root::Kms(kms), WrappedKey::Kms(blob)) => {
@@ -208,7 +211,7 @@ async fn unwrap(sealed: &SealedVolume, root: &Root) -> Result<Option<DataKey>, K
     }
 }
 
-async fn put(
+pub(super) async fn put(
     store: &dyn Store,
     copy: &Copy,
     bytes: &Bytes,

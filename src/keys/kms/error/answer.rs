@@ -1,176 +1,21 @@
-//! From the SDK's errors to sentences: one table decides the kind, one the advice.
+//! One table from what KMS answers, or does not answer, to a kind and a sentence.
 
 use std::error::Error;
-use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::key_name::KeyName;
-use crate::aws::{CredentialsFault, Endpoint, Interrupted, Unreachable, unreachable};
-
-/// What callers tell apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KmsErrorKind {
-    /// There is no such key.
-    NotFound,
-    /// The policies of the credentials or of the key do not allow it.
-    Denied,
-    /// The credentials are wrong, expired or missing.
-    Credentials,
-    /// The key cannot be used in its state; it may be later.
-    State,
-    /// The key is of a kind or in a place that cannot be used, or the name is none.
-    Unsuitable,
-    /// What was to be unwrapped was not wrapped under this key with this encryption context.
-    NotWrapped,
-    /// Asked again until the deadline.
-    Throttled,
-    /// A fault of the server; asked again until the deadline.
-    ServerFault,
-    /// No encrypted connection, or no answer that KMS would give.
-    Unreachable,
-    /// The connection was refused or broke; asked again until the deadline.
-    Disconnected,
-    /// No answer until the deadline.
-    TimedOut,
-}
-
-impl KmsErrorKind {
-    /// Whether the same request may be answered a moment later.
-    #[must_use]
-    pub const fn passes(self) -> bool {
-        matches!(
-            self,
-            Self::Throttled | Self::ServerFault | Self::Disconnected
-        )
-    }
-}
-
-/// A request to KMS that failed, or a key that cannot be used: a sentence.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct KmsError {
-    kind: KmsErrorKind,
-    message: String,
-    #[source]
-    source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-/// What is asked of KMS; the name of the permission that it needs.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Operation {
-    DescribeKey,
-    GenerateDataKey,
-    Decrypt,
-}
-
-impl Operation {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::DescribeKey => "DescribeKey",
-            Self::GenerateDataKey => "GenerateDataKey",
-            Self::Decrypt => "Decrypt",
-        }
-    }
-
-    /// What is wrong with such a request is wrong with the key's name.
-    const fn is_about_name_alone(self) -> bool {
-        matches!(self, Self::DescribeKey)
-    }
-
-    /// What follows the key's name in a sentence.
-    const fn failed(self) -> &'static str {
-        match self {
-            Self::DescribeKey => "cannot be looked at",
-            Self::GenerateDataKey => "gives no data key",
-            Self::Decrypt => "does not unwrap the data key",
-        }
-    }
-}
-
-/// What a failed request was about.
-#[derive(Debug)]
-pub(super) struct Subject<'a> {
-    pub operation: Operation,
-    pub key: &'a KeyName,
-    pub endpoint: Endpoint,
-}
-
-impl Subject<'_> {
-    fn server(&self) -> String {
-        match &self.endpoint.url {
-            Some(url) => format!("KMS at {url}"),
-            None => format!("Amazon KMS in {}", self.endpoint.region),
-        }
-    }
-}
-
-impl KmsError {
-    pub(super) fn new(kind: KmsErrorKind, message: impl Into<String>) -> Self {
-        Self {
-            kind,
-            message: message.into(),
-            source: None,
-        }
-    }
-
-    #[must_use]
-    pub const fn kind(&self) -> KmsErrorKind {
-        self.kind
-    }
-
-    /// An answer that cannot be one of KMS about this key.
-    pub(super) fn bad_answer(subject: &Subject<'_>, reason: &str) -> Self {
-        Self::new(
-            KmsErrorKind::Unsuitable,
-            format!(
-                "{} {}: {reason}; check --kms-endpoint-url, since KMS does not answer so",
-                subject.key,
-                subject.operation.failed()
-            ),
-        )
-    }
-
-    pub(super) fn plain_http(endpoint: &Endpoint) -> Self {
-        Self::new(
-            KmsErrorKind::Unreachable,
-            format!(
-                "KMS would be asked over plain http at {}, where others could answer with a key of theirs: give an https:// endpoint with --kms-endpoint-url or AWS_ENDPOINT_URL_KMS",
-                endpoint.describe("KMS")
-            ),
-        )
-    }
-
-    /// `last` is why it was still being asked.
-    pub(super) fn timed_out(subject: &Subject<'_>, timeout: Duration, last: Option<Self>) -> Self {
-        let (server, seconds) = (subject.server(), timeout.as_secs_f64());
-        let Some(last) = last else {
-            return Self::new(
-                KmsErrorKind::TimedOut,
-                format!(
-                    "{server} did not answer about {} within {seconds} s: check the endpoint of KMS and this machine's network",
-                    subject.key
-                ),
-            );
-        };
-        Self {
-            message: format!("{} (asked again for {seconds} s)", last.message),
-            ..last
-        }
-    }
-
-    fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
-        Self {
-            source: Some(Box::new(source)),
-            ..self
-        }
-    }
-}
+use super::operation::Operation;
+use super::{KmsError, KmsErrorKind, Subject};
+use crate::aws::{CredentialsFault, Interrupted, Unreachable, unreachable};
+use crate::keys::kms::key_name::KeyName;
 
 /// Turns a failed request into a sentence.
-pub(super) fn from_sdk<E>(subject: &Subject<'_>, error: SdkError<E, HttpResponse>) -> KmsError
+pub(in crate::keys::kms) fn from_sdk<E>(
+    subject: &Subject<'_>,
+    error: SdkError<E, HttpResponse>,
+) -> KmsError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
 {
@@ -205,6 +50,10 @@ fn from_answer(
         || format!("the answer was {status}"),
         |words| words.trim_end_matches('.').to_owned(),
     );
+    let special = of_import(subject, code, &words).or_else(|| of_making(subject, code, &words));
+    if let Some((kind, message)) = special {
+        return KmsError::new(kind, message);
+    }
     let (kind, message) = match code {
         Some("NotFoundException") => {
             let advice = match () {
@@ -223,10 +72,16 @@ fn from_answer(
             KmsErrorKind::State,
             format!("{key} is disabled: enable it with `aws kms enable-key`"),
         ),
-        Some("KMSInvalidStateException" | "KeyUnavailableException") => (
+        Some("KMSInvalidStateException") => (
             KmsErrorKind::State,
             format!(
                 "{key} {failed}, since its state does not allow it ({words}): look at it with `aws kms describe-key`, cancel its deletion, import its material or connect its key store"
+            ),
+        ),
+        Some("KeyUnavailableException") => (
+            KmsErrorKind::State,
+            format!(
+                "{key} {failed}, since it is not available at the moment ({words}): try again, and connect its key store if it is in one of yours"
             ),
         ),
         Some("InvalidKeyUsageException") => (
@@ -251,8 +106,13 @@ fn from_answer(
         Some("AccessDeniedException" | "AccessDenied") => (
             KmsErrorKind::Denied,
             format!(
-                "{key} {failed}, since {server} denies it ({words}): allow kms:{} to these credentials, in the key's policy too",
-                subject.operation.name()
+                "{key} {failed}, since {server} denies it ({words}): allow kms:{} to these credentials{}",
+                subject.operation.name(),
+                if subject.operation.has_a_key() {
+                    ", in the key's policy too"
+                } else {
+                    ""
+                }
             ),
         ),
         Some(code) if credentials_advice(code).is_some() => (
@@ -271,6 +131,14 @@ fn from_answer(
             | "SlowDown",
         ) => throttled(subject, &words),
         _ if status == 429 => throttled(subject, &words),
+        // What a server does not know it does not know later.
+        _ if status == 501 => (
+            KmsErrorKind::Unsuitable,
+            about(
+                subject,
+                &format!("{server} does not know this request ({words})"),
+            ),
+        ),
         Some("DependencyTimeoutException" | "KMSInternalException" | "InternalFailure") => {
             server_fault(subject, &words)
         }
@@ -285,6 +153,82 @@ fn from_answer(
         }
     };
     KmsError::new(kind, message)
+}
+
+/// What only the requests of an import are answered ("Importing key material").
+fn of_import(
+    subject: &Subject<'_>,
+    code: Option<&str>,
+    words: &str,
+) -> Option<(KmsErrorKind, String)> {
+    let (key, failed) = (subject.key, subject.operation.failed());
+    let again = "get both anew with `cloakfs keys import --wrap-only`, and wrap the material again for them";
+    Some(match (code?, subject.operation) {
+        ("IncorrectKeyMaterialException", _) => (
+            KmsErrorKind::OtherMaterial,
+            format!(
+                "{key} takes no other material than it had ({words}): give the same 32 bytes that were imported into it first, and for others make another key"
+            ),
+        ),
+        ("ExpiredImportTokenException", _) => (
+            KmsErrorKind::Unsuitable,
+            format!(
+                "{key} {failed}, since the import token has expired ({words}): it is good for 24 hours, as is the wrapping key that came with it; {again}"
+            ),
+        ),
+        ("InvalidImportTokenException", _) => (
+            KmsErrorKind::Unsuitable,
+            format!(
+                "{key} {failed}, since the import token is damaged or another key's ({words}): give the token and what was wrapped with the key that came with it, or {again}"
+            ),
+        ),
+        ("InvalidCiphertextException", Operation::ImportKeyMaterial) => (
+            KmsErrorKind::NotWrapped,
+            format!(
+                "{key} {failed}, since the wrapped material does not open ({words}): it was wrapped with another wrapping key than the one that came with the token, or with another algorithm (openssl's own choice is OAEP with SHA-1); wrap it again"
+            ),
+        ),
+        ("UnsupportedOperationException", operation) if operation.is_about_material() => (
+            KmsErrorKind::Unsuitable,
+            format!(
+                "{key} {failed}, since its material is not imported ({words}): that is for keys that were made for it, with the origin EXTERNAL"
+            ),
+        ),
+        ("UnsupportedOperationException", _) => (
+            KmsErrorKind::Unsuitable,
+            format!("{key} {failed}, since keys of its kind do not have that ({words})"),
+        ),
+        _ => return None,
+    })
+}
+
+/// What only the requests that make something are answered.
+fn of_making(
+    subject: &Subject<'_>,
+    code: Option<&str>,
+    words: &str,
+) -> Option<(KmsErrorKind, String)> {
+    let (key, failed) = (subject.key, subject.operation.failed());
+    if !matches!(
+        subject.operation,
+        Operation::CreateKey | Operation::CreateAlias
+    ) {
+        return None;
+    }
+    Some(match code? {
+        "LimitExceededException" => (
+            KmsErrorKind::Unsuitable,
+            format!(
+                "{key} {failed}, since this account has as many as its quota allows ({words}): raise the quota, or delete what nobody needs"
+            ),
+        ),
+        "AlreadyExistsException" => (
+            KmsErrorKind::Exists,
+            format!("{key} {failed}, since there is one of that name ({words})"),
+        ),
+        "InvalidAliasNameException" => unnamed(key, words),
+        _ => return None,
+    })
 }
 
 fn unnamed(key: &KeyName, words: &str) -> (KmsErrorKind, String) {
