@@ -9,6 +9,7 @@
 
 mod arguments;
 mod ask;
+mod audit;
 mod client_side;
 mod config;
 mod consistency;
@@ -17,11 +18,13 @@ mod encryption;
 mod environment;
 mod helper;
 mod init;
+mod inspect;
 mod mount;
 mod open;
 mod option_list;
 mod output;
 mod recover;
+mod runtime;
 mod server_side;
 mod source;
 mod view;
@@ -46,7 +49,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Arguments::read(&arguments).map(perform) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            output::complain(&output::sentence(&error));
+            if !error.is::<output::Told>() {
+                output::complain(&output::sentence(&error));
+            }
             ExitCode::from(if is_usage(&error) {
                 EXIT_USAGE
             } else {
@@ -78,6 +83,7 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         Command::Decrypt(arguments) => {
             decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
         }
+        Command::Audit(arguments) => audit::audit(&audit::AuditConfig::from_arguments(&arguments)?),
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }

@@ -1,6 +1,7 @@
 //! What may be typed. This is the one table of options: help comes from it, and so does what
 //! `-o` accepts.
 
+mod admin;
 mod client_side;
 mod recover;
 mod shared;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use admin::AuditArguments;
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
@@ -28,6 +30,7 @@ Examples:
   cloakfs init s3://bucket/private --encryption cse-c --generate-key ~/private.key
   cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
   cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
+  cloakfs audit s3://bucket/photos --encryption sse-s3
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
 
@@ -48,6 +51,18 @@ mount(8) keeps encryption= for itself. Options given by themselves win over thos
 What is for others (defaults, nofail, user, _netdev, x-...) passes without effect; so do atime,
 noatime, relatime, norelatime, diratime, nodiratime and dirsync, which do nothing for a FUSE
 filesystem: reading never sets an access time here. A comma within a value is written as \\,.";
+
+const AUDIT_NOTES: &str = "\
+It writes nothing. It lists all objects (one request for 1,000) and asks for the metadata of each (one
+HEAD, in a client-side mode a second for objects that are not encrypted), and where cse-kms is asked
+for it has KMS unwrap a data key for each mount that wrote. --deep also reads every byte.
+
+Of the client-side modes the key opens each object's metadata, so that it is shown to be of this
+volume, key and context and in its place; only --deep shows that its content is authentic. Of sse-kms
+the server tells the key, and nobody the encryption context of an object.
+
+Exit codes: 0 everything is as it must be; 1 something is not, or the audit failed, for the reason
+on standard error; 2 the command line is wrong.";
 
 /// Mount an S3 bucket, or a local directory that acts as one, as a directory.
 #[derive(Debug, Parser)]
@@ -73,6 +88,11 @@ pub(super) enum Command {
     ///
     /// Everything of it is authenticated before the exit code says success.
     Decrypt(Box<DecryptArguments>),
+    /// List what is not encrypted as it must be.
+    ///
+    /// The options are those of a mount, and say how everything must be encrypted.
+    #[command(after_help = AUDIT_NOTES)]
+    Audit(Box<AuditArguments>),
     /// List what mounts of write-back mode left on this machine, and bring it out.
     ///
     /// A mount replays the journals of its source by itself. This is for those that it could not
