@@ -10,6 +10,7 @@
 mod arguments;
 mod ask;
 mod audit;
+mod check;
 mod client_side;
 mod config;
 mod consistency;
@@ -84,6 +85,7 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
             decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
         }
         Command::Audit(arguments) => audit::audit(&audit::AuditConfig::from_arguments(&arguments)?),
+        Command::Check(arguments) => check::check(&check::CheckConfig::from_arguments(&arguments)?),
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }

@@ -58,6 +58,22 @@ impl SourceArguments {
 }
 
 #[derive(Debug, Args)]
+pub(in crate::cli) struct CheckArguments {
+    #[command(flatten)]
+    pub source: SourceArguments,
+    /// Do what is safe, as the next mount would, and say what was done
+    #[arg(long)]
+    pub repair: bool,
+    /// Watch mounts that may live for as long as it takes to be sure (twice their term: six
+    /// minutes); what they left can be told, and repaired, then
+    #[arg(long)]
+    pub wait: bool,
+    /// A JSON object in a line for each finding, and one for the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Debug, Args)]
 pub(in crate::cli) struct AuditArguments {
     #[command(flatten)]
     pub source: SourceArguments,

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use admin::AuditArguments;
+pub(super) use admin::{AuditArguments, CheckArguments};
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
@@ -31,6 +31,7 @@ Examples:
   cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
   cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
   cloakfs audit s3://bucket/photos --encryption sse-s3
+  cloakfs check s3://bucket/photos --encryption sse-s3 --repair
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
 
@@ -64,6 +65,23 @@ the server tells the key, and nobody the encryption context of an object.
 Exit codes: 0 everything is as it must be; 1 something is not, or the audit failed, for the reason
 on standard error; 2 the command line is wrong.";
 
+const CHECK_NOTES: &str = "\
+Each finding is one of:
+  repairable  --repair does it, by the same steps as the next mount
+  needs you   only a person can tell what is right; --repair leaves it
+  in use      a mount that lives, or may live, is using it: no flaw
+
+It lists all objects (one request for 1,000) and reads a few of cloakfs's own; the content of files
+is not looked at: that is what cloakfs audit does. Without --repair nothing is written but a file in
+the state directory.
+
+--repair takes the source for itself where no other mount may live, and lets none in meanwhile; else
+it does what is of dead mounts of this machine alone. It deletes nothing but what cloakfs made for
+itself and no living mount has: no file, and no conflict copy.
+
+Exit codes: 0 nothing is left to do; 1 something is, or the check failed, for the reason on standard
+error; 2 the command line is wrong.";
+
 /// Mount an S3 bucket, or a local directory that acts as one, as a directory.
 #[derive(Debug, Parser)]
 #[command(name = "cloakfs", version, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -93,6 +111,11 @@ pub(super) enum Command {
     /// The options are those of a mount, and say how everything must be encrypted.
     #[command(after_help = AUDIT_NOTES)]
     Audit(Box<AuditArguments>),
+    /// List what is not consistent: what mounts that died left, and names that cannot be.
+    ///
+    /// The options are those of a mount.
+    #[command(after_help = CHECK_NOTES)]
+    Check(Box<CheckArguments>),
     /// List what mounts of write-back mode left on this machine, and bring it out.
     ///
     /// A mount replays the journals of its source by itself. This is for those that it could not
