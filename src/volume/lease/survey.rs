@@ -27,7 +27,7 @@ pub struct Tenant {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Life {
-    /// It was renewed while it was watched.
+    /// It is of this machine and holds its lock, or was renewed while it was watched.
     Lives,
     /// Nothing is known; what stands still for so long is dead.
     MayLive(Duration),
@@ -142,7 +142,12 @@ impl Tenant {
         is_lease: bool,
         found: Found,
     ) -> Self {
-        let life = if is_dead(place, claimant, &found) {
+        let record = found.record.as_ref();
+        let is_held =
+            record.is_some_and(|record| lock::is_held(&place.locks, record, &claimant.origin));
+        let life = if is_held {
+            Life::Lives
+        } else if is_dead(place, claimant, &found) {
             Life::Dead
         } else {
             Life::MayLive(claimant.patience(found.record.as_ref()))
