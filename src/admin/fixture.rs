@@ -51,7 +51,7 @@ impl Ground {
             encrypt_names: true,
         };
         let made = create::create(&ground.store(), PREFIX, new).await;
-        made.ok().expect("a new volume");
+        drop(made.expect("a new volume"));
         ground
     }
 
@@ -77,7 +77,7 @@ impl Ground {
 
     async fn opened(&self, key: u8) -> OpenVolume {
         let record = record::find(&self.store(), PREFIX).await.unwrap().unwrap();
-        record.open(root(key), true).await.ok().expect("its key")
+        record.open(root(key), true).await.expect("its key")
     }
 
     /// A mount of the volume.

@@ -131,7 +131,9 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
         let after = work.survey(&volume, &others).await?;
         findings = repair::settle(findings, &after);
     }
-    findings.iter().for_each(|finding| report.finding(finding));
+    for finding in &findings {
+        report.finding(finding);
+    }
     let mut tell = |finding: Option<&Finding>, counts: &Counts| match finding {
         Some(finding) => report.finding(finding),
         None => report.progress(counts),
@@ -345,8 +347,12 @@ impl Report {
                 output::say("");
             }
             let lines = told(source, counts, self.repaired, &self.found);
-            lines.iter().for_each(|line| output::say(&printable(line)));
-            notes.iter().for_each(|note| output::note(note));
+            for line in lines {
+                output::say(&printable(&line));
+            }
+            for note in notes {
+                output::note(note);
+            }
         }
         if self.flaws == 0 {
             Ok(())

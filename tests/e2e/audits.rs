@@ -294,11 +294,7 @@ fn another_context_than_the_volumes_is_a_finding() {
 fn an_upload_that_nobody_ended_is_a_finding() {
     for server in [Minio::shared(), LocalStack::shared()] {
         let bucket = server.bucket("audit-upload");
-        bucket
-            .client
-            .with([])
-            .begin_multipart("p/big")
-            .expect("an upload");
+        bucket.client.with([]).begin("p/big").expect("an upload");
         assert_eq!(
             bucket.client.uploads("p/big").len(),
             1,

@@ -130,27 +130,46 @@ fn a_rename_that_was_cut_off_in_a_client_side_volume_is_found_and_finished() {
     killed_in_mid_rename(&bucket, &source, &["--create"]);
 }
 
-/// A file that is being written, some of whose parts are in the bucket.
-fn begun(mount: &Mount, bucket: &Bucket, name: &str) -> File {
+/// A file that is being written, some of whose parts are in the bucket; the key of their upload.
+fn begun(mount: &Mount, bucket: &Bucket, name: &str) -> (File, String) {
     let mut file = File::create(mount.path().join(name)).expect("creating");
     for _ in 0..40 {
         file.write_all(&[7; 1 << 20]).expect("writing");
     }
-    let uploads = until(DEADLINE, || {
-        (!bucket.client.uploads(name).is_empty()).then_some(())
+    let key = until(DEADLINE, || {
+        let key = uploading(mount)?;
+        (!bucket.client.uploads(&key).is_empty()).then_some(key)
     });
-    uploads.expect("an upload under way");
-    file
+    (file, key.expect("an upload under way"))
+}
+
+/// The last key that this mount has begun an upload at, by its journal.
+fn uploading(mount: &Mount) -> Option<String> {
+    let journals = fs::read_dir(mount.state().join("uploads")).expect("journals");
+    let journals = journals.map(|entry| entry.expect("an entry").path());
+    let journal = journals.filter(|path| path.extension().is_some_and(|is| is == "uploads"));
+    let lines: Vec<String> = journal
+        .flat_map(|path| {
+            let text = fs::read_to_string(path).expect("a journal");
+            text.lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect();
+    let lines = lines.iter().rev();
+    let mut keys = lines.filter_map(|line| {
+        let line: Value = serde_json::from_str(line).ok()?;
+        Some(line["key"].as_str()?.to_owned())
+    });
+    keys.next()
 }
 
 fn killed_in_mid_upload(bucket: &Bucket) {
     let source = bucket.source();
     let mut mount = Mount::new(&source, &[]);
     let other = Mount::new(&source, &[]);
-    let _cut_off = begun(&mount, bucket, "cut-off");
-    let mut living = begun(&other, bucket, "living");
+    let (_cut_off, cut_off) = begun(&mount, bucket, "cut-off");
+    let (mut living, still_going) = begun(&other, bucket, "living");
     mount.kill();
-    assert_eq!(bucket.client.uploads("cut-off").len(), 1);
+    assert_eq!(bucket.client.uploads(&cut_off).len(), 1);
     let is_told = |findings: &[(String, String, bool)], repaired| {
         let dead = found("dead-mount", "repairable", repaired);
         findings.contains(&dead) && findings.contains(&found("registration", "in-use", false))
@@ -158,20 +177,22 @@ fn killed_in_mid_upload(bucket: &Bucket) {
     let (findings, clean) = check(&mount, &[]);
     assert!(is_told(&findings, false) && !clean, "{findings:?}");
     assert_eq!(
-        bucket.client.uploads("cut-off").len(),
+        bucket.client.uploads(&cut_off).len(),
         1,
         "nothing is done unasked"
     );
 
     let (findings, clean) = check(&mount, &["--repair"]);
     assert!(is_told(&findings, true) && clean, "{findings:?}");
-    assert_eq!(bucket.client.uploads("cut-off"), [""; 0]);
-    assert_eq!(bucket.client.uploads("living").len(), 1, "it is another's");
-    let (findings, clean) = check(&mount, &["--repair"]);
-    assert!(
-        clean && findings.iter().all(|(_, class, _)| class == "in-use"),
-        "{findings:?}"
+    assert_eq!(bucket.client.uploads(&cut_off), [""; 0]);
+    assert_eq!(
+        bucket.client.uploads(&still_going).len(),
+        1,
+        "it is another's"
     );
+    let (findings, clean) = check(&mount, &["--repair"]);
+    let in_use = |(_, class, _): &(String, String, bool)| class == "in-use";
+    assert!(clean && findings.iter().all(in_use), "{findings:?}");
     living
         .write_all(b"and to its end")
         .expect("writing goes on");
@@ -203,7 +224,7 @@ fn a_machine_that_is_gone_is_watched_for_two_terms() {
     let source = bucket.source();
     let short = ["--lease-term", "4", "--timeout", "2"];
     let mut gone = Mount::new(&source, &short);
-    let _cut_off = begun(&gone, &bucket, "cut-off");
+    let (_cut_off, cut_off) = begun(&gone, &bucket, "cut-off");
     fs::write(gone.path().join("open"), "deleted while it is open").expect("writing");
     let open = File::open(gone.path().join("open")).expect("opening");
     fs::remove_file(gone.path().join("open")).expect("removing");
@@ -228,15 +249,15 @@ fn a_machine_that_is_gone_is_watched_for_two_terms() {
         "{findings:?}"
     );
     assert_eq!(bucket.client.keys(".cloakfs/"), [""; 0]);
-    // The upload is of a file's name: any program may be at it.
-    assert_eq!(bucket.client.uploads("cut-off").len(), 1);
-    // On its own machine it is known whose it was.
-    let (findings, clean) = check(&gone, &["--repair"]);
     assert!(
-        clean && findings.contains(&found("dead-mount", "repairable", true)),
+        findings.contains(&found("orphaned-upload", "repairable", true)),
         "{findings:?}"
     );
-    assert_eq!(bucket.client.uploads("cut-off"), [""; 0]);
+    assert_eq!(bucket.client.uploads(&cut_off), [""; 0]);
+    // Its own machine remembers it, until it is looked after there.
+    let dead = vec![found("dead-mount", "repairable", true)];
+    assert_eq!(check(&gone, &["--repair"]), (dead, true));
+    assert_eq!(check(&gone, &[]), (vec![], true));
 }
 
 #[test]

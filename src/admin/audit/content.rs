@@ -1,4 +1,6 @@
-//! Reading everything of an object.
+//! Reading everything of an object. In a client-side volume every byte is authenticated; elsewhere
+//! the server has to decrypt it, and of what arrives in one piece its checksum is compared, where
+//! it keeps one.
 
 use super::{Audit, Finding};
 use crate::admin::inspect::Looked;

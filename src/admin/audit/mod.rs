@@ -86,12 +86,14 @@ impl Audit {
         if matches!(self.required, Required::Client { .. }) {
             inspector = inspector.with_instruction_files();
         }
-        let (parallel, audit) = match self.deep {
-            true => (READ_PARALLEL, Arc::new(self)),
-            false => (inspect::PARALLEL, Arc::new(self)),
+        let parallel = if self.deep {
+            READ_PARALLEL
+        } else {
+            inspect::PARALLEL
         };
+        let audit = Arc::new(self);
         let mut judged = inspector
-            .parallel(parallel.max(READ_PARALLEL))
+            .parallel(parallel)
             .objects()
             .map(|inspected| {
                 let audit = Arc::clone(&audit);

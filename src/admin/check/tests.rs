@@ -76,7 +76,7 @@ fn own(name: &str) -> String {
 fn claimant() -> Claimant {
     Claimant {
         origin: Origin::here("here".to_owned()),
-        term: Term::new(None, Duration::from_secs(60)).unwrap(),
+        term: Term::new(None, Duration::from_mins(1)).unwrap(),
         waits: false,
     }
 }
