@@ -1,23 +1,20 @@
 //! `cloakfs check`: whether a volume is consistent, and what is safe to do about it.
 
-use std::collections::BTreeMap;
+mod report;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, bail};
-use serde_json::json;
 
 use super::arguments::CheckArguments;
 use super::config::MountConfig;
 use super::consistency::Joining;
 use super::open::{About, Opened};
-use super::output::{self, ProgressLine};
-use super::{environment, mount, runtime};
+use super::{environment, mount, output, runtime};
 use crate::admin::check::state::{self, Others};
 use crate::admin::check::tree::{self, Counts};
 use crate::admin::check::{Class, Finding, Trouble, repair};
-use crate::base::size::ByteSize;
-use crate::base::terminal::printable;
 use crate::keys::file;
 use crate::layout::plain::Defaults;
 use crate::mount::daemon;
@@ -27,13 +24,7 @@ use crate::store::probe::{self, Capabilities};
 use crate::volume::lease::{self, LeaseError, Life, Presence};
 use crate::volume::record::RecordError;
 use crate::volume::{Volume, VolumeOptions};
-
-/// Columns of the table.
-const CLASS: usize = 10;
-const NAME: usize = 18;
-const OBJECT: usize = 40;
-/// Objects between two lines of progress.
-const PROGRESS: u64 = 1_000;
+use report::Report;
 
 pub(super) struct CheckConfig {
     source: MountConfig,
@@ -271,133 +262,4 @@ impl Work<'_> {
         let found = state::survey(self.store, prefix, volume, others, &self.write_back);
         Ok(found.await?)
     }
-}
-
-/// Where a check is told.
-struct Report {
-    json: bool,
-    has_table: bool,
-    line: ProgressLine,
-    found: BTreeMap<Trouble, u64>,
-    repaired: u64,
-    flaws: u64,
-}
-
-impl Report {
-    fn new(json: bool) -> Self {
-        Self {
-            json,
-            has_table: false,
-            line: ProgressLine::start(),
-            found: BTreeMap::new(),
-            repaired: 0,
-            flaws: 0,
-        }
-    }
-
-    fn finding(&mut self, finding: &Finding) {
-        self.line.clear();
-        self.repaired += u64::from(finding.repaired);
-        if finding.is_flaw() {
-            self.flaws += 1;
-            *self.found.entry(finding.finding).or_default() += 1;
-        }
-        if self.json {
-            output::say(&serde_json::to_string(finding).unwrap_or_default());
-            return;
-        }
-        if !std::mem::replace(&mut self.has_table, true) {
-            output::say(&row("STATE", "FINDING", "OBJECT", "WHAT IT IS"));
-        }
-        let state = if finding.repaired {
-            "repaired"
-        } else {
-            finding.class.name()
-        };
-        let object = finding.path.as_ref().unwrap_or(&finding.object);
-        let text = format!("{}: {}", finding.text, finding.remedy);
-        output::say(&row(state, finding.finding.name(), object, &text));
-    }
-
-    fn progress(&mut self, counts: &Counts) {
-        let objects = counts.files + counts.directories;
-        if objects.is_multiple_of(PROGRESS) {
-            self.line.show(&format!("{objects} objects"));
-        }
-    }
-
-    /// # Errors
-    /// When something is left to do: it was told.
-    fn end(&mut self, source: &str, counts: &Counts, notes: &[String]) -> anyhow::Result<()> {
-        self.line.clear();
-        if self.json {
-            let summary = json!({
-                "summary": {
-                    "counts": counts,
-                    "findings": self.found,
-                    "repaired": self.repaired,
-                    "notes": notes,
-                },
-                "source": source,
-                "clean": self.flaws == 0,
-            });
-            output::say(&summary.to_string());
-        } else {
-            if self.has_table {
-                output::say("");
-            }
-            let lines = told(source, counts, self.repaired, &self.found);
-            for line in lines {
-                output::say(&printable(&line));
-            }
-            for note in notes {
-                output::note(note);
-            }
-        }
-        if self.flaws == 0 {
-            Ok(())
-        } else {
-            Err(output::Told.into())
-        }
-    }
-}
-
-fn row(state: &str, name: &str, object: &str, text: &str) -> String {
-    format!(
-        "{}  {}  {}  {}",
-        output::column(state, CLASS),
-        output::column(name, NAME),
-        output::column(object, OBJECT),
-        printable(text)
-    )
-}
-
-fn told(
-    source: &str,
-    counts: &Counts,
-    repaired: u64,
-    found: &BTreeMap<Trouble, u64>,
-) -> Vec<String> {
-    let mut lines = vec![
-        format!("source    {source}"),
-        format!(
-            "objects   {} ({}), and {} markers of directories; {} directories have none, which is no flaw",
-            counts.files,
-            ByteSize(counts.bytes),
-            counts.directories,
-            counts.implicit_directories
-        ),
-    ];
-    if repaired > 0 {
-        lines.push(format!("repaired  {repaired}"));
-    }
-    let found: Vec<_> = found
-        .iter()
-        .map(|(finding, count)| format!("{count} {}", finding.name()))
-        .collect();
-    lines.push(match found.as_slice() {
-        [] => "clean".to_owned(),
-        found => format!("findings  {}", found.join(", ")),
-    });
-    lines
 }

@@ -97,7 +97,8 @@ mod tests {
         assert_eq!(column("ab", 4), "ab  ");
         assert_eq!(column("abcd", 4), "abcd");
         assert_eq!(column("abcdef", 4), "a\u{2026}ef");
-        assert_eq!(column("\u{1b}[2J\u{e4}", 20), "\\u{1b}[2J\u{e4}         ");
+        let shown = format!("\\u{{1b}}[2J\u{e4}{}", " ".repeat(10));
+        assert_eq!(column("\u{1b}[2J\u{e4}", 20), shown);
     }
 
     #[test]

@@ -133,8 +133,9 @@ fn a_rename_that_was_cut_off_in_a_client_side_volume_is_found_and_finished() {
 /// A file that is being written, some of whose parts are in the bucket; the key of their upload.
 fn begun(mount: &Mount, bucket: &Bucket, name: &str) -> (File, String) {
     let mut file = File::create(mount.path().join(name)).expect("creating");
+    let some = vec![7; 1 << 20];
     for _ in 0..40 {
-        file.write_all(&[7; 1 << 20]).expect("writing");
+        file.write_all(&some).expect("writing");
     }
     let key = until(DEADLINE, || {
         let key = uploading(mount)?;
