@@ -19,6 +19,8 @@ use crate::sealed::cse_c;
 use crate::wait::until;
 
 const DEADLINE: Duration = Duration::from_mins(2);
+/// Of a file that is uploaded while it is written.
+const LARGE_MIB: u64 = 80;
 /// Files of a directory that is renamed.
 const FILES: usize = 400;
 
@@ -57,12 +59,24 @@ fn in_use(count: usize) -> Vec<(String, String, bool)> {
     vec![found("registration", "in-use", false); count]
 }
 
+/// All keys, once the server has ended what a daemon that was killed had asked for.
+fn settled(bucket: &Bucket) -> Vec<String> {
+    let mut last = (Vec::new(), 0);
+    let settled = until(DEADLINE, || {
+        let keys = bucket.client.keys("");
+        let looks = if keys == last.0 { last.1 + 1 } else { 0 };
+        last = (keys, looks);
+        (looks >= 20).then(|| last.0.clone())
+    });
+    settled.expect("the server comes to rest")
+}
+
 /// A rename whose daemon is killed, while another machine has the source mounted, too.
 fn killed_in_mid_rename(bucket: &Bucket, source: &Source, options: &[&str]) {
     let mut mount = Mount::new(source, options);
     let other = Mount::new(source, &[]);
     renames::killed(&mut mount, FILES);
-    let keys = bucket.client.keys("");
+    let keys = settled(bucket);
     let unfinished = |class: &str, repaired| found("unfinished-rename", class, repaired);
 
     // Another machine cannot tell that it is dead, and touches nothing.
@@ -134,7 +148,8 @@ fn a_rename_that_was_cut_off_in_a_client_side_volume_is_found_and_finished() {
 fn begun(mount: &Mount, bucket: &Bucket, name: &str) -> (File, String) {
     let mut file = File::create(mount.path().join(name)).expect("creating");
     let some = vec![7; 1 << 20];
-    for _ in 0..40 {
+    // Up to 64 MiB nothing is uploaded before the file is closed.
+    for _ in 0..LARGE_MIB {
         file.write_all(&some).expect("writing");
     }
     let key = until(DEADLINE, || {
@@ -200,7 +215,7 @@ fn killed_in_mid_upload(bucket: &Bucket) {
     living.sync_all().expect("its upload ends well");
     drop(living);
     let stored = bucket.client.head("living").size_bytes;
-    assert_eq!(stored, (40 << 20) + 14);
+    assert_eq!(stored, (LARGE_MIB << 20) + 14);
     drop(other);
     assert_eq!(check(&mount, &["--repair"]), (vec![], true));
 }
