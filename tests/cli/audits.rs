@@ -38,15 +38,18 @@ impl Place {
         self.unmount();
     }
 
-    /// So many copies of the object of a file, as a copy of the store's directory has them.
+    /// So many copies of the object of a file, as a copy of the store's directory has them: 500 in
+    /// each directory, of which the store itself keeps the names of one in memory.
     fn copies(&self, of: &str, count: usize) {
-        let original = fs::read(self.path("store") + "/" + of).unwrap();
+        let store = self.path("store");
+        // An object's file ends in `%`.
+        let original = fs::read(format!("{store}/{of}%")).unwrap();
         for number in 0..count {
-            fs::write(
-                format!("{}/{of}-{number:06}", self.path("store")),
-                &original,
-            )
-            .unwrap();
+            let directory = format!("{store}/{:04}", number / 500);
+            if number % 500 == 0 {
+                fs::create_dir(&directory).unwrap();
+            }
+            fs::write(format!("{directory}/{of}-{number:06}%"), &original).unwrap();
         }
     }
 }

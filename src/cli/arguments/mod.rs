@@ -53,35 +53,6 @@ What is for others (defaults, nofail, user, _netdev, x-...) passes without effec
 noatime, relatime, norelatime, diratime, nodiratime and dirsync, which do nothing for a FUSE
 filesystem: reading never sets an access time here. A comma within a value is written as \\,.";
 
-const AUDIT_NOTES: &str = "\
-It writes nothing. It lists all objects (one request for 1,000) and asks for the metadata of each (one
-HEAD, in a client-side mode a second for objects that are not encrypted), and where cse-kms is asked
-for it has KMS unwrap a data key for each mount that wrote. --deep also reads every byte.
-
-Of the client-side modes the key opens each object's metadata, so that it is shown to be of this
-volume, key and context and in its place; only --deep shows that its content is authentic. Of sse-kms
-the server tells the key, and nobody the encryption context of an object.
-
-Exit codes: 0 everything is as it must be; 1 something is not, or the audit failed, for the reason
-on standard error; 2 the command line is wrong.";
-
-const CHECK_NOTES: &str = "\
-Each finding is one of:
-  repairable  --repair does it, by the same steps as the next mount
-  needs you   only a person can tell what is right; --repair leaves it
-  in use      a mount that lives, or may live, is using it: no flaw
-
-It lists all objects (one request for 1,000) and reads a few of cloakfs's own; the content of files
-is not looked at: that is what cloakfs audit does. Without --repair nothing is written but a file in
-the state directory.
-
---repair takes the source for itself where no other mount may live, and lets none in meanwhile; else
-it does what is of dead mounts of this machine alone. It deletes nothing but what cloakfs made for
-itself and no living mount has: no file, and no conflict copy.
-
-Exit codes: 0 nothing is left to do; 1 something is, or the check failed, for the reason on standard
-error; 2 the command line is wrong.";
-
 /// Mount an S3 bucket, or a local directory that acts as one, as a directory.
 #[derive(Debug, Parser)]
 #[command(name = "cloakfs", version, after_help = EXAMPLES, arg_required_else_help = true)]
@@ -109,12 +80,12 @@ pub(super) enum Command {
     /// List what is not encrypted as it must be.
     ///
     /// The options are those of a mount, and say how everything must be encrypted.
-    #[command(after_help = AUDIT_NOTES)]
+    #[command(after_help = admin::AUDIT_NOTES)]
     Audit(Box<AuditArguments>),
     /// List what is not consistent: what mounts that died left, and names that cannot be.
     ///
     /// The options are those of a mount.
-    #[command(after_help = CHECK_NOTES)]
+    #[command(after_help = admin::CHECK_NOTES)]
     Check(Box<CheckArguments>),
     /// List what mounts of write-back mode left on this machine, and bring it out.
     ///
