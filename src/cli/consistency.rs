@@ -101,9 +101,9 @@ pub(super) async fn open_among_others(
 
 /// A mount that is about to be among the others of its volume.
 pub(super) struct Joining {
-    place: Place,
-    claimant: Claimant,
-    gate: Arc<Gate>,
+    pub place: Place,
+    pub claimant: Claimant,
+    pub gate: Arc<Gate>,
     exclusive: bool,
 }
 

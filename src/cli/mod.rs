@@ -9,6 +9,8 @@
 
 mod arguments;
 mod ask;
+mod audit;
+mod check;
 mod client_side;
 mod config;
 mod consistency;
@@ -18,6 +20,7 @@ mod encryption;
 mod environment;
 mod helper;
 mod init;
+mod inspect;
 mod keys;
 mod mount;
 mod new_file;
@@ -26,6 +29,7 @@ mod option_list;
 mod output;
 mod policy;
 mod recover;
+mod runtime;
 mod server_side;
 mod source;
 mod view;
@@ -50,7 +54,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match Arguments::read(&arguments).map(perform) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => {
-            output::complain(&output::sentence(&error));
+            if !error.is::<output::Told>() {
+                output::complain(&output::sentence(&error));
+            }
             ExitCode::from(if is_usage(&error) {
                 EXIT_USAGE
             } else {
@@ -82,6 +88,8 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         Command::Decrypt(arguments) => {
             decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
         }
+        Command::Audit(arguments) => audit::audit(&audit::AuditConfig::from_arguments(&arguments)?),
+        Command::Check(arguments) => check::check(&check::CheckConfig::from_arguments(&arguments)?),
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }

@@ -15,12 +15,12 @@ use super::server_side::{self, CustomerKeys};
 use crate::aws::{Aws, AwsConfig};
 use crate::base::jitter::Jitter;
 use crate::mount::control::protocol;
-use crate::store::Store;
 use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::s3::{CustomerKey, RequestedEncryption, S3Config, S3Store};
+use crate::store::{ServerEncryption, Store};
 use crate::volume::lease::{Fence, Gate};
 use crate::volume::record::place;
 
@@ -57,6 +57,8 @@ pub(super) struct About {
     pub customer: Vec<CustomerKey>,
     /// The way to S3; `None` for a local directory.
     pub aws: Option<Aws>,
+    /// What objects are under for which nothing is asked, where it was asked for and told.
+    pub bucket_default: Option<ServerEncryption>,
 }
 
 impl Default for About {
@@ -70,11 +72,31 @@ impl Default for About {
             notes: Vec::new(),
             customer: Vec::new(),
             aws: None,
+            bucket_default: Some(ServerEncryption::None),
         }
     }
 }
 
 pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Result<Opened> {
+    open(config, timeout, Purpose::Use).await
+}
+
+/// The same for whoever wants to know what is there, whether or not it can be read.
+pub(super) async fn store_to_inspect(
+    config: &StoreConfig,
+    timeout: Duration,
+) -> anyhow::Result<Opened> {
+    open(config, timeout, Purpose::Inspect).await
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// Nothing is opened of which no object can be read.
+    Use,
+    Inspect,
+}
+
+async fn open(config: &StoreConfig, timeout: Duration, purpose: Purpose) -> anyhow::Result<Opened> {
     match config {
         StoreConfig::Dir(settings) => {
             let path = settings.path.clone();
@@ -91,7 +113,7 @@ pub(super) async fn store(config: &StoreConfig, timeout: Duration) -> anyhow::Re
                 prefix: settings.location.prefix.clone(),
                 ..About::default()
             };
-            let store = connect(settings, timeout, &mut about).await?;
+            let store = connect(settings, timeout, purpose, &mut about).await?;
             about.server = store.endpoint().describe("S3");
             about.expected = store.expected_encryption();
             Ok(wrap(Arc::new(store), about, timeout))
@@ -119,6 +141,7 @@ pub(super) async fn find_aws(connection: &Connection, timeout: Duration) -> anyh
 async fn connect(
     settings: &S3Settings,
     timeout: Duration,
+    purpose: Purpose,
     about: &mut About,
 ) -> anyhow::Result<S3Store> {
     let S3Settings {
@@ -148,6 +171,10 @@ async fn connect(
         store = S3Store::new(&aws, config.clone())?;
     }
     about.encryption = server_side::describe(&config.encryption);
+    if purpose == Purpose::Inspect {
+        about.bucket_default = within(timeout, &store, store.default_as_told()).await?;
+        return Ok(store);
+    }
     let notes = within(timeout, &store, store.check_keys(&location.prefix))
         .await?
         .map_err(|sentence| anyhow!(sentence))?;

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use crate::base::terminal::printable;
+
 /// A result, on standard output.
 pub(super) fn say(text: &str) {
     let _gone = writeln!(io::stdout().lock(), "{text}");
@@ -16,6 +18,11 @@ pub(super) fn note(text: &str) {
 pub(super) fn complain(text: &str) {
     let _gone = writeln!(io::stderr().lock(), "cloakfs: {text}");
 }
+
+/// A failure that standard output has told of: only the exit code is left to say.
+#[derive(Debug, thiserror::Error)]
+#[error("something was found")]
+pub(super) struct Told;
 
 /// An error and its causes in one line. Many errors already tell their cause: what was said is
 /// not said again.
@@ -50,12 +57,33 @@ impl ProgressLine {
     }
 }
 
-impl Drop for ProgressLine {
-    fn drop(&mut self) {
-        if self.shown {
+impl ProgressLine {
+    /// Makes room for another line.
+    pub(super) fn clear(&mut self) {
+        if std::mem::replace(&mut self.shown, false) {
             let _gone = write!(io::stderr().lock(), "\r\x1b[K");
         }
     }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// The text in at most this many columns, cut in its middle, and filled up with spaces. Characters
+/// count as one column each.
+pub(super) fn column(text: &str, width: usize) -> String {
+    let text = printable(text);
+    let count = text.chars().count();
+    if count <= width {
+        return format!("{text}{}", " ".repeat(width - count));
+    }
+    let (head, tail) = ((width - 1) / 2, width - 1 - (width - 1) / 2);
+    let start: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(count - tail).collect();
+    format!("{start}\u{2026}{end}")
 }
 
 #[cfg(test)]
@@ -63,6 +91,15 @@ mod tests {
     use anyhow::Context as _;
 
     use super::*;
+
+    #[test]
+    fn a_column_is_as_wide_as_it_is_to_be() {
+        assert_eq!(column("ab", 4), "ab  ");
+        assert_eq!(column("abcd", 4), "abcd");
+        assert_eq!(column("abcdef", 4), "a\u{2026}ef");
+        let shown = format!("\\u{{1b}}[2J\u{e4}{}", " ".repeat(10));
+        assert_eq!(column("\u{1b}[2J\u{e4}", 20), shown);
+    }
 
     #[test]
     fn a_cause_is_told_once() {

@@ -191,6 +191,15 @@ impl VolumeError {
             .is_some_and(StoreError::lacks_customer_key)
     }
 
+    /// What KMS refused, if that is the trouble.
+    #[must_use]
+    pub fn kms_error(&self) -> Option<KmsErrorKind> {
+        match &self.cause {
+            Cause::Kms(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+
     /// The store's error, if it is one.
     #[must_use]
     pub const fn store_error(&self) -> Option<&StoreError> {

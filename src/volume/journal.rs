@@ -9,6 +9,7 @@
 
 mod owner;
 mod renames;
+mod survey;
 mod sweep;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 pub(super) use owner::Owner;
 pub(super) use renames::Renaming;
+pub use survey::{DeadMount, MountState};
 
 use super::{Result, VolumeError};
 use crate::base::id::CommitId;
@@ -118,38 +120,21 @@ impl Journal {
         source: &str,
         mount_id: &str,
     ) -> Result<(Self, Vec<LeftBehind>)> {
-        let failed = |error: std::io::Error| {
-            let message = format!(
-                "the journal in {} cannot be used: {error}; make it writable or set \
-                 CLOAKFS_STATE_DIR",
-                dir.display()
-            );
-            VolumeError::other(source, ErrorKind::Invalid, &message)
-        };
+        let failed = unusable(dir, source);
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(dir)
-            .map_err(failed)?;
-        let mut left_behind = Vec::new();
-        for entry in fs::read_dir(dir).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "uploads")
-                && let Some(dead) = LeftBehind::read(path, source).map_err(failed)?
-            {
-                left_behind.push(dead);
-            }
-        }
+            .map_err(&failed)?;
+        let left_behind = Self::left_behind(dir, source)?;
         let path = dir.join(format!("{mount_id}.uploads"));
         let file = OpenOptions::new()
             .create_new(true)
             .append(true)
             .mode(0o600)
             .open(&path);
-        let file = file.map_err(failed)?;
-        file.lock().map_err(failed)?;
+        let file = file.map_err(&failed)?;
+        file.lock().map_err(&failed)?;
         let journal = Self {
             path,
             lines: Mutex::new(Lines {
@@ -158,14 +143,31 @@ impl Journal {
                 bytes: 0,
                 open: 0,
             }),
-            owner: Owner::new(dir, mount_id).map_err(failed)?,
+            owner: Owner::new(dir, mount_id).map_err(&failed)?,
         };
         let first = Line::Mount {
             source: source.to_owned(),
             mount: mount_id.to_owned(),
         };
-        journal.append(&first).map_err(failed)?;
+        journal.append(&first).map_err(&failed)?;
         Ok((journal, left_behind))
+    }
+
+    /// What the dead mounts of `source` left behind.
+    fn left_behind(dir: &Path, source: &str) -> Result<Vec<LeftBehind>> {
+        let failed = unusable(dir, source);
+        let mut left_behind = Vec::new();
+        for entry in fs::read_dir(dir).map_err(&failed)? {
+            let path = entry.map_err(&failed)?.path();
+            if path
+                .extension()
+                .is_some_and(|extension| extension == "uploads")
+                && let Some(dead) = LeftBehind::read(path, source).map_err(&failed)?
+            {
+                left_behind.push(dead);
+            }
+        }
+        Ok(left_behind)
     }
 
     pub(super) fn begin(&self, key: &ObjectKey) -> Result<Ticket> {
@@ -234,6 +236,17 @@ impl Journal {
             lines.bytes = lines.first_bytes;
         }
         Ok(())
+    }
+}
+
+fn unusable(dir: &Path, source: &str) -> impl Fn(std::io::Error) -> VolumeError {
+    move |error| {
+        let message = format!(
+            "the journal in {} cannot be used: {error}; make it writable or set \
+             CLOAKFS_STATE_DIR",
+            dir.display()
+        );
+        VolumeError::other(source, ErrorKind::Invalid, &message)
     }
 }
 

@@ -37,7 +37,8 @@ use std::sync::{Arc, OnceLock, Weak};
 pub use change::{Moved, PARALLEL_OBJECTS};
 pub use content::PrivatePurpose;
 pub use error::VolumeError;
-pub use intent::{RenameIntent, RenameObserver};
+pub use intent::{RenameIntent, RenameObserver, ToldRename, UnfinishedRename};
+pub use journal::{DeadMount, MountState};
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use local_key::{LocalKey, LocalKeySource, LocalKeys};
 pub use modes::{ModesSeen, OtherMode};
@@ -52,7 +53,7 @@ use types::CopyWay;
 use crate::base::secret::fill_random;
 use crate::keys::kms::Calls;
 use crate::keys::root::Root;
-use crate::layout::path::{Directory, KeyMapper, VolumePath};
+use crate::layout::path::{Directory, HiddenReason, KeyMapper, VolumePath};
 use crate::layout::plain::Defaults;
 use crate::layout::sealed::Names;
 use crate::store::probe::Capabilities;
@@ -116,7 +117,7 @@ impl Volume {
         prefix: &str,
         options: VolumeOptions,
     ) -> Result<Arc<Self>> {
-        Self::open_in(store, prefix, options, None).await
+        Self::open_in(store, prefix, options, None, Clearing::Begins).await
     }
 
     /// Opens a client-side volume at `prefix`.
@@ -129,7 +130,21 @@ impl Volume {
         options: VolumeOptions,
         client_side: ClientSide,
     ) -> Result<Arc<Self>> {
-        Self::open_in(store, prefix, options, Some(client_side)).await
+        Self::open_in(store, prefix, options, Some(client_side), Clearing::Begins).await
+    }
+
+    /// Opens a volume of either layout as it is: what dead mounts left behind stays until
+    /// [`Self::clear_after_the_dead`].
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_as_it_is(
+        store: Arc<dyn Store>,
+        prefix: &str,
+        options: VolumeOptions,
+        client_side: Option<ClientSide>,
+    ) -> Result<Arc<Self>> {
+        Self::open_in(store, prefix, options, client_side, Clearing::Waits).await
     }
 
     async fn open_in(
@@ -137,6 +152,7 @@ impl Volume {
         prefix: &str,
         options: VolumeOptions,
         client_side: Option<ClientSide>,
+        clearing: Clearing,
     ) -> Result<Arc<Self>> {
         let (names, sealed) = match client_side {
             Some(client_side) => {
@@ -170,11 +186,11 @@ impl Volume {
             half_renamed: OnceLock::new(),
             observer: OnceLock::new(),
         });
-        if !volume.options.read_only {
+        if clearing == Clearing::Begins && !volume.options.read_only {
             for dead in left_behind {
                 volume.clear_away(dead).await;
             }
-            let half_renamed = Box::pin(volume.finish_renames()).await;
+            let half_renamed = Box::pin(volume.finish_renames(volume.options.alone)).await;
             for why in &half_renamed {
                 tracing::warn!("{why}");
             }
@@ -277,6 +293,15 @@ impl Volume {
         self.marker_key(path).map(drop)
     }
 
+    /// What a mount calls the object at a key of the volume; of a directory's marker it ends in
+    /// `/`.
+    ///
+    /// # Errors
+    /// Why no path names it.
+    pub fn path_of(&self, key: &str) -> std::result::Result<String, HiddenReason> {
+        self.keys.path_of(key)
+    }
+
     /// A directory, to tell what listed keys are in it.
     fn directory(&self, path: &VolumePath) -> Result<Directory<'_>> {
         self.keys
@@ -317,6 +342,13 @@ impl Volume {
             ObjectRef::Private(name) => Ok(self.private_key(name)),
         }
     }
+}
+
+/// When what dead mounts left is cleared away.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Clearing {
+    Begins,
+    Waits,
 }
 
 fn source_of(server: &str, store: &dyn Store, prefix: &str) -> String {

@@ -1,5 +1,5 @@
-//! One object of a client-side volume without a mount: read from its beginning to its end, and
-//! every byte of it authenticated (docs/FORMAT.md, section 10).
+//! The objects of a client-side volume without a mount, one by one: read from beginning to end,
+//! and every byte authenticated (docs/FORMAT.md, section 10).
 
 use std::io;
 use std::sync::Arc;
@@ -10,15 +10,17 @@ use futures_util::stream::{self, StreamExt};
 use super::record::OpenVolume;
 use super::sealed::DataKeys;
 use super::{Result, VolumeError};
+use crate::base::limits::RESERVED_PREFIX;
 use crate::base::range::ByteRange;
 use crate::layout::attributes::FileKind;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::{self, PlainRange, StoredRange};
+use crate::layout::sealed::names::StoredNameError;
 use crate::layout::sealed::{
     AttributeVersion, BodyMap, Footer, Names, ObjectError, Piece, Record, SealedMetadata, Segments,
-    StoredKey, StoredPath, Tail, manifest, xattrs,
+    StoredKey, StoredPath, Tail, VolumeId, manifest, xattrs,
 };
-use crate::store::{ETag, ErrorKind, GetOptions, GetRange, Object, ObjectKey, Store};
+use crate::store::{ETag, ErrorKind, GetOptions, GetRange, Metadata, Object, ObjectKey, Store};
 
 /// Of the object's end that is asked for first: a small file arrives whole.
 const END_BYTES: u64 = 32 << 10;
@@ -49,12 +51,14 @@ pub enum SingleError {
     Sink(#[from] io::Error),
 }
 
-/// The way to the objects of a volume.
+/// The way to the objects of a volume. Unwrapped data keys are kept from one object to the next.
 #[expect(missing_debug_implementations, reason = "it holds keys")]
 pub struct Reader {
     store: Arc<dyn Store>,
     prefix: String,
-    volume: OpenVolume,
+    id: VolumeId,
+    names: Names,
+    keys: DataKeys,
 }
 
 /// An object whose metadata and tail are authentic.
@@ -64,17 +68,20 @@ struct Opened {
     record: Record,
     map: BodyMap,
     length: u64,
+    kind: FileKind,
     end: (u64, Bytes),
 }
 
 impl Reader {
     /// `prefix` is the volume's.
     #[must_use]
-    pub const fn new(store: Arc<dyn Store>, prefix: String, volume: OpenVolume) -> Self {
+    pub fn new(store: Arc<dyn Store>, prefix: String, volume: OpenVolume) -> Self {
         Self {
             store,
             prefix,
-            volume,
+            id: volume.id,
+            names: volume.names,
+            keys: DataKeys::new(volume.root, volume.id, std::num::NonZeroU64::MIN),
         }
     }
 
@@ -85,27 +92,119 @@ impl Reader {
     /// When there is none, anything of it is not authentic, or the sink takes no more. What the
     /// sink got before is authentic.
     pub async fn read(
-        self,
+        &self,
         name: &str,
         sink: &mut dyn Sink,
     ) -> std::result::Result<u64, SingleError> {
-        let Self {
-            store,
-            prefix,
-            volume,
-        } = self;
-        let (key, end) = find(store.as_ref(), &prefix, &volume, name).await?;
-        let keys = DataKeys::new(volume.root, volume.id, std::num::NonZeroU64::MIN);
-        let at = StoredKey::below(&prefix, key.as_str()).expect("the key has the prefix");
-        let metadata = SealedMetadata::decode(&end.info.attributes.metadata)
-            .map_err(|error| VolumeError::object(name, error))?;
-        let data_key = keys.to_open(&metadata.key).await;
-        let data_key = data_key.map_err(|error| VolumeError::data_key(name, error))?;
-        let record = Record::open(&data_key, volume.id, &at, &metadata.record)
-            .map_err(|error| VolumeError::object(name, error))?;
-        let opened = open(store.as_ref(), name, key, record, end).await?;
-        opened.content(store.as_ref(), name, sink).await?;
+        let store = self.store.as_ref();
+        let (key, end) = find(store, &self.prefix, &self.names, name).await?;
+        let record = self
+            .record(name, &key, &end.info.attributes.metadata)
+            .await?;
+        let opened = open(store, name, key, record, end).await?;
+        let what = match opened.kind {
+            FileKind::File | FileKind::Symlink => None,
+            FileKind::Directory => Some("a directory"),
+            FileKind::Fifo => Some("a FIFO"),
+            FileKind::CharDevice | FileKind::BlockDevice => Some("a device"),
+            FileKind::Socket => Some("a socket"),
+        };
+        if let Some(what) = what {
+            return Err(SingleError::NoContent(name.to_owned(), what));
+        }
+        opened.content(store, name, sink).await?;
         Ok(opened.length)
+    }
+
+    /// What a mount calls the object at a key; of a directory's marker it ends in `/`.
+    ///
+    /// # Errors
+    /// When a component of the key is no name of this volume.
+    pub fn path_of(&self, key: &str) -> std::result::Result<String, StoredNameError> {
+        let stored = key.strip_prefix(&self.prefix).unwrap_or(key);
+        let Names::Encrypted(_) = self.names else {
+            return Ok(stored.to_owned());
+        };
+        let mut path = String::with_capacity(stored.len());
+        let mut parent = StoredPath::root();
+        for component in stored.split_inclusive('/') {
+            let name = component.trim_end_matches('/');
+            path.push_str(self.names.open(&parent, name)?.as_str());
+            path.push_str(&component[name.len()..]);
+            parent = parent.join(name);
+        }
+        Ok(path)
+    }
+
+    /// Unwraps the data key in an object's metadata: it is of this volume and of its root. KMS is
+    /// asked once for what one mount wrote.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn open_key(&self, key: &str, metadata: &Metadata) -> Result<()> {
+        let metadata = SealedMetadata::decode(metadata);
+        let metadata = metadata.map_err(|error| VolumeError::object(key, error))?;
+        let opened = self.keys.to_open(&metadata.key).await;
+        opened
+            .map(drop)
+            .map_err(|error| VolumeError::data_key(key, error))
+    }
+
+    /// Opens the record in the metadata of the object at a key, too: it is of this key, and was
+    /// not changed.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn open_record(&self, key: &str, metadata: &Metadata) -> Result<()> {
+        let object = ObjectKey::new(key);
+        let object = object.map_err(|error| VolumeError::invalid(key, &error.to_string()))?;
+        self.record(key, &object, metadata).await.map(drop)
+    }
+
+    /// Reads all of the object at a key, of whatever type it is, and keeps none of it: every
+    /// byte of it is authentic. Gives how many bytes it holds.
+    ///
+    /// # Errors
+    /// What is not, or [`ErrorKind::NotFound`] where nothing is there any more.
+    pub async fn authenticate(&self, key: &ObjectKey) -> std::result::Result<u64, SingleError> {
+        let (store, name) = (self.store.as_ref(), key.as_str());
+        let end = end_of(store, key).await;
+        let end = end.map_err(|error| VolumeError::store(name, error))?;
+        let record = self
+            .record(name, key, &end.info.attributes.metadata)
+            .await?;
+        let opened = open(store, name, key.clone(), record, end).await?;
+        opened.content(store, name, &mut Nowhere).await?;
+        Ok(opened.length)
+    }
+
+    async fn record(&self, name: &str, key: &ObjectKey, metadata: &Metadata) -> Result<Record> {
+        let at = self.stored_key(key);
+        let refused = |error| VolumeError::object(name, error);
+        let metadata = SealedMetadata::decode(metadata).map_err(refused)?;
+        let data_key = self.keys.to_open(&metadata.key).await;
+        let data_key = data_key.map_err(|error| VolumeError::data_key(name, error))?;
+        Record::open(&data_key, self.id, &at, &metadata.record).map_err(refused)
+    }
+
+    /// What a record at this key is sealed for, as in a mount.
+    fn stored_key(&self, key: &ObjectKey) -> StoredKey {
+        let is_root = self.prefix.is_empty() && key.as_str() == format!("{RESERVED_PREFIX}root/");
+        let text = if is_root { "" } else { key.as_str() };
+        StoredKey::below(&self.prefix, text).expect("the key has the prefix")
+    }
+}
+
+/// What is read only to be authenticated.
+struct Nowhere;
+
+impl Sink for Nowhere {
+    fn data(&mut self, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn zeros(&mut self, _count: u64) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -113,15 +212,11 @@ impl Reader {
 async fn find(
     store: &dyn Store,
     prefix: &str,
-    volume: &OpenVolume,
+    names: &Names,
     name: &str,
 ) -> Result<(ObjectKey, Object)> {
-    for key in candidates(prefix, &volume.names, name) {
-        let options = GetOptions {
-            range: Some(GetRange::Suffix(END_BYTES)),
-            ..GetOptions::default()
-        };
-        match store.get(&key, options).await {
+    for key in candidates(prefix, names, name) {
+        match end_of(store, &key).await {
             Ok(end) => return Ok((key, end)),
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             Err(error) => return Err(VolumeError::store(name, error)),
@@ -132,6 +227,14 @@ async fn find(
         ErrorKind::NotFound,
         "there is no such file in the volume, neither by its path nor by its stored key",
     ))
+}
+
+async fn end_of(store: &dyn Store, key: &ObjectKey) -> crate::store::Result<Object> {
+    let options = GetOptions {
+        range: Some(GetRange::Suffix(END_BYTES)),
+        ..GetOptions::default()
+    };
+    store.get(key, options).await
 }
 
 /// The keys that a name may mean: as a path, and as what is stored. Where names are encrypted,
@@ -191,20 +294,12 @@ async fn open(
         xattrs::open(&record.content, record.body, &pin, &message).map_err(refused)?;
     }
     let current = AttributeVersion::current(&record.attributes, &footer.attributes);
-    let what = match current.map_err(refused)?.attributes.kind {
-        FileKind::File | FileKind::Symlink => None,
-        FileKind::Directory => Some("a directory"),
-        FileKind::Fifo => Some("a FIFO"),
-        FileKind::CharDevice | FileKind::BlockDevice => Some("a device"),
-        FileKind::Socket => Some("a socket"),
-    };
-    if let Some(what) = what {
-        return Err(SingleError::NoContent(name.to_owned(), what));
-    }
+    let kind = current.map_err(refused)?.attributes.kind;
     Ok(Opened {
         key,
         etag,
         length: footer.length,
+        kind,
         record,
         map,
         end,
@@ -282,47 +377,4 @@ fn short(name: &str) -> VolumeError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::crypto::NameKey;
-
-    fn keys(names: &Names, name: &str) -> Vec<String> {
-        let keys = candidates("p/", names, name);
-        keys.iter().map(|key| key.as_str().to_owned()).collect()
-    }
-
-    #[test]
-    fn a_name_in_clear_is_never_a_key_where_names_are_encrypted() {
-        let names = Names::Encrypted(Box::new(NameKey::random()));
-        let stored = |path: &str| {
-            let path = names.stored_path(&path.parse().unwrap()).unwrap();
-            path.file_key().as_str().to_owned()
-        };
-        for path in ["secret", "secret/also secret", "a/b/c"] {
-            assert_eq!(
-                keys(&names, path),
-                [format!("p/{}", stored(path))],
-                "{path}"
-            );
-        }
-        // Not even below or above a component that decrypts.
-        let directory = stored("d");
-        for mixed in [format!("{directory}/secret"), format!("secret/{directory}")] {
-            assert!(!keys(&names, &mixed).contains(&format!("p/{mixed}")));
-        }
-        let own = stored("d/e");
-        assert!(keys(&names, &own).contains(&format!("p/{own}")));
-        assert_eq!(keys(&Names::Plain, "a/b")[0], "p/a/b");
-    }
-
-    #[test]
-    fn a_long_stored_key_is_a_key() {
-        let names = Names::Encrypted(Box::new(NameKey::random()));
-        let path = vec!["n".repeat(60); 7].join("/");
-        let path = names.stored_path(&path.parse().unwrap()).unwrap();
-        let own = path.file_key().as_str().to_owned();
-        let again = names.stored_path(&own.parse().unwrap()).unwrap();
-        assert!(again.as_str().len() > 1024, "too long for a key");
-        assert_eq!(keys(&names, &own), [format!("p/{own}")]);
-    }
-}
+mod tests;

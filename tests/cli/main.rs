@@ -4,6 +4,7 @@
 //! Those that need a system without a device or a helper make one for themselves, in a mount
 //! namespace of their own; like mounting itself, that takes root.
 
+mod audits;
 mod client_side;
 mod doctor;
 mod encryption;

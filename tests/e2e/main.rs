@@ -44,6 +44,8 @@ mod traces;
 mod wait;
 
 mod attributes;
+mod audits;
+mod checks;
 mod clones;
 mod crashes;
 mod doctor;

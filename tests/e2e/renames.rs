@@ -32,7 +32,7 @@ fn content(file: usize) -> String {
     format!("content of {file}")
 }
 
-fn assert_whole(root: &Path, files: usize) {
+pub fn assert_whole(root: &Path, files: usize) {
     let names = fs::read_dir(root).expect("listing").count();
     assert_eq!(names, files);
     for file in 0..files {
@@ -70,6 +70,15 @@ fn seen_in_the_middle(mount: &Mount, copied: u64, deleted: u64) -> Option<Value>
         let reached = |name: &str, least| rename[name].as_u64() >= Some(least);
         (reached("copied", copied) && reached("deleted", deleted)).then_some(rename)
     })
+}
+
+/// Kills the daemon of a mount while it renames a directory `old` of so many files to `new`.
+pub fn killed(mount: &mut Mount, files: usize) {
+    let renaming = renaming(mount, files);
+    let seen = seen_in_the_middle(mount, 20, 0);
+    mount.kill();
+    renaming.join().expect("a thread").unwrap_err();
+    assert!(seen.is_some(), "the rename in status");
 }
 
 /// Kills the daemon in the middle of a rename.

@@ -1,5 +1,7 @@
 //! Answers that cannot be right, and what is sent.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloakfs::base::range::ByteRange;
 use cloakfs::store::s3::RequestedEncryption;
@@ -69,6 +71,25 @@ async fn another_version_than_asked_is_corrupt() {
     };
     let failed = failed_get(ok(&[ETAG, DATE], "ab"), options).await;
     assert_eq!(failed.kind(), ErrorKind::Corrupt);
+}
+
+/// Of a whole object alone: the server's checksum is of all of it.
+#[tokio::test]
+async fn a_body_that_is_not_what_its_checksum_is_of_is_corrupt() {
+    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, b"ab");
+    let crc = u32::try_from(crc).unwrap().to_be_bytes();
+    let right = format!("x-amz-checksum-crc32c: {}", STANDARD.encode(crc));
+    let fake = Fake::start(move |_| ok(&[ETAG, DATE, &right], "ab")).await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let whole = store.get(&key(), GetOptions::default()).await.unwrap();
+    assert_eq!(whole.body, "ab");
+    let request = &fake.requests()[0];
+    assert_eq!(request.header("x-amz-checksum-mode"), Some("ENABLED"));
+
+    let wrong = "x-amz-checksum-crc32c: AAAAAA==";
+    let failed = failed_get(ok(&[ETAG, DATE, wrong], "ab"), GetOptions::default()).await;
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+    assert!(failed.message().contains("checksum mismatch"), "{failed}");
 }
 
 #[tokio::test]

@@ -334,7 +334,8 @@ impl Asking<'_> {
         outcome
     }
 
-    fn begin(&self, key: &str) -> Result<String, Refused> {
+    /// Begins a multipart upload, and leaves it.
+    pub fn begin(&self, key: &str) -> Result<String, Refused> {
         let OtherClient { client, bucket, .. } = self.client;
         let (upload, _) = ask!(
             self,

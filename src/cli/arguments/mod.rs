@@ -1,6 +1,7 @@
 //! What may be typed. This is the one table of options: help comes from it, and so does what
 //! `-o` accepts.
 
+mod admin;
 mod client_side;
 mod doctor;
 mod keys;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(super) use admin::{AuditArguments, CheckArguments};
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use doctor::DoctorArguments;
 pub(super) use keys::{
@@ -57,6 +59,16 @@ pub(super) enum Command {
     ///
     /// Everything of it is authenticated before the exit code says success.
     Decrypt(Box<DecryptArguments>),
+    /// List what is not encrypted as it must be.
+    ///
+    /// The options are those of a mount, and say how everything must be encrypted.
+    #[command(after_help = admin::AUDIT_NOTES)]
+    Audit(Box<AuditArguments>),
+    /// List what is not consistent: what mounts that died left, and names that cannot be.
+    ///
+    /// The options are those of a mount.
+    #[command(after_help = admin::CHECK_NOTES)]
+    Check(Box<CheckArguments>),
     /// List what mounts of write-back mode left on this machine, and bring it out.
     ///
     /// A mount replays the journals of its source by itself. This is for those that it could not

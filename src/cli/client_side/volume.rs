@@ -16,7 +16,7 @@ use crate::mount::control::protocol;
 use crate::store::Store;
 use crate::volume::ClientSide as SealedVolume;
 use crate::volume::record::create::{self, Created, NewVolume};
-use crate::volume::record::{self, OpenVolume, RecordError, VolumeRecord, place};
+use crate::volume::record::{self, DamagedCopy, OpenVolume, RecordError, VolumeRecord, place};
 
 /// Where the volume is, or is to be.
 pub(in crate::cli) struct Place<'a> {
@@ -36,6 +36,8 @@ pub(in crate::cli) struct Mounted {
     /// For status.
     pub encryption: protocol::Encryption,
     pub notes: Vec<String>,
+    /// Copies of the record that are not as they should be.
+    pub damaged: Vec<DamagedCopy>,
 }
 
 /// The volume to mount; `None` where the layout is the plain one. `material` is what the files
@@ -262,9 +264,10 @@ pub(in crate::cli) async fn open_record(
     Ok(record.open(root, place.read_only).await?)
 }
 
-fn mounted(volume: OpenVolume, options: &Options, mut notes: Vec<String>) -> Mounted {
+fn mounted(mut volume: OpenVolume, options: &Options, mut notes: Vec<String>) -> Mounted {
     notes.extend(volume.notes.iter().cloned());
     Mounted {
+        damaged: std::mem::take(&mut volume.damaged),
         mode: volume.root.mode(),
         encryption: describe(&volume),
         volume: volume.client_side(options.records_per_data_key),

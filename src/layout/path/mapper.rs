@@ -118,6 +118,36 @@ impl KeyMapper {
         })
     }
 
+    /// The path of what is stored at a key, at any depth; of a directory's marker it ends in `/`.
+    ///
+    /// # Errors
+    /// Why no path names it.
+    pub fn path_of(&self, key: &str) -> Result<String, HiddenReason> {
+        let Some(stored) = key.strip_prefix(&self.prefix) else {
+            return Err(HiddenReason::NotInDirectory);
+        };
+        let mut path = String::with_capacity(stored.len());
+        let mut parent = StoredPath::root();
+        for component in stored.split_inclusive('/') {
+            let name = component.strip_suffix('/').unwrap_or(component);
+            match &self.names {
+                Names::Plain => match child(name) {
+                    Listed::Hidden(reason) => return Err(reason),
+                    _ => path.push_str(name),
+                },
+                names @ Names::Encrypted(_) => {
+                    path.push_str(names.open(&parent, name)?.as_str());
+                    parent = parent.join(name);
+                }
+            }
+            path.push_str(&component[name.len()..]);
+        }
+        if path.split('/').next() == Some(reserved_name()) {
+            return Err(HiddenReason::ReservedName);
+        }
+        Ok(path)
+    }
+
     /// The key of something of cloakfs's own, `<prefix>.cloakfs/<suffix>`.
     ///
     /// # Panics

@@ -1,9 +1,14 @@
 //! What a mount asks about the bucket itself.
 
-use aws_sdk_s3::types::BucketVersioningStatus;
+use aws_sdk_s3::types::{BucketVersioningStatus, ServerSideEncryption, ServerSideEncryptionRule};
 
 use super::{S3Store, errors};
-use crate::store::{ErrorKind, ListOptions, Operation, Result, Store, StoreError};
+use crate::store::{
+    ErrorKind, ListOptions, Operation, Result, ServerEncryption, Store, StoreError,
+};
+
+/// The code of a bucket that has no default encryption; all of Amazon's have one.
+const NO_DEFAULT: &str = "ServerSideEncryptionConfigurationNotFoundError";
 
 /// What the check at mount learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +48,31 @@ impl S3Store {
         })
     }
 
+    /// What objects are under for which no encryption is asked: the bucket's default. `None` where
+    /// these credentials may not ask, or the server does not tell.
+    pub async fn default_as_told(&self) -> Option<ServerEncryption> {
+        let operation = Operation::GetBucketEncryption;
+        let answer = self
+            .client
+            .get_bucket_encryption()
+            .bucket(&self.bucket)
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(operation, &self.bucket, error));
+        match answer {
+            Ok(output) => {
+                let rules = output.server_side_encryption_configuration?.rules;
+                let rule = rules.into_iter().next()?;
+                Some(default_of(&rule))
+            }
+            Err(error) if error.code() == Some(NO_DEFAULT) => Some(ServerEncryption::None),
+            Err(error) => {
+                tracing::debug!("the bucket's default encryption is not known: {error}");
+                None
+            }
+        }
+    }
+
     /// # Errors
     /// When the server cannot be asked. That it refuses to tell is [`Versioning::Unknown`].
     pub async fn versioning(&self) -> Result<Versioning> {
@@ -63,6 +93,23 @@ impl S3Store {
             Err(error) if refuses_to_tell(&error) => Ok(Versioning::Unknown),
             Err(error) => Err(error),
         }
+    }
+}
+
+fn default_of(rule: &ServerSideEncryptionRule) -> ServerEncryption {
+    let Some(default) = rule.apply_server_side_encryption_by_default() else {
+        return ServerEncryption::None;
+    };
+    let kms = |dsse| ServerEncryption::SseKms {
+        key_id: default.kms_master_key_id().map(str::to_owned),
+        bucket_key: rule.bucket_key_enabled() == Some(true),
+        dsse,
+    };
+    match default.sse_algorithm() {
+        ServerSideEncryption::Aes256 => ServerEncryption::SseS3,
+        ServerSideEncryption::AwsKms => kms(false),
+        ServerSideEncryption::AwsKmsDsse => kms(true),
+        other => ServerEncryption::Other(other.as_str().to_owned()),
     }
 }
 

@@ -6,8 +6,8 @@
 //!
 //! - Uploads carry a CRC-32C in a header. Over https the payload is not hashed again for the
 //!   signature; over http it is signed.
-//! - Every answer is checked: the range and length of a read, the ETag, and after each write
-//!   the encryption ([`encryption`]). What cannot be right is [`ErrorKind::Corrupt`]. Where an
+//! - Every answer is checked: the range and length of a read, of a whole object the checksum that
+//!   the server keeps, the ETag, and after each write the encryption ([`encryption`]). What cannot be right is [`ErrorKind::Corrupt`]. Where an
 //!   answer leaves the mode or the key open, a HEAD follows (`checks`): MinIO says nothing about a
 //!   copy or a completed upload.
 //! - Where a policy wants the mode on the parts of an upload, too, they carry it (`parts`).

@@ -1,5 +1,8 @@
 //! GET and HEAD.
 
+use std::error::Error;
+
+use aws_sdk_s3::types::ChecksumMode;
 use aws_smithy_types::byte_stream::ByteStream;
 use bytes::Bytes;
 
@@ -56,12 +59,15 @@ impl S3Store {
         opener: Opener,
     ) -> std::result::Result<Opened<Object>, Failed> {
         let asked = options.range;
+        // What the server keeps is of the whole object, and checks nothing but all of it.
+        let checked = range.is_none().then_some(ChecksumMode::Enabled);
         let mut output = self
             .client
             .get_object()
             .bucket(&self.bucket)
             .key(key.as_str())
             .set_range(range)
+            .set_checksum_mode(checked)
             .set_if_match(options.if_match.as_ref().map(ToString::to_string))
             .set_version_id(options.version.as_ref().map(ToString::to_string))
             .customize()
@@ -198,6 +204,9 @@ async fn collect(key: &ObjectKey, mut stream: ByteStream, len: u64) -> Result<By
     let mut body = Vec::with_capacity(len.min(PROMISED_BYTES_MAX));
     while let Some(piece) = stream.next().await {
         let piece = piece.map_err(|error| {
+            if let Some(words) = mismatch(&error) {
+                return corrupt(Operation::GetObject, key.as_str())(words);
+            }
             let words = unreachable::find::<Interrupted>(&error)
                 .map_or_else(|| error.to_string(), ToString::to_string);
             StoreError::new(
@@ -218,4 +227,17 @@ async fn collect(key: &ObjectKey, mut stream: ByteStream, len: u64) -> Result<By
     } else {
         Err(wrong_length())
     }
+}
+
+/// The words of the SDK for a body that is not what the server's checksum is of.
+fn mismatch(error: &(dyn Error + 'static)) -> Option<String> {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let words = error.to_string();
+        if words.contains("checksum mismatch") {
+            return Some(words);
+        }
+        cause = error.source();
+    }
+    None
 }

@@ -68,10 +68,10 @@ impl Volume {
         debug_assert!(first.is_ok(), "a volume serves one filesystem");
     }
 
-    /// Finishes the renames of mounts that are dead, and watches those that may be living: what
-    /// does not change for twice its term is finished too. What cannot be finished now is told, a
+    /// Finishes the renames of mounts that are dead, and watches those that may be living unless
+    /// this mount has the volume `alone`: what does not change for twice its term is finished too. What cannot be finished now is told, a
     /// sentence each, and left to the next mount.
-    pub(in crate::volume) async fn finish_renames(self: &Arc<Self>) -> Vec<String> {
+    pub(in crate::volume) async fn finish_renames(self: &Arc<Self>, alone: bool) -> Vec<String> {
         let names = match self.intents().await {
             Ok(names) => names,
             Err(error) => {
@@ -83,13 +83,13 @@ impl Volume {
         };
         let mut half_renamed = Vec::new();
         for name in names {
-            half_renamed.extend(self.settle_intent(&name).await);
+            half_renamed.extend(self.settle_intent(&name, alone).await);
         }
         half_renamed
     }
 
     /// Finishes one, or leaves it to its owner; what is to be told, if anything.
-    async fn settle_intent(self: &Arc<Self>, name: &str) -> Option<String> {
+    async fn settle_intent(self: &Arc<Self>, name: &str, alone: bool) -> Option<String> {
         let mut left_to = None;
         for _ in 0..TRIES {
             let found = match self.read_intent(name).await {
@@ -102,7 +102,7 @@ impl Volume {
                     ));
                 }
             };
-            if !self.options.alone && !self.journal.is_dead(&found.record.owner) {
+            if !alone && !self.journal.is_dead(&found.record.owner) {
                 tracing::info!(
                     "{:?} is being renamed to {:?} by {}, which is left to it",
                     found.record.from,
@@ -135,7 +135,7 @@ impl Volume {
         })
     }
 
-    async fn intents(&self) -> Result<Vec<String>> {
+    pub(super) async fn intents(&self) -> Result<Vec<String>> {
         let prefix = self.keys.reserved("intents/");
         let mut names = Vec::new();
         let mut token = None;

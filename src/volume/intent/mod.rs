@@ -19,6 +19,7 @@
 mod compare;
 mod finish;
 mod record;
+mod survey;
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -32,6 +33,7 @@ use crate::layout::path::VolumePath;
 use crate::store::ErrorKind;
 pub use finish::RenameObserver;
 use record::IntentRecord;
+pub use survey::{ToldRename, UnfinishedRename};
 
 /// How long an intent holds without being renewed.
 const TERM: Duration = Duration::from_mins(3);

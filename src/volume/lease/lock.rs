@@ -86,6 +86,21 @@ pub(super) fn is_dead(dir: &Path, record: &Record, here: &Origin) -> bool {
             .is_some_and(|metadata| metadata.ino() == record.lock)
 }
 
+/// Whether the mount of a record lives for sure: on this machine somebody holds its lock.
+pub(super) fn is_held(dir: &Path, record: &Record, here: &Origin) -> bool {
+    let is_name = record.mount.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if record.boot != here.boot || !is_name {
+        return false;
+    }
+    let Ok(file) = File::open(path(dir, &record.mount)) else {
+        return false;
+    };
+    let is_its_own = file
+        .metadata()
+        .is_ok_and(|metadata| metadata.ino() == record.lock);
+    is_its_own && matches!(file.try_lock(), Err(fs::TryLockError::WouldBlock))
+}
+
 /// What a dead mount's lock is needed for has been done.
 pub(super) fn forget(dir: &Path, mount: &str) {
     let _tried_again = fs::remove_file(path(dir, mount));
@@ -125,12 +140,15 @@ mod tests {
         record.mount = "ab".to_owned();
         assert!(!is_dead(&dir, &record, &here), "no lock, no proof");
         let mut held = LockFile::hold(&dir, "ab", "store .cloakfs/lease").unwrap();
+        assert!(!is_held(&dir, &record, &here), "of another mount");
         record.lock = held.inode;
         assert!(!is_dead(&dir, &record, &here), "it lives");
+        assert!(is_held(&dir, &record, &here));
         assert!(of_the_dead(&dir, "store ").is_empty());
         held.stays();
         drop(held);
         assert!(is_dead(&dir, &record, &here));
+        assert!(!is_held(&dir, &record, &here));
         assert_eq!(of_the_dead(&dir, "store "), ["ab"]);
         assert!(of_the_dead(&dir, "other ").is_empty());
         let after_a_restart = Origin {

@@ -33,6 +33,7 @@ mod lock;
 mod place;
 mod presence;
 mod record;
+mod survey;
 mod term;
 mod watch;
 
@@ -48,6 +49,7 @@ pub use gate::Gate;
 pub use place::Place;
 pub use presence::{Presence, Standing, sweep};
 pub use record::{Origin, Record};
+pub use survey::{Life, Tenant, outlast, take_away, tenants};
 pub use term::{Term, TermTooShort};
 
 use crate::store::{KeyError, StoreError};

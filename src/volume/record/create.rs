@@ -74,6 +74,7 @@ pub async fn create(
             root,
             key_check,
             notes: Vec::new(),
+            damaged: Vec::new(),
         },
         record,
     })

@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 pub use error::RecordError;
-pub use open::OpenVolume;
+pub use open::{DamagedCopy, OpenVolume, Restoring};
 
 use crate::base::limits::RESERVED_PREFIX;
 use crate::base::range::ByteRange;

@@ -24,6 +24,29 @@ pub struct OpenVolume {
     pub key_check: Option<String>,
     /// What the user should know: sentences.
     pub notes: Vec<String>,
+    /// Copies of the record that are not as the one that was taken: `notes` tell of them, too.
+    pub damaged: Vec<DamagedCopy>,
+}
+
+/// A copy of the record that is missing, broken or old.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DamagedCopy {
+    pub key: String,
+    /// What follows "the copy" in a sentence.
+    pub state: String,
+    pub restoring: Restoring,
+}
+
+/// What became of writing it anew from the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Restoring {
+    Done,
+    /// Whoever may write can do it.
+    Possible,
+    /// It was tried; why it is as it was.
+    Failed(String),
+    /// It is of a newer program, and stays.
+    Refused,
 }
 
 impl OpenVolume {
@@ -55,13 +78,14 @@ impl VolumeRecord {
         }
         let opened = self.open_copies(&root).await?;
         let (settings, best) = self.best(&root, opened)?;
-        let notes = self.mend(best.bytes, settings.sequence, read_only).await;
+        let damaged = self.mend(best.bytes, settings.sequence, read_only).await;
         Ok(OpenVolume {
             id: best.header.id,
             names: settings.names,
             key_check: key_check(&best.header.key),
             root,
-            notes,
+            notes: damaged.iter().map(DamagedCopy::note).collect(),
+            damaged,
         })
     }
 
@@ -143,8 +167,8 @@ impl VolumeRecord {
         }
     }
 
-    async fn mend(&self, best: &Bytes, sequence: u64, read_only: bool) -> Vec<String> {
-        let mut notes = Vec::new();
+    async fn mend(&self, best: &Bytes, sequence: u64, read_only: bool) -> Vec<DamagedCopy> {
+        let mut damaged = Vec::new();
         for copy in &self.copies {
             let (condition, state) = match &copy.found {
                 Found::Sealed(_, bytes, _) if bytes == best => continue,
@@ -153,10 +177,11 @@ impl VolumeRecord {
                     "is not authentic or older than the other".to_owned(),
                 ),
                 Found::Broken(_, error @ VolumeError::UnknownVersion(_)) => {
-                    let key = &copy.key;
-                    notes.push(format!(
-                        "the copy {key:?} of the volume record {error}; it is left as it is, and the other was taken"
-                    ));
+                    damaged.push(DamagedCopy {
+                        key: copy.key.to_string(),
+                        state: error.to_string(),
+                        restoring: Restoring::Refused,
+                    });
                     continue;
                 }
                 Found::Broken(etag, error) => {
@@ -164,23 +189,43 @@ impl VolumeRecord {
                 }
                 Found::Missing => (WriteCondition::IfAbsent, "is missing".to_owned()),
             };
-            let Copy { key, .. } = copy;
-            let what = format!("the copy {key:?} of the volume record {state}");
-            if read_only {
-                notes.push(format!(
-                    "{what}; a mount that may write restores it from the other"
-                ));
-                continue;
-            }
-            tracing::warn!("{what}; restoring it from the other (sequence {sequence})");
-            notes.push(
+            let key = copy.key.to_string();
+            let restoring = if read_only {
+                Restoring::Possible
+            } else {
+                tracing::warn!(
+                    "the copy {key:?} of the volume record {state}; restoring it from the other (sequence {sequence})"
+                );
                 match put(self.store.as_ref(), copy, best, condition).await {
-                    Ok(()) => format!("{what}; it was restored from the other"),
-                    Err(error) => format!("{what}, and it could not be restored: {error}"),
-                },
-            );
+                    Ok(()) => Restoring::Done,
+                    Err(error) => Restoring::Failed(error.to_string()),
+                }
+            };
+            damaged.push(DamagedCopy {
+                key,
+                state,
+                restoring,
+            });
         }
-        notes
+        damaged
+    }
+}
+
+impl DamagedCopy {
+    /// For whoever mounts.
+    fn note(&self) -> String {
+        let Self { key, state, .. } = self;
+        let what = format!("the copy {key:?} of the volume record {state}");
+        match &self.restoring {
+            Restoring::Done => format!("{what}; it was restored from the other"),
+            Restoring::Possible => {
+                format!("{what}; a mount that may write restores it from the other")
+            }
+            Restoring::Failed(error) => format!("{what}, and it could not be restored: {error}"),
+            Restoring::Refused => {
+                format!("{what}; it is left as it is, and the other was taken")
+            }
+        }
     }
 }
 
