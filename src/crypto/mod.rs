@@ -13,7 +13,7 @@
 //! [`sealed`] seals and opens, [`length`] is its arithmetic, [`context`] encodes what a message
 //! is for, [`keys`] has a type for each kind of key and wraps one with another, [`passphrase`]
 //! makes keys from passphrases, [`name`] encrypts names, [`backend`] is the seam behind which
-//! the primitives are.
+//! the primitives are. [`s3ec`] is what another program's objects are read and written with.
 //!
 //! [C2SP chunked-encryption]: https://c2sp.org/chunked-encryption
 
@@ -23,6 +23,7 @@ pub mod keys;
 pub mod length;
 pub mod name;
 pub mod passphrase;
+pub mod s3ec;
 pub mod sealed;
 
 pub use context::{Context, Purpose};

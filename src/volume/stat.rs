@@ -182,6 +182,7 @@ impl Volume {
             commit: None,
             last_modified: listed.last_modified,
             encryption: None,
+            s3ec: None,
             hides_object: false,
         }
     }
@@ -207,6 +208,7 @@ impl Volume {
             commit: None,
             last_modified: modified,
             encryption: None,
+            s3ec: None,
             hides_object,
         }
     }
@@ -250,6 +252,7 @@ impl Volume {
             commit,
             last_modified: info.last_modified,
             encryption: Some(info.encryption),
+            s3ec: None,
             hides_object: false,
         }
     }

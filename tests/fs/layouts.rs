@@ -15,7 +15,7 @@ use cloakfs::layout::sealed::{
     WrappedKey, XattrPlace,
 };
 use cloakfs::store::{HeadOptions, ObjectKey, Store};
-use cloakfs::volume::{ClientSide, Volume, VolumeOptions};
+use cloakfs::volume::{ClientSide, S3ecReading, Volume, VolumeOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -56,6 +56,7 @@ impl Keys {
             names: self.names(),
             root: Root::Master(self.master()),
             records_per_data_key: NonZeroU64::new(1 << 20).unwrap(),
+            s3ec: S3ecReading::default(),
         };
         let volume = Volume::open_client_side(store, "", options, client_side);
         volume.await.unwrap()

@@ -147,6 +147,15 @@ pub(super) struct MountArguments {
     )]
     pub data_key_reuse: Option<u64>,
 
+    /// cse-...: the private RSA key, PKCS#8 as PEM, that unwraps the data keys of objects of the
+    /// Amazon S3 Encryption Client
+    #[arg(long, value_name = "PEM", help_heading = "Encryption")]
+    pub s3ec_rsa_key: Option<PathBuf>,
+    /// cse-...: read also those objects of the Amazon S3 Encryption Client that its version 1 or
+    /// its old key wrapping made, which do not authenticate what they hold
+    #[arg(long, help_heading = "Encryption")]
+    pub allow_legacy: bool,
+
     #[command(flatten)]
     pub connection: ConnectionArguments,
 
