@@ -4,6 +4,7 @@
 //! The modules are layers. A module uses only modules of lower rank, never one of its own
 //! rank; `tests/tidy` enforces the table in `docs/ARCHITECTURE.md`.
 
+pub mod admin;
 pub mod aws;
 pub mod base;
 pub mod cache;

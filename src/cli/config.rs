@@ -64,6 +64,10 @@ pub(super) enum ConfigError {
     #[error(transparent)]
     ClientSide(#[from] ClientSideError),
     #[error(
+        "an object of the Amazon S3 Encryption Client needs a key that wraps its own: give --to-kms-key, --to-key-file or --to-rsa-key"
+    )]
+    NothingToWrapWith,
+    #[error(
         "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
     )]
     ServerSideOnDir { mode: &'static str, store: String },

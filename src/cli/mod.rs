@@ -15,6 +15,7 @@ mod consistency;
 mod decrypt;
 mod encryption;
 mod environment;
+mod export;
 mod helper;
 mod init;
 mod mount;
@@ -77,6 +78,9 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         Command::Init(arguments) => init::init(&init::InitConfig::from_arguments(&arguments)?),
         Command::Decrypt(arguments) => {
             decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
+        }
+        Command::Export(arguments) => {
+            export::export(&export::ExportConfig::from_arguments(&arguments)?)
         }
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)

@@ -34,7 +34,7 @@ use crate::settings::{config, options};
 pub struct Bucket {
     pub mem: Arc<MemStore>,
     pub fault: Arc<Fault>,
-    keys: Keys,
+    pub keys: Keys,
     state: TempDir,
 }
 
@@ -57,13 +57,22 @@ impl Bucket {
         Self::over(MemStore::new().with_limits(limits), layout)
     }
 
+    /// With keys that the test chose.
+    pub fn with_keys(keys: Keys) -> Self {
+        Self::over_with(MemStore::new(), keys)
+    }
+
     fn over(mem: MemStore, layout: Layout) -> Self {
+        Self::over_with(mem, Keys::of(layout))
+    }
+
+    fn over_with(mem: MemStore, keys: Keys) -> Self {
         let mem = Arc::new(mem);
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
         Self {
             mem,
             fault,
-            keys: Keys::of(layout),
+            keys,
             state: tempfile::tempdir().unwrap(),
         }
     }

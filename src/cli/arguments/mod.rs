@@ -2,6 +2,7 @@
 //! `-o` accepts.
 
 mod client_side;
+mod export;
 mod recover;
 mod shared;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(super) use client_side::{DecryptArguments, InitArguments};
+pub(super) use export::{ExportArguments, FormatArgument};
 pub(super) use recover::RecoverArguments;
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
@@ -28,6 +30,8 @@ Examples:
   cloakfs init s3://bucket/private --encryption cse-c --generate-key ~/private.key
   cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
   cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
+  cloakfs export s3://bucket/private s3://other/shared --encryption cse-c --key-file ~/private.key \
+      --format s3ec --to-kms-key alias/shared
   cloakfs status /mnt/photos
   cloakfs sync /mnt/photos && cloakfs umount /mnt/photos
 
@@ -73,6 +77,11 @@ pub(super) enum Command {
     ///
     /// Everything of it is authenticated before the exit code says success.
     Decrypt(Box<DecryptArguments>),
+    /// Write the files of a source as objects of the Amazon S3 Encryption Client.
+    ///
+    /// Its version 3, under a key of KMS, an AES key or an RSA key: for people who read with AWS's
+    /// clients. Only content is exported. What is there already is not replaced.
+    Export(Box<ExportArguments>),
     /// List what mounts of write-back mode left on this machine, and bring it out.
     ///
     /// A mount replays the journals of its source by itself. This is for those that it could not

@@ -79,6 +79,16 @@ impl Volume {
             object.size = self.cbc_length(key, &object).await?;
         }
         let object = Arc::new(object);
+        if object.size == 0 {
+            // Nothing of an empty file is read, so that nothing would find out.
+            let at = Place {
+                key: key.clone(),
+                name: key.to_string(),
+                etag: info.etag.clone(),
+                version: None,
+            };
+            self.s3ec_pieces(&at, &object).await?;
+        }
         s3ec.kept.put(key, &object);
         Ok(Some(object))
     }
