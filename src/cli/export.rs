@@ -146,7 +146,11 @@ async fn run(config: &ExportConfig, state: &StateDir) -> anyhow::Result<()> {
         (Wrapping::Kms { key, context }, _) => {
             let kms = Kms {
                 store: &config.target,
-                aws: target.about.aws.clone().or_else(|| opened.about.aws.clone()),
+                aws: target
+                    .about
+                    .aws
+                    .clone()
+                    .or_else(|| opened.about.aws.clone()),
                 timeout,
             };
             let mut notes = Vec::new();
@@ -202,7 +206,10 @@ async fn perform(export: &Export, config: &ExportConfig) -> anyhow::Result<()> {
     let mut failed = 0_u64;
     let mut tell = |what: Told| match what {
         Told::Skipped { path, what } => {
-            output::note(&format!("{:?} is not exported: it is {what}", printable(&path)));
+            output::note(&format!(
+                "{:?} is not exported: it is {what}",
+                printable(&path)
+            ));
         }
         Told::Hidden { key, reason } => {
             failed += 1;
@@ -239,8 +246,7 @@ fn told(progress: &Progress) -> String {
 /// An export into what is exported would go on for ever, and one around it mixes what is to be
 /// read by different programs.
 fn refuse_overlap(config: &ExportConfig, from: &Opened, to: &Opened) -> anyhow::Result<()> {
-    let same = from.about.server == to.about.server
-        && from.store.describe() == to.store.describe();
+    let same = from.about.server == to.about.server && from.store.describe() == to.store.describe();
     let (a, b) = (&from.about.prefix, &to.about.prefix);
     let nested = match (&config.source.store, &config.target) {
         (StoreConfig::Dir(from), StoreConfig::Dir(to)) => {

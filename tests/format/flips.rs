@@ -23,7 +23,7 @@ use cloakfs::layout::sealed::{
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{ErrorKind, ObjectAttributes, ObjectKey, PutOptions, Store};
-use cloakfs::volume::{ClientSide, S3ecReading, ObjectRef, Volume, VolumeError, VolumeOptions};
+use cloakfs::volume::{ClientSide, ObjectRef, S3ecReading, Volume, VolumeError, VolumeOptions};
 use tempfile::TempDir;
 
 const NAME: &str = "file";

@@ -12,8 +12,8 @@ use crate::crypto::s3ec::Sealing;
 use crate::layout::path::VolumePath;
 use crate::layout::s3ec::{CONTENT_BYTES_MAX, Envelope};
 use crate::store::{
-    ErrorKind, HeadOptions, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, PutOptions, StoreError, UploadId,
-    WriteCondition, commit,
+    ErrorKind, HeadOptions, ObjectAttributes, ObjectKey, PartNumber, PartReceipt, PutOptions,
+    StoreError, UploadId, WriteCondition, commit,
 };
 use crate::volume::{ObjectRef, Stat, Version, VolumeError};
 
@@ -129,7 +129,10 @@ impl Export {
         sent
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the two sides of a copy, and how")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "the two sides of a copy, and how"
+    )]
     async fn send(
         &self,
         key: &ObjectKey,

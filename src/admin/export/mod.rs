@@ -50,10 +50,19 @@ pub struct Progress {
 #[derive(Debug)]
 pub enum Told {
     /// It has no content of its own to export.
-    Skipped { path: String, what: &'static str },
+    Skipped {
+        path: String,
+        what: &'static str,
+    },
     /// A key that no path names.
-    Hidden { key: String, reason: HiddenReason },
-    Failed { path: String, error: ExportError },
+    Hidden {
+        key: String,
+        reason: HiddenReason,
+    },
+    Failed {
+        path: String,
+        error: ExportError,
+    },
 }
 
 /// Why a file was not exported. Each is what follows its name.

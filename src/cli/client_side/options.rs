@@ -130,7 +130,11 @@ impl ClientSide {
             create: arguments.create,
             names: arguments.names,
             records_per_data_key: asked.unwrap_or(RECORDS_PER_DATA_KEY),
-            s3ec_rsa_key: arguments.s3ec_rsa_key.as_deref().map(absolute).transpose()?,
+            s3ec_rsa_key: arguments
+                .s3ec_rsa_key
+                .as_deref()
+                .map(absolute)
+                .transpose()?,
             allow_legacy: arguments.allow_legacy,
         }))
     }

@@ -4,8 +4,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hkdf::{HKDF_SHA512, KeyType, Prk, Salt};
 use zeroize::Zeroizing;
 
-use super::gcm::GcmKey;
 use super::Refused;
+use super::gcm::GcmKey;
 use crate::base::secret::{Secret, fill_random};
 
 pub const MESSAGE_ID_BYTES: usize = 28;

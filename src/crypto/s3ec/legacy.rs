@@ -45,7 +45,11 @@ impl CbcKey {
     ///
     /// # Errors
     /// When it is not padded as PKCS#7 has it.
-    pub fn padding(&self, before: &[u8; BLOCK_BYTES], last: &[u8; BLOCK_BYTES]) -> Result<u64, Refused> {
+    pub fn padding(
+        &self,
+        before: &[u8; BLOCK_BYTES],
+        last: &[u8; BLOCK_BYTES],
+    ) -> Result<u64, Refused> {
         let mut plain = Zeroizing::new(*last);
         self.decrypt(before, &mut *plain);
         let bytes = plain[BLOCK_BYTES - 1];

@@ -257,8 +257,15 @@ fn cbc_is_decrypted_from_any_block() {
     let mut last = blocks[32..].to_vec();
     key.decrypt(blocks[16..32].try_into().unwrap(), &mut last);
     assert_eq!(last, plain[32..]);
-    let ends = (blocks[32..48].try_into().unwrap(), blocks[48..].try_into().unwrap());
-    assert_eq!(key.padding(ends.0, ends.1), Err(Refused), "0x10 alone is no padding");
+    let ends = (
+        blocks[32..48].try_into().unwrap(),
+        blocks[48..].try_into().unwrap(),
+    );
+    assert_eq!(
+        key.padding(ends.0, ends.1),
+        Err(Refused),
+        "0x10 alone is no padding"
+    );
 }
 
 proptest! {

@@ -29,7 +29,13 @@ const CONTEXT_V3: &str = "x-amz-t";
 const MATERIAL_V3: &str = "x-amz-m";
 
 const OF_V1_V2: [&str; 7] = [
-    KEY_V1, KEY_V2, IV, WRAPPING_V2, CONTENT_V2, TAG_BITS, CONTEXT_V2,
+    KEY_V1,
+    KEY_V2,
+    IV,
+    WRAPPING_V2,
+    CONTENT_V2,
+    TAG_BITS,
+    CONTEXT_V2,
 ];
 const ON_OBJECT_V3: [&str; 3] = [CONTENT_V3, COMMITMENT, MESSAGE_ID];
 const OF_KEY_V3: [&str; 4] = [KEY_V3, WRAPPING_V3, CONTEXT_V3, MATERIAL_V3];
@@ -92,14 +98,20 @@ impl Described {
             (Self::Nothing, true, false) => decode_v1_v2(&map)?,
             (Self::ContentOnly(content), false, true) => with_key_v3(*content, &map)?,
             (Self::ContentOnly(_), true, false) => {
-                return Err(S3ecError::Mixed("v3, and an older one in the instruction file"));
+                return Err(S3ecError::Mixed(
+                    "v3, and an older one in the instruction file",
+                ));
             }
             (Self::Nothing, false, true) => {
                 return Err(S3ecError::Broken(
                     "the instruction file is of v3, and the object has none of v3's metadata",
                 ));
             }
-            _ => return Err(S3ecError::Broken("the instruction file holds no wrapped key")),
+            _ => {
+                return Err(S3ecError::Broken(
+                    "the instruction file holds no wrapped key",
+                ));
+            }
         };
         Ok(Envelope {
             has_instruction_file: true,

@@ -83,17 +83,26 @@ fn names_of_two_versions_are_refused() {
     }
     let mut both = v2();
     both.insert("x-amz-key".to_owned(), KEY.to_owned());
-    assert_eq!(
-        Described::decode(&both),
-        Err(S3ecError::Mixed("v1 and v2"))
-    );
+    assert_eq!(Described::decode(&both), Err(S3ecError::Mixed("v1 and v2")));
 }
 
 #[test]
 fn whatever_is_missing_is_broken_and_never_an_older_version() {
     for (metadata, needed) in [
-        (v2(), &["x-amz-key-v2", "x-amz-iv", "x-amz-wrap-alg", "x-amz-cek-alg", "x-amz-tag-len"][..]),
-        (v3(), &["x-amz-c", "x-amz-3", "x-amz-w", "x-amz-d", "x-amz-i"]),
+        (
+            v2(),
+            &[
+                "x-amz-key-v2",
+                "x-amz-iv",
+                "x-amz-wrap-alg",
+                "x-amz-cek-alg",
+                "x-amz-tag-len",
+            ][..],
+        ),
+        (
+            v3(),
+            &["x-amz-c", "x-amz-3", "x-amz-w", "x-amz-d", "x-amz-i"],
+        ),
         (v1(), &["x-amz-key", "x-amz-iv"]),
     ] {
         for name in needed {
@@ -121,7 +130,10 @@ fn no_weaker_algorithm_is_taken() {
         ("x-amz-wrap-alg", "RSA/ECB/PKCS1Padding"),
     ] {
         let refused = with(name, value).unwrap_err();
-        assert!(matches!(refused, S3ecError::Unknown(_)), "{name}: {refused}");
+        assert!(
+            matches!(refused, S3ecError::Unknown(_)),
+            "{name}: {refused}"
+        );
     }
     assert!(with("x-amz-tag-len", "96").is_err());
     // CBC is legacy, and is not read with the wrapping of GCM.
@@ -162,7 +174,10 @@ fn an_instruction_file_holds_what_the_object_does_not() {
         (&nothing, b"{\"x-amz-iv\": 3}".to_vec()),
         (&nothing, b"[]".to_vec()),
         (&nothing, Vec::new()),
-        (&content, b"{\"x-amz-3\":\"AA==\",\"x-amz-w\":\"02\",\"x-amz-3\":\"AQ==\"}".to_vec()),
+        (
+            &content,
+            b"{\"x-amz-3\":\"AA==\",\"x-amz-w\":\"02\",\"x-amz-3\":\"AQ==\"}".to_vec(),
+        ),
     ] {
         let refused = object.with_instruction_file(&file).unwrap_err();
         let is_right = matches!(refused, S3ecError::Mixed(_) | S3ecError::Broken(_));
@@ -190,7 +205,11 @@ fn the_encryption_context_is_the_mounts_own() {
     for stored in [
         map(&[("a", "b")]),
         map(&[("a", "b"), (ALGORITHM_CONTEXT, "115")]),
-        map(&[("a", "b"), (ALGORITHM_CONTEXT, "AES/GCM/NoPadding"), (KEY_ID_CONTEXT, "k")]),
+        map(&[
+            ("a", "b"),
+            (ALGORITHM_CONTEXT, "AES/GCM/NoPadding"),
+            (KEY_ID_CONTEXT, "k"),
+        ]),
     ] {
         let changed = Envelope {
             context: stored,
@@ -216,7 +235,10 @@ fn lengths_that_no_content_has_are_refused() {
     assert_eq!(gcm.ciphertext_bytes(16), Ok(0));
     assert_eq!(gcm.ciphertext_bytes(15), Err(S3ecError::Length));
     assert_eq!(gcm.ciphertext_bytes((64 << 30) - 16), Ok(CONTENT_BYTES_MAX));
-    assert_eq!(gcm.ciphertext_bytes((64 << 30) - 15), Err(S3ecError::Length));
+    assert_eq!(
+        gcm.ciphertext_bytes((64 << 30) - 15),
+        Err(S3ecError::Length)
+    );
     let cbc = Content::Cbc { iv: [0; 16] };
     assert_eq!(cbc.ciphertext_bytes(32), Ok(32));
     assert_eq!(cbc.ciphertext_bytes(0), Err(S3ecError::Length));

@@ -8,6 +8,7 @@ use super::key::Opener;
 use super::{Place, S3ecObject, verify};
 use crate::base::range::ByteRange;
 use crate::base::time::Timestamp;
+use crate::keys::root::Root;
 use crate::layout::plain::{self, ObjectFacts};
 use crate::layout::s3ec::{
     Described, Envelope, INSTRUCTION_BYTES_MAX, INSTRUCTION_SUFFIX, S3ecError, Wrapping,
@@ -18,7 +19,6 @@ use crate::volume::content::past_version;
 use crate::volume::sealed::Opened;
 use crate::volume::stat::is_absent;
 use crate::volume::{Lineage, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError};
-use crate::keys::root::Root;
 
 /// The content of a version.
 pub enum Body {

@@ -73,11 +73,7 @@ impl Volume {
     }
 
     /// These bytes of a version's body.
-    pub(super) async fn s3ec_stored(
-        &self,
-        at: &Place,
-        range: ByteRange,
-    ) -> Result<Bytes> {
+    pub(super) async fn s3ec_stored(&self, at: &Place, range: ByteRange) -> Result<Bytes> {
         let options = GetOptions {
             range: Some(GetRange::Bytes(range)),
             if_match: Some(at.etag.clone()),

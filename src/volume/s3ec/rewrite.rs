@@ -39,7 +39,10 @@ impl Volume {
         condition: &Condition,
     ) -> Result<Committed> {
         if meta.attributes.kind != FileKind::File {
-            let message = format!("it is a file, and would become a {:?}", meta.attributes.kind);
+            let message = format!(
+                "it is a file, and would become a {:?}",
+                meta.attributes.kind
+            );
             return Err(VolumeError::invalid(name, &message));
         }
         let meta = ObjectMeta {

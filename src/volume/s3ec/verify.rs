@@ -91,11 +91,7 @@ impl Volume {
         }
     }
 
-    async fn s3ec_pass(
-        &self,
-        at: &Place,
-        object: &S3ecObject,
-    ) -> Result<Verdict> {
+    async fn s3ec_pass(&self, at: &Place, object: &S3ecObject) -> Result<Verdict> {
         let sealed = self.sealed();
         let turn = sealed.s3ec.passes.acquire().await;
         let _turn = turn.expect("the semaphore is never closed");

@@ -99,12 +99,10 @@ impl Volume {
         condition: &Condition,
     ) -> Result<UploadRecord> {
         let content = match base {
-            Some((object, version)) => {
-                match self.body_of(object, version).await? {
-                    Body::Native(opened) => opened.record.content.duplicate(),
-                    Body::S3ec(_) => Content::random(),
-                }
-            }
+            Some((object, version)) => match self.body_of(object, version).await? {
+                Body::Native(opened) => opened.record.content.duplicate(),
+                Body::S3ec(_) => Content::random(),
+            },
             None => Content::random(),
         };
         self.record_of_content(path, key, meta, content, condition)

@@ -22,8 +22,7 @@ use crate::store::fault::Fault;
 use crate::store::mem::MemStore;
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::volume::{
-    S3ecReading,
-    ClientSide, Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions,
+    ClientSide, Condition, ObjectMeta, ObjectRef, S3ecReading, Volume, VolumeError, VolumeOptions,
 };
 use crate::write::grid::Grid;
 use crate::write::planner::PlanLimits;

@@ -111,7 +111,18 @@ async fn every_length_around_a_piece_is_read() {
     let bucket = bucket(master);
     let mount = bucket.mount().await;
     let fetch = 4 << 20;
-    for len in [0, 1, 15, 16, 17, PIECE - 1, PIECE, PIECE + 1, fetch, fetch + 5] {
+    for len in [
+        0,
+        1,
+        15,
+        16,
+        17,
+        PIECE - 1,
+        PIECE,
+        PIECE + 1,
+        fetch,
+        fetch + 5,
+    ] {
         let plain = pattern(len);
         for (version, written) in [
             ("s3ec-v3", v3(&With::Aes(master), &plain)),
@@ -194,7 +205,10 @@ async fn another_master_key_opens_nothing() {
     let mount = bucket.mount().await;
     for name in ["f", "g"] {
         let refused = refusal(&mount, name).await;
-        assert!(refused.contains("is not authentic under the keys"), "{refused}");
+        assert!(
+            refused.contains("is not authentic under the keys"),
+            "{refused}"
+        );
     }
 }
 
@@ -231,7 +245,11 @@ async fn legacy_is_read_on_request_only() {
     let master = [9; 32];
     let big = pattern(PIECE + 100);
     let objects = [
-        ("wrapped", v2_aes_wrap(&master, b"wrapped"), b"wrapped".to_vec()),
+        (
+            "wrapped",
+            v2_aes_wrap(&master, b"wrapped"),
+            b"wrapped".to_vec(),
+        ),
         ("cbc", v1(&master, b"cbc"), b"cbc".to_vec()),
         ("block", v1(&master, &[1; 16]), vec![1; 16]),
         ("empty", v1(&master, b""), Vec::new()),
@@ -324,7 +342,10 @@ async fn whatever_has_metadata_of_cloakfs_is_cloakfss() {
         both.metadata.insert(name.to_owned(), value.to_owned());
         put(&bucket, "f", &both).await;
         let refused = refusal(&mount, "f").await;
-        assert!(refused.contains("has cloakfs metadata that was changed"), "{refused}");
+        assert!(
+            refused.contains("has cloakfs metadata that was changed"),
+            "{refused}"
+        );
     }
     // Theirs in the place of a directory's marker is no directory's.
     put(&bucket, "d/", &written).await;
@@ -364,6 +385,9 @@ async fn what_is_served_is_what_was_checked() {
     lying.begin();
     let refused = mount.fs.read(handle, 1 << 20, 10).await.unwrap_err();
     assert_eq!(refused.errno(), libc::EIO);
-    assert!(refused.to_string().contains("is not authentic"), "{refused}");
+    assert!(
+        refused.to_string().contains("is not authentic"),
+        "{refused}"
+    );
     mount.fs.release(handle).await;
 }

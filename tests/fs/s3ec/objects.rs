@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::cipher::{
-    AES_256, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey,
-};
+use aws_lc_rs::cipher::{AES_256, EncryptionContext, PaddedBlockEncryptingKey, UnboundCipherKey};
 use aws_lc_rs::iv::FixedLength;
 use aws_lc_rs::key_wrap::{AES_256 as WRAP, AesKek, KeyWrap};
 use base64::Engine;

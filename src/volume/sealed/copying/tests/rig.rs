@@ -23,9 +23,8 @@ use crate::store::mem::MemStore;
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::{ETag, GetOptions, Limits, ListedObject, Metadata, ObjectKey, Store};
 use crate::volume::{
-    S3ecReading,
-    ClientSide, Committed, Condition, Moved, ObjectMeta, ObjectRef, Result, Stat, Version, Volume,
-    VolumeOptions,
+    ClientSide, Committed, Condition, Moved, ObjectMeta, ObjectRef, Result, S3ecReading, Stat,
+    Version, Volume, VolumeOptions,
 };
 
 /// Where the root's marker is in a volume that is a whole bucket.
