@@ -176,7 +176,7 @@ impl MountConfig {
         servers
             .into_iter()
             .flatten()
-            .chain(self.client_side.key_file())
+            .chain(self.client_side.key_files())
     }
 }
 

@@ -155,7 +155,9 @@ async fn run(config: &ExportConfig, state: &StateDir) -> anyhow::Result<()> {
             };
             let mut notes = Vec::new();
             let root = kms.root(key, context.clone(), &mut notes).await?;
-            notes.iter().for_each(|note| output::note(note));
+            for note in &notes {
+                output::note(note);
+            }
             match root {
                 Root::Kms(root) => Wrap::Kms(root),
                 Root::Master(_) => unreachable!("it was asked of KMS"),
@@ -240,7 +242,8 @@ async fn perform(export: &Export, config: &ExportConfig) -> anyhow::Result<()> {
 fn told(progress: &Progress) -> String {
     let files = progress.files.load(Ordering::Relaxed);
     let bytes = ByteSize(progress.bytes.load(Ordering::Relaxed));
-    format!("{files} files, {bytes}")
+    let s = if files == 1 { "" } else { "s" };
+    format!("{files} file{s}, {bytes}")
 }
 
 /// An export into what is exported would go on for ever, and one around it mixes what is to be

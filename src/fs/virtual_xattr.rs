@@ -92,7 +92,7 @@ impl ObjectFacts {
     /// Names and values.
     pub fn attributes(&self, sealed: Option<&SealedAs>) -> Vec<(&'static str, String)> {
         let mut all = match sealed {
-            Some(sealed) => match &self.s3ec {
+            Some(sealed) => match self.s3ec {
                 None => self.sealed(sealed),
                 Some(found) => self.s3ec(sealed, found),
             },
@@ -117,7 +117,7 @@ impl ObjectFacts {
         all
     }
 
-    fn s3ec(&self, sealed: &SealedAs, found: &S3ecType) -> Vec<(&'static str, String)> {
+    fn s3ec(&self, sealed: &SealedAs, found: S3ecType) -> Vec<(&'static str, String)> {
         let mut all = vec![
             ("user.cloakfs.mode", "s3ec".to_owned()),
             ("user.cloakfs.format", found.version.name().to_owned()),

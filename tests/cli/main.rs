@@ -6,6 +6,7 @@
 
 mod client_side;
 mod encryption;
+mod export;
 mod installing;
 mod key_files;
 mod lost_records;

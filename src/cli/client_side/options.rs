@@ -139,12 +139,15 @@ impl ClientSide {
         }))
     }
 
-    /// The file that a key is read from.
-    pub(in crate::cli) fn key_file(&self) -> Option<&Path> {
-        match self {
-            Self::Yes(options) => options.root.key_file(),
+    /// The files that keys are read from.
+    pub(in crate::cli) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        let options = match self {
+            Self::Yes(options) => Some(options),
             Self::No(_) | Self::Unstated(_) => None,
-        }
+        };
+        let root = options.and_then(|options| options.root.key_file());
+        let rsa = options.and_then(|options| options.s3ec_rsa_key.as_deref());
+        root.into_iter().chain(rsa)
     }
 }
 

@@ -191,7 +191,7 @@ fn aes_256_gcm_vectors() {
         if (group.key_size, group.nonce_size, group.tag_size) != (256, 96, 128) {
             continue;
         }
-        for test in group.tests.iter() {
+        for test in &group.tests {
             let aad: &'static [u8] = test.aad.to_vec().leak();
             let key: &[u8; 32] = test.key.as_slice().try_into().unwrap();
             let key = GcmKey::new(key, test.nonce.as_slice().try_into().unwrap(), aad);
@@ -275,8 +275,9 @@ proptest! {
         piece in 1..40_usize,
     ) {
         let piece = 16 * piece;
-        let (key, id, commitment) = S3ecDataKey::random().new_v3();
-        let _public = (id, commitment);
+        let data_key = S3ecDataKey::random();
+        let (key, id, commitment) = data_key.new_v3();
+        prop_assert!(data_key.v3(&id, &commitment).is_ok());
         let mut sealed = plain.clone();
         let mut sealing = key.seal();
         for bytes in sealed.chunks_mut(piece) {

@@ -158,21 +158,18 @@ impl Envelope {
         let algorithm = stored.remove(ALGORITHM_CONTEXT);
         let key_id = stored.remove(KEY_ID_CONTEXT);
         let mut context = own.clone();
-        match self.wrapping {
-            Wrapping::KmsContext => {
-                let expected = self.content.algorithm();
-                // The client keeps the name for itself: it is never a caller's.
-                if algorithm.as_deref() != Some(expected) || key_id.is_some() {
-                    return Err(S3ecError::OtherContext);
-                }
-                context.insert(ALGORITHM_CONTEXT.to_owned(), expected.to_owned());
+        if self.wrapping == Wrapping::KmsContext {
+            let expected = self.content.algorithm();
+            // The client keeps the name for itself: it is never a caller's.
+            if algorithm.as_deref() != Some(expected) || key_id.is_some() {
+                return Err(S3ecError::OtherContext);
             }
-            _ => {
-                let (None, Some(key_id)) = (algorithm, key_id) else {
-                    return Err(S3ecError::OtherContext);
-                };
-                context.insert(KEY_ID_CONTEXT.to_owned(), key_id);
-            }
+            context.insert(ALGORITHM_CONTEXT.to_owned(), expected.to_owned());
+        } else {
+            let (None, Some(key_id)) = (algorithm, key_id) else {
+                return Err(S3ecError::OtherContext);
+            };
+            context.insert(KEY_ID_CONTEXT.to_owned(), key_id);
         }
         if stored == *own {
             Ok(context)

@@ -63,10 +63,10 @@ impl Described {
         if metadata.contains_key(IS_INSTRUCTION_FILE) {
             return Err(S3ecError::IsInstructionFile);
         }
-        let has = |name: &&str| metadata.contains_key(*name);
-        let old = OF_V1_V2.iter().any(|name| has(&name));
-        let content = ON_OBJECT_V3.iter().any(|name| has(&name));
-        let key = OF_KEY_V3.iter().any(|name| has(&name));
+        let has = |name: &str| metadata.contains_key(name);
+        let old = OF_V1_V2.iter().any(|name| has(name));
+        let content = ON_OBJECT_V3.iter().any(|name| has(name));
+        let key = OF_KEY_V3.iter().any(|name| has(name));
         match (old, content, key) {
             (false, false, false) => Ok(Self::Nothing),
             (true, false, false) => decode_v1_v2(metadata).map(Self::Whole),
@@ -85,10 +85,10 @@ impl Described {
     /// When the object's own metadata say all of it.
     pub fn with_instruction_file(&self, file: &[u8]) -> Result<Envelope, S3ecError> {
         let map = instruction::parse(file)?;
-        let has = |name: &&str| map.contains_key(*name);
-        let old = OF_V1_V2.iter().any(|name| has(&name));
-        let on_object = ON_OBJECT_V3.iter().any(|name| has(&name));
-        let key = OF_KEY_V3.iter().any(|name| has(&name));
+        let has = |name: &str| map.contains_key(name);
+        let old = OF_V1_V2.iter().any(|name| has(name));
+        let on_object = ON_OBJECT_V3.iter().any(|name| has(name));
+        let key = OF_KEY_V3.iter().any(|name| has(name));
         let envelope = match (self, old, key) {
             _ if on_object || (old && key) => {
                 let what = "an instruction file has what v3 stores on the object, or two versions";

@@ -100,12 +100,12 @@ impl Volume {
         info: &ObjectInfo,
         described: &Described,
     ) -> Result<Option<Envelope>> {
-        let missing = || match described {
-            Described::Nothing => Ok(None),
-            _ => {
-                let error = S3ecError::NoInstructionFile;
-                Err(VolumeError::object(key, error.into()))
+        let missing = || {
+            if *described == Described::Nothing {
+                return Ok(None);
             }
+            let error = S3ecError::NoInstructionFile;
+            Err(VolumeError::object(key, error.into()))
         };
         let is_beside = key.as_str().ends_with(INSTRUCTION_SUFFIX);
         if *described == Described::Nothing && (is_beside || info.size == 0) {
@@ -136,13 +136,14 @@ impl Volume {
     fn check_has_key(&self, wrapping: Wrapping) -> std::result::Result<(), S3ecError> {
         let sealed = self.sealed();
         let has_rsa = sealed.s3ec.reading.rsa_key.is_some();
-        match (wrapping, sealed.keys.root()) {
-            (Wrapping::RsaOaepSha1, _) if has_rsa => Ok(()),
-            (Wrapping::RsaOaepSha1, _) => Err(S3ecError::NeedsRsaKey),
-            (Wrapping::Kms | Wrapping::KmsContext, Root::Kms(_)) => Ok(()),
-            (Wrapping::Kms | Wrapping::KmsContext, Root::Master(_)) => Err(S3ecError::NeedsKms),
-            (_, Root::Master(_)) => Ok(()),
-            (_, Root::Kms(_)) => Err(S3ecError::NeedsAesKey),
+        let has_kms = matches!(sealed.keys.root(), Root::Kms(_));
+        match wrapping {
+            Wrapping::RsaOaepSha1 if !has_rsa => Err(S3ecError::NeedsRsaKey),
+            Wrapping::Kms | Wrapping::KmsContext if !has_kms => Err(S3ecError::NeedsKms),
+            Wrapping::AesGcm | Wrapping::AesKeyWrap | Wrapping::AesEcb if has_kms => {
+                Err(S3ecError::NeedsAesKey)
+            }
+            _ => Ok(()),
         }
     }
 

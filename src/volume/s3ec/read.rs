@@ -37,24 +37,22 @@ impl Volume {
         let end = range.end().div_ceil(PIECE_BYTES) * PIECE_BYTES;
         let wanted = ByteRange::new(start, end.min(object.ciphertext_bytes));
         // CBC needs the block before.
-        let lead = match object.is_legacy_content() && start > 0 {
-            true => BLOCK_BYTES,
-            false => 0,
+        let lead = if object.is_legacy_content() && start > 0 {
+            BLOCK_BYTES
+        } else {
+            0
         };
-        let (before, ciphertext) = match pieces.whole() {
-            Some(whole) => (Bytes::new(), whole.clone()),
-            None => {
-                let stored = ByteRange::new(start - lead, wanted.end());
-                let mut before = self.s3ec_stored(at, stored).await?;
-                let ciphertext = before.split_off(index(lead));
-                if !pieces.are(start, &ciphertext) {
-                    return Err(VolumeError::object(
-                        &at.name,
-                        S3ecError::NotAuthentic.into(),
-                    ));
-                }
-                (before, ciphertext)
+        let (before, ciphertext) = if let Some(whole) = pieces.whole() {
+            (Bytes::new(), whole.clone())
+        } else {
+            let stored = ByteRange::new(start - lead, wanted.end());
+            let mut before = self.s3ec_stored(at, stored).await?;
+            let ciphertext = before.split_off(index(lead));
+            if !pieces.are(start, &ciphertext) {
+                let error = S3ecError::NotAuthentic;
+                return Err(VolumeError::object(&at.name, error.into()));
             }
+            (before, ciphertext)
         };
         let object = Arc::clone(object);
         let decrypt = move || {

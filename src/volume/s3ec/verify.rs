@@ -108,9 +108,10 @@ impl Volume {
         });
         // The tag comes with the last of them, or alone.
         let tag_bytes = object.stored_bytes - size;
-        let ranges = ranges.map(|range| match range.end() == size {
-            true => ByteRange::new(range.start(), size + tag_bytes),
-            false => range,
+        let ranges = ranges.map(|range| {
+            let end = range.end();
+            let tag = if end == size { tag_bytes } else { 0 };
+            ByteRange::new(range.start(), end + tag)
         });
         let alone = (size == 0).then(|| ByteRange::new(0, tag_bytes));
         let mut fetched = stream::iter(ranges.chain(alone))

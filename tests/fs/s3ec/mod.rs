@@ -10,6 +10,7 @@ use std::sync::Arc;
 use cloakfs::fs::FileKind;
 use cloakfs::store::Operation::{GetObject, HeadObject};
 use cloakfs::store::Store;
+use cloakfs::store::mem::MemStore;
 
 use crate::harness::{Bucket, Mount, errno};
 use crate::layouts::{Keys, Layout};
@@ -26,7 +27,7 @@ fn bucket_with(master: [u8; 32], choose: impl FnOnce(&mut Keys)) -> Bucket {
     let mut keys = Keys::of(Layout::Sealed);
     keys.master = master;
     choose(&mut keys);
-    Bucket::with_keys(keys)
+    Bucket::over(MemStore::new(), keys)
 }
 
 async fn put(bucket: &Bucket, key: &str, written: &Written) {
