@@ -238,7 +238,8 @@ impl Volume {
         info: &ObjectInfo,
         error: VolumeError,
     ) -> Result<Arc<S3ecObject>> {
-        if error.object_error() != Some(ObjectError::NotOurs) {
+        let is_theirs = error.object_error() == Some(ObjectError::NotOurs);
+        if !is_theirs || !self.sealed().s3ec.names_are_plain {
             return Err(error);
         }
         Box::pin(self.find_s3ec(key, info)).await?.ok_or(error)

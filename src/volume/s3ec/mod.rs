@@ -52,6 +52,9 @@ pub struct S3ecType {
 /// What a client-side volume keeps for such objects.
 pub(super) struct S3ec {
     reading: S3ecReading,
+    /// Where they are encrypted, no other program gave an object its name: what is there was put
+    /// there by somebody who copied it.
+    names_are_plain: bool,
     kept: KeptObjects,
     /// So that the memory of passes is bounded.
     passes: Semaphore,
@@ -82,8 +85,10 @@ pub(super) struct S3ecObject {
 }
 
 impl S3ec {
-    pub fn new(reading: S3ecReading) -> Self {
+    /// `names_are_plain` says whether such an object can have a name of the volume.
+    pub fn new(reading: S3ecReading, names_are_plain: bool) -> Self {
         Self {
+            names_are_plain,
             reading,
             kept: KeptObjects::default(),
             passes: Semaphore::new(verify::PASSES),

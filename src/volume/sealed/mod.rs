@@ -82,7 +82,7 @@ impl Sealed {
             keys: DataKeys::new(root, id, records_per_data_key),
             opened: OpenedObjects::default(),
             generations: Generations::default(),
-            s3ec: S3ec::new(s3ec),
+            s3ec: S3ec::new(s3ec, matches!(names, Names::Plain)),
         };
         (names, sealed)
     }

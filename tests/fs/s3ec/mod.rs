@@ -1,6 +1,7 @@
 //! Objects of the Amazon S3 Encryption Client in a client-side volume: read when all of them is
 //! authentic, refused with the reason else, and rewritten as the volume's own by any change.
 
+mod exporting;
 mod lying;
 mod objects;
 mod rewriting;
@@ -366,6 +367,20 @@ async fn two_versions_on_one_object_are_none() {
         let refused = refusal(&mount, "f").await;
         assert!(refused.contains("more than one version"), "{refused}");
     }
+}
+
+/// No other program gives its objects names of such a volume.
+#[tokio::test]
+async fn where_names_are_encrypted_there_are_none() {
+    let (written, master, _) = of_vector();
+    let mut keys = Keys::of(Layout::SealedNames);
+    keys.master = master;
+    let bucket = Bucket::over(MemStore::new(), keys);
+    let key = bucket.key("f").as_str().to_owned();
+    put(&bucket, &key, &written).await;
+    let mount = bucket.mount().await;
+    let refused = refusal(&mount, "f").await;
+    assert!(refused.contains("was not written by cloakfs"), "{refused}");
 }
 
 /// A server that gives other bytes under the same ETag, once it was checked.

@@ -1,12 +1,12 @@
 //! What a change of such an object makes: one of the volume's own, under the condition that
 //! nobody else replaced it.
 
-use cloakfs::fs::SetAttr;
+use cloakfs::fs::{CopyRange, SetAttr};
 use cloakfs::store::{HeadOptions, ObjectKey, Store};
 
 use super::objects::{With, v2, v3};
 use super::{bucket, pattern, put, told};
-use crate::harness::{Bucket, errno};
+use crate::harness::{Bucket, errno, me};
 
 /// Whether the object at a key is the volume's own.
 async fn is_ours(bucket: &Bucket, key: &str) -> bool {
@@ -86,6 +86,33 @@ async fn so_do_new_attributes_and_a_new_name() {
         mount.unlink("h").await.unwrap();
         assert_eq!(bucket.keys(), ["f"]);
     }
+}
+
+/// `cp` of one makes a file of the volume's own, and leaves it as it is.
+#[tokio::test]
+async fn a_copy_on_the_server_is_the_volumes_own() {
+    let master = [27; 32];
+    let bucket = bucket(master);
+    let plain = pattern(9 << 20);
+    put(&bucket, "f", &v3(&With::Aes(master), &plain)).await;
+    let mount = bucket.mount().await;
+    let (_, from) = mount.open("f", libc::O_RDONLY).await.unwrap();
+    let flags = libc::O_RDWR | libc::O_CREAT;
+    let (_, to) = mount.open("copy", flags).await.unwrap();
+    let copy = CopyRange {
+        source: from,
+        source_offset: 0,
+        target: to,
+        target_offset: 0,
+        bytes: 1 << 40,
+    };
+    let copied = mount.fs.copy_range(me(), copy).await.unwrap();
+    assert_eq!(copied as usize, plain.len());
+    mount.close(to).await.unwrap();
+    mount.fs.release(from).await;
+    assert!(!is_ours(&bucket, "f").await);
+    assert!(is_ours(&bucket, "copy").await);
+    assert!(bucket.body("copy").await.unwrap() == plain);
 }
 
 #[tokio::test]
