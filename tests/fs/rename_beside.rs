@@ -87,7 +87,7 @@ async fn the_rest_of_the_mount_goes_on_while_a_directory_is_renamed(layout: Layo
         mount.fs.sync_all(|_| {}).await.unwrap();
         began.elapsed()
     };
-    let (renamed, took) = beside(&mount, work).await;
+    let (renamed, took) = Box::pin(beside(&mount, work)).await;
     renamed.unwrap();
     assert!(took < COPY / 4, "something waited for the rename: {took:?}");
     assert_eq!(
@@ -140,7 +140,7 @@ async fn what_is_below_waits_for_the_rename(layout: Layout) {
             .create(crate::harness::me(), moved, name("made"), 0o644, NEW)
             .await
     };
-    let (renamed, made) = beside(&mount, work).await;
+    let (renamed, made) = Box::pin(beside(&mount, work)).await;
     renamed.unwrap();
     let (_, opened) = made.unwrap();
     mount.close(opened.handle).await.unwrap();

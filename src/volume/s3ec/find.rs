@@ -219,16 +219,24 @@ impl Volume {
         if let Some(found) = sealed.s3ec.kept.get(&key, &version.etag) {
             return Ok(Body::S3ec(found));
         }
-        let end = self.end_of_version(&key, object, version).await?;
+        Box::pin(self.open_body(&key, object, version)).await
+    }
+
+    async fn open_body(
+        &self,
+        key: &ObjectKey,
+        object: &ObjectRef,
+        version: &Version,
+    ) -> Result<Body> {
+        let end = self.end_of_version(key, object, version).await?;
         let info = end.info.clone();
-        match self.open_end(&key, end).await {
-            Ok(opened) => Ok(Body::Native(opened)),
-            Err(error) => self
-                .s3ec_instead(&key, &info, error)
-                .await
-                .map(Body::S3ec)
-                .map_err(|error| error.named(object.name())),
-        }
+        let found = match self.open_end(key, end).await {
+            Ok(opened) => return Ok(Body::Native(opened)),
+            Err(error) => self.s3ec_instead(key, &info, error).await,
+        };
+        found
+            .map(Body::S3ec)
+            .map_err(|error| error.named(object.name()))
     }
 
     /// The object of the other format that was found where none of the volume's own is.

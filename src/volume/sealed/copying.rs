@@ -169,7 +169,7 @@ impl Volume {
         let opened = match self.open_end(key, end).await {
             Ok(opened) => opened,
             Err(error) => {
-                let found = self.s3ec_instead(key, &info, error).await;
+                let found = Box::pin(self.s3ec_instead(key, &info, error)).await;
                 let found = found.map_err(|error| error.named(name))?;
                 let rewrite = self.move_s3ec(name, key, target, &found, info);
                 return Box::pin(rewrite).await;
