@@ -11,21 +11,24 @@ use cloakfs::store::{
     PartReceipt, PendingUpload, PutOptions, Result, Store, UploadId, WriteCondition, Written,
 };
 
+use super::objects::{With, v3};
+use super::{bucket, pattern, put};
+
 #[derive(Debug)]
-pub struct Lying {
+struct Lying {
     inner: Arc<dyn Store>,
     lies: AtomicBool,
 }
 
 impl Lying {
-    pub fn new(inner: Arc<dyn Store>) -> Self {
+    fn new(inner: Arc<dyn Store>) -> Self {
         Self {
             inner,
             lies: AtomicBool::new(false),
         }
     }
 
-    pub fn begin(&self) {
+    fn begin(&self) {
         self.lies.store(true, Ordering::Relaxed);
     }
 }
@@ -145,4 +148,29 @@ impl Store for Lying {
     async fn list(&self, options: ListOptions) -> Result<ListPage> {
         self.inner.list(options).await
     }
+}
+
+/// A server that gives other bytes under the same ETag, once it was checked.
+#[tokio::test]
+async fn what_is_served_is_what_was_checked() {
+    let master = [12; 32];
+    let bucket = bucket(master);
+    let plain = pattern(2 << 20);
+    put(&bucket, "f", &v3(&With::Aes(master), &plain)).await;
+    let store = Arc::clone(&bucket.fault) as Arc<dyn Store>;
+    let lying = Arc::new(Lying::new(store));
+    let state = bucket.new_state();
+    let ttl = std::time::Duration::ZERO;
+    let over = Arc::clone(&lying) as Arc<dyn Store>;
+    let mount = bucket.mount_over(over, state, ttl, |_| {}).await;
+    let (_, handle) = mount.open("f", libc::O_RDONLY).await.unwrap();
+    assert_eq!(mount.fs.read(handle, 0, 10).await.unwrap(), plain[..10]);
+    lying.begin();
+    let refused = mount.fs.read(handle, 1 << 20, 10).await.unwrap_err();
+    assert_eq!(refused.errno(), libc::EIO);
+    assert!(
+        refused.to_string().contains("is not authentic"),
+        "{refused}"
+    );
+    mount.fs.release(handle).await;
 }

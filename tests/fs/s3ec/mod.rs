@@ -6,11 +6,8 @@ mod lying;
 mod objects;
 mod rewriting;
 
-use std::sync::Arc;
-
 use cloakfs::fs::FileKind;
 use cloakfs::store::Operation::{GetObject, HeadObject};
-use cloakfs::store::Store;
 use cloakfs::store::mem::MemStore;
 
 use crate::harness::{Bucket, Mount, errno};
@@ -381,29 +378,4 @@ async fn where_names_are_encrypted_there_are_none() {
     let mount = bucket.mount().await;
     let refused = refusal(&mount, "f").await;
     assert!(refused.contains("was not written by cloakfs"), "{refused}");
-}
-
-/// A server that gives other bytes under the same ETag, once it was checked.
-#[tokio::test]
-async fn what_is_served_is_what_was_checked() {
-    let master = [12; 32];
-    let bucket = bucket(master);
-    let plain = pattern(2 << 20);
-    put(&bucket, "f", &v3(&With::Aes(master), &plain)).await;
-    let store = Arc::clone(&bucket.fault) as Arc<dyn Store>;
-    let lying = Arc::new(lying::Lying::new(store));
-    let state = bucket.new_state();
-    let ttl = std::time::Duration::ZERO;
-    let over = Arc::clone(&lying) as Arc<dyn Store>;
-    let mount = bucket.mount_over(over, state, ttl, |_| {}).await;
-    let (_, handle) = mount.open("f", libc::O_RDONLY).await.unwrap();
-    assert_eq!(mount.fs.read(handle, 0, 10).await.unwrap(), plain[..10]);
-    lying.begin();
-    let refused = mount.fs.read(handle, 1 << 20, 10).await.unwrap_err();
-    assert_eq!(refused.errno(), libc::EIO);
-    assert!(
-        refused.to_string().contains("is not authentic"),
-        "{refused}"
-    );
-    mount.fs.release(handle).await;
 }
