@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use cloakfs::base::range::ByteRange;
 use cloakfs::base::secret::Secret;
 use cloakfs::crypto::{Context, InputKey, NameKey, Purpose, open};
+use cloakfs::layout::s3ec::{Described, Envelope, FormatVersion};
 use cloakfs::layout::sealed::map::PlainRange;
 use cloakfs::layout::sealed::volume::{SealedVolume, Settings};
 use cloakfs::layout::sealed::{
@@ -16,7 +17,7 @@ use cloakfs::layout::sealed::{
 /// A name, which is also that of its directory under fuzz/seeds.
 pub type Target = (&'static str, fn(&[u8]));
 
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("body", body),
     ("footer", footer),
     ("manifest", decoded_manifest),
@@ -24,6 +25,7 @@ pub const TARGETS: [Target; 9] = [
     ("metadata", metadata),
     ("names", names),
     ("record", record),
+    ("s3ec", s3ec),
     ("volume", volume),
     ("xattrs", decoded_xattrs),
 ];
@@ -45,6 +47,58 @@ pub fn metadata(data: &[u8]) {
     }
     if let Some(key) = WrappedKey::decode(data) {
         assert_eq!(key.encode(), data);
+    }
+}
+
+/// Header lines `name: value` of an object of the Amazon S3 Encryption Client, an empty line, and
+/// what its instruction file holds. What is taken of the version that is written is written again
+/// as what it was taken for.
+pub fn s3ec(data: &[u8]) {
+    let end = data.windows(2).position(|two| two == b"\n\n");
+    let (head, file) = match end {
+        Some(end) => (&data[..end], &data[end + 2..]),
+        None => (data, &[][..]),
+    };
+    let Ok(head) = str::from_utf8(head) else {
+        return;
+    };
+    let headers: BTreeMap<String, String> = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let Ok(described) = Described::decode(&headers) else {
+        return;
+    };
+    let envelope = match described {
+        Described::Whole(envelope) => envelope,
+        described => match described.with_instruction_file(file) {
+            Ok(envelope) => {
+                assert!(envelope.has_instruction_file);
+                envelope
+            }
+            Err(_) => return,
+        },
+    };
+    assert!(!envelope.wrapped_key.is_empty());
+    let is_legacy = envelope.legacy().is_some();
+    assert!(envelope.version != FormatVersion::V3 || !is_legacy);
+    assert!(envelope.version != FormatVersion::V1 || is_legacy);
+    if let Ok(context) = envelope.context_for(&BTreeMap::new()) {
+        // Nothing that was stored but what the format itself adds.
+        assert_eq!(context.len(), 1);
+    }
+    let length = file.len() as u64;
+    if let Ok(ciphertext) = envelope.content.ciphertext_bytes(length) {
+        assert!(ciphertext <= length);
+    }
+    if envelope.version == FormatVersion::V3 {
+        let again = Described::decode(&envelope.encode());
+        let expected = Envelope {
+            has_instruction_file: false,
+            ..envelope
+        };
+        assert_eq!(again, Ok(Described::Whole(expected)));
     }
 }
 

@@ -11,10 +11,12 @@
 //!   are, and [`uploads`] which multipart uploads are under way.
 //! - [`audit`] compares all of it with what must be; [`check`] tells what mounts that died have
 //!   left, and mends it.
+//! - [`export`]: the files of a volume as objects of the Amazon S3 Encryption Client.
 
 pub mod audit;
 pub mod check;
 pub mod doctor;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 pub mod import;

@@ -70,6 +70,10 @@ pub(super) enum ConfigError {
     #[error(transparent)]
     Policy(#[from] PolicyError),
     #[error(
+        "an object of the Amazon S3 Encryption Client needs a key that wraps its own: give --to-kms-key, --to-key-file or --to-rsa-key"
+    )]
+    NothingToWrapWith,
+    #[error(
         "--encryption {mode} is done by an S3 server, and {store} is a local directory; mount it without --encryption"
     )]
     ServerSideOnDir { mode: &'static str, store: String },
@@ -178,7 +182,7 @@ impl MountConfig {
         servers
             .into_iter()
             .flatten()
-            .chain(self.client_side.key_file())
+            .chain(self.client_side.key_files())
     }
 }
 

@@ -242,7 +242,7 @@ pub(super) fn refuse_what_is_of_another_mode(
     const SERVER: &[EncryptionArgument] = &[Plain, SseS3, SseKms, SseC];
     let keys = &arguments.keys;
     let given = arguments.encryption;
-    let options: [(_, &'static [_], _); 10] = [
+    let options: [(_, &'static [_], _); 12] = [
         ("--kms-key", &[SseKms, CseKms], keys.kms_key.is_some()),
         (
             "--kms-context",
@@ -270,6 +270,12 @@ pub(super) fn refuse_what_is_of_another_mode(
             &[CseKms, CseC],
             arguments.data_key_reuse.is_some(),
         ),
+        (
+            "--s3ec-rsa-key",
+            &[CseKms, CseC],
+            arguments.s3ec_rsa_key.is_some(),
+        ),
+        ("--allow-legacy", &[CseKms, CseC], arguments.allow_legacy),
     ];
     let is_right = |modes: &[_]| given.is_some_and(|given| modes.contains(&given));
     let wrong = options

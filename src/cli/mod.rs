@@ -18,6 +18,7 @@ mod decrypt;
 mod doctor;
 mod encryption;
 mod environment;
+mod export;
 mod helper;
 mod init;
 mod inspect;
@@ -90,6 +91,9 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
         }
         Command::Audit(arguments) => audit::audit(&audit::AuditConfig::from_arguments(&arguments)?),
         Command::Check(arguments) => check::check(&check::CheckConfig::from_arguments(&arguments)?),
+        Command::Export(arguments) => {
+            export::export(&export::ExportConfig::from_arguments(&arguments)?)
+        }
         Command::Recover(arguments) => {
             recover::recover(&recover::RecoverConfig::from_arguments(&arguments)?)
         }

@@ -27,7 +27,7 @@ use crate::store::probe::Access;
 use crate::store::s3::CustomerKey;
 use crate::telemetry::log::{Destination, Log};
 use crate::volume::lease::Presence;
-use crate::volume::{LocalKeys, Volume, VolumeOptions};
+use crate::volume::{LocalKeys, S3ecReading, Volume, VolumeOptions};
 
 /// How long names and attributes are trusted before the store is asked again.
 const TTL: Duration = Duration::from_secs(1);
@@ -305,6 +305,10 @@ pub(super) async fn open(
         ClientSide::Yes(options) => Some(Material::read(&options.root, timeout).await?),
         ClientSide::No(_) | ClientSide::Unstated(_) => None,
     };
+    let s3ec = match asked {
+        ClientSide::Yes(options) => client_side::s3ec_reading(options, timeout).await?,
+        ClientSide::No(_) | ClientSide::Unstated(_) => S3ecReading::default(),
+    };
     let opened = open::store(&config.store, timeout).await?;
     let place = Place {
         store: &opened.store,
@@ -317,7 +321,10 @@ pub(super) async fn open(
         aws: opened.about.aws.clone(),
         timeout,
     };
-    let sealed = Box::pin(client_side::for_mount(&place, asked, material, &kms)).await?;
+    let mut sealed = Box::pin(client_side::for_mount(&place, asked, material, &kms)).await?;
+    if let Some(sealed) = &mut sealed {
+        sealed.volume.s3ec = s3ec;
+    }
     if let Some(sealed) = &sealed
         && config.trust_listing
     {

@@ -70,6 +70,10 @@ impl ContentKey {
 }
 
 impl MasterKey {
+    pub(super) fn expose(&self) -> &[u8; KEY_BYTES] {
+        self.0.expose()
+    }
+
     /// The wrapped form of a data key of this volume.
     #[must_use]
     pub fn wrap(&self, volume: &[u8; 16], key: &DataKey) -> [u8; WRAPPED_KEY_BYTES] {

@@ -13,7 +13,8 @@
 //! [`sealed`] seals and opens, [`length`] is its arithmetic, [`context`] encodes what a message
 //! is for, [`keys`] has a type for each kind of key and wraps one with another, [`passphrase`]
 //! makes keys from passphrases, [`name`] encrypts names, [`wrapping`] wraps a customer's key on
-//! its way to KMS, [`backend`] is the seam behind which the primitives are.
+//! its way to KMS, [`backend`] is the seam behind which the primitives are. [`s3ec`] is what
+//! another program's objects are read and written with.
 //!
 //! [C2SP chunked-encryption]: https://c2sp.org/chunked-encryption
 
@@ -23,6 +24,7 @@ pub mod keys;
 pub mod length;
 pub mod name;
 pub mod passphrase;
+pub mod s3ec;
 pub mod sealed;
 pub mod wrapping;
 

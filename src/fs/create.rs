@@ -213,6 +213,7 @@ impl FileSystem {
             commit: Some(done.commit),
             last_modified: Timestamp::now(),
             encryption: None,
+            s3ec: None,
             hides_object: false,
         };
         if let Some(inode) = self.table.child(parent, name) {

@@ -254,6 +254,7 @@ impl FileSystem {
             commit: snapshot.commit,
             last_modified: now,
             encryption: None,
+            s3ec: None,
             hides_object: false,
         };
         let unless_there = names.unless_there;

@@ -20,6 +20,17 @@
 //! | `user.cloakfs.server-mode` | `sse-s3` and so on | what the server encrypts once more |
 //! | `user.cloakfs.etag`, `user.cloakfs.version` | as above | |
 //!
+//! An object of the Amazon S3 Encryption Client in such a volume:
+//!
+//! | name | value | of |
+//! |---|---|---|
+//! | `user.cloakfs.mode` | `s3ec` | every object |
+//! | `user.cloakfs.format` | `s3ec-v1`, `s3ec-v2`, `s3ec-v3` | every object |
+//! | `user.cloakfs.wrapping` | what wraps its data key, in the client's words | every object |
+//! | `user.cloakfs.key-id` | the KMS key, as the mount names it | KMS |
+//! | `user.cloakfs.instruction-file` | `true` | whose data key is in one |
+//! | `user.cloakfs.server-mode`, `user.cloakfs.etag`, `user.cloakfs.version` | as above | |
+//!
 //! They tell of the object that is in the bucket, not of what the mount would write: while
 //! changes of a file wait for their upload, of the object that they will replace. What the
 //! bucket does not have has none: a file that was never uploaded, a directory without a marker,
@@ -34,7 +45,7 @@
 use std::time::Instant;
 
 use crate::store::ServerEncryption;
-use crate::volume::{SealedAs, Stat, Version};
+use crate::volume::{S3ecType, SealedAs, Stat, Version};
 
 /// Begins the names.
 const NAMESPACE: &str = "user.cloakfs.";
@@ -44,6 +55,8 @@ const NAMESPACE: &str = "user.cloakfs.";
 pub(super) struct ObjectFacts {
     pub version: Version,
     pub encryption: ServerEncryption,
+    /// What it is where it is of the Amazon S3 Encryption Client.
+    pub s3ec: Option<S3ecType>,
 }
 
 /// What was told, and when it was asked for.
@@ -61,6 +74,7 @@ impl Told {
             (Some(version), Some(encryption)) => Some(ObjectFacts {
                 version: version.clone(),
                 encryption: encryption.clone(),
+                s3ec: stat.s3ec,
             }),
             (Some(_), None) => return None,
             (None, _) => None,
@@ -78,7 +92,10 @@ impl ObjectFacts {
     /// Names and values.
     pub fn attributes(&self, sealed: Option<&SealedAs>) -> Vec<(&'static str, String)> {
         let mut all = match sealed {
-            Some(sealed) => self.sealed(sealed),
+            Some(sealed) => match self.s3ec {
+                None => self.sealed(sealed),
+                Some(found) => self.s3ec(sealed, found),
+            },
             None => self.server_side(),
         };
         let etag = self.version.etag.as_str().trim_matches('"');
@@ -96,11 +113,32 @@ impl ObjectFacts {
         }
         all.push(("user.cloakfs.volume", sealed.volume.to_string()));
         all.push(("user.cloakfs.format", sealed.format.to_string()));
+        self.push_server_mode(&mut all);
+        all
+    }
+
+    fn s3ec(&self, sealed: &SealedAs, found: S3ecType) -> Vec<(&'static str, String)> {
+        let mut all = vec![
+            ("user.cloakfs.mode", "s3ec".to_owned()),
+            ("user.cloakfs.format", found.version.name().to_owned()),
+            ("user.cloakfs.wrapping", found.wrapping.name().to_owned()),
+        ];
+        if let Some(key) = sealed.kms_key.as_ref().filter(|_| found.wrapping.is_kms()) {
+            all.push(("user.cloakfs.key-id", key.clone()));
+        }
+        if found.has_instruction_file {
+            all.push(("user.cloakfs.instruction-file", "true".to_owned()));
+        }
+        self.push_server_mode(&mut all);
+        all
+    }
+
+    /// What the server encrypts once more.
+    fn push_server_mode(&self, all: &mut Vec<(&'static str, String)>) {
         if self.encryption != ServerEncryption::None {
             let mode = self.encryption.mode().to_owned();
             all.push(("user.cloakfs.server-mode", mode));
         }
-        all
     }
 
     fn server_side(&self) -> Vec<(&'static str, String)> {
@@ -137,6 +175,7 @@ mod tests {
         let facts = ObjectFacts {
             version,
             encryption,
+            s3ec: None,
         };
         facts.attributes(None)
     }
@@ -190,6 +229,7 @@ mod tests {
             let facts = ObjectFacts {
                 version,
                 encryption,
+                s3ec: None,
             };
             facts.attributes(Some(&sealed))
         };

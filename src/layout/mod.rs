@@ -3,4 +3,5 @@
 pub mod attributes;
 pub mod path;
 pub mod plain;
+pub mod s3ec;
 pub mod sealed;

@@ -25,6 +25,7 @@ mod list;
 mod local_key;
 mod modes;
 pub mod record;
+mod s3ec;
 mod sealed;
 pub mod single;
 mod stat;
@@ -42,6 +43,7 @@ pub use journal::{DeadMount, MountState};
 pub use list::{DirPage, ListedEntry, ListedKind};
 pub use local_key::{LocalKey, LocalKeySource, LocalKeys};
 pub use modes::{ModesSeen, OtherMode};
+pub use s3ec::{S3ecReading, S3ecType};
 pub use sealed::{ClientSide, SealedPart, StoredSegments};
 pub use types::{
     Committed, Condition, Lineage, ObjectMeta, ObjectRef, SealedAs, Stat, UploadTarget, Version,

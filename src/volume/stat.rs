@@ -47,7 +47,7 @@ impl Volume {
     pub async fn stat_file(&self, path: &VolumePath) -> Result<Option<Stat>> {
         let key = self.file_key(path)?;
         if self.is_sealed() {
-            return self.stat_sealed(path, &key, None).await;
+            return Box::pin(self.stat_sealed(path, &key, None)).await;
         }
         let info = self.look(&key).await;
         let info = info.map_err(|error| VolumeError::store(path, error))?;
@@ -62,7 +62,7 @@ impl Volume {
     ) -> Result<Option<Stat>> {
         if self.is_sealed() {
             let key = self.file_key(path)?;
-            return self.stat_sealed(path, &key, Some(listed)).await;
+            return Box::pin(self.stat_sealed(path, &key, Some(listed))).await;
         }
         self.stat_file(path).await
     }
@@ -144,7 +144,7 @@ impl Volume {
         listed: Option<&ListedObject>,
     ) -> Result<Option<Stat>> {
         if self.is_sealed() {
-            return self.stat_sealed_marker(path, marker, listed).await;
+            return Box::pin(self.stat_sealed_marker(path, marker, listed)).await;
         }
         let info = self.look(marker).await;
         let info = info.map_err(|error| VolumeError::store(path, error))?;
@@ -182,6 +182,7 @@ impl Volume {
             commit: None,
             last_modified: listed.last_modified,
             encryption: None,
+            s3ec: None,
             hides_object: false,
         }
     }
@@ -207,6 +208,7 @@ impl Volume {
             commit: None,
             last_modified: modified,
             encryption: None,
+            s3ec: None,
             hides_object,
         }
     }
@@ -250,6 +252,7 @@ impl Volume {
             commit,
             last_modified: info.last_modified,
             encryption: Some(info.encryption),
+            s3ec: None,
             hides_object: false,
         }
     }

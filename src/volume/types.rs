@@ -1,5 +1,6 @@
 //! The nouns of a volume.
 
+use super::s3ec::S3ecType;
 use crate::base::id::CommitId;
 use crate::base::time::Timestamp;
 use crate::layout::attributes::Attributes;
@@ -248,6 +249,8 @@ pub struct Stat {
     /// What the server said of its encryption; `None` where nobody asked: a listing does not
     /// tell, and a directory may have no object.
     pub encryption: Option<ServerEncryption>,
+    /// What it is where it is an object of the Amazon S3 Encryption Client.
+    pub s3ec: Option<S3ecType>,
     /// There is also a plain object at the directory's name, which the directory hides.
     pub hides_object: bool,
 }

@@ -99,12 +99,22 @@ impl Volume {
                 .record_of_upload(name, &key, meta, base, condition)
                 .await?;
             let beginning = Beginning::sealed(attributes, sealing.body(), meta.commit_id());
-            let mut upload = self.begin_upload_at(key, beginning).await?;
-            upload.sealing = Some(Arc::new(sealing));
-            return Ok(upload);
+            return self.begin_sealed_upload(key, beginning, sealing).await;
         }
         let attributes = self.encode(&key, meta)?;
         self.begin_upload_at(key, attributes.into()).await
+    }
+
+    /// Begins an upload whose parts are to be sealed.
+    pub(super) async fn begin_sealed_upload(
+        self: &Arc<Self>,
+        key: ObjectKey,
+        beginning: Beginning,
+        sealing: Sealing,
+    ) -> Result<Upload> {
+        let mut upload = self.begin_upload_at(key, beginning).await?;
+        upload.sealing = Some(Arc::new(sealing));
+        Ok(upload)
     }
 
     async fn begin_upload_at(

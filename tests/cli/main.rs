@@ -8,6 +8,7 @@ mod audits;
 mod client_side;
 mod doctor;
 mod encryption;
+mod export;
 mod installing;
 mod key_files;
 mod keys;

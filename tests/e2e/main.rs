@@ -70,6 +70,7 @@ mod programs;
 mod proofs;
 mod renames;
 mod rewrites;
+mod s3ec_interop;
 mod s3fs_interop;
 mod sealed;
 mod sealed_costs;

@@ -23,7 +23,7 @@ use cloakfs::layout::sealed::{
 use cloakfs::store::mem::MemStore;
 use cloakfs::store::s3::encryption::ExpectedEncryption;
 use cloakfs::store::{ErrorKind, ObjectAttributes, ObjectKey, PutOptions, Store};
-use cloakfs::volume::{ClientSide, ObjectRef, Volume, VolumeError, VolumeOptions};
+use cloakfs::volume::{ClientSide, ObjectRef, S3ecReading, Volume, VolumeError, VolumeOptions};
 use tempfile::TempDir;
 
 const NAME: &str = "file";
@@ -122,6 +122,7 @@ impl Fixture {
                 &mut self.master.clone(),
             ))),
             records_per_data_key: std::num::NonZeroU64::MIN,
+            s3ec: S3ecReading::default(),
         };
         let volume = Volume::open_client_side(store, "", options, client_side).await?;
         let path: VolumePath = NAME.parse().expect("a path");

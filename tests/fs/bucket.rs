@@ -34,7 +34,7 @@ use crate::settings::{config, options};
 pub struct Bucket {
     pub mem: Arc<MemStore>,
     pub fault: Arc<Fault>,
-    keys: Keys,
+    pub keys: Keys,
     state: TempDir,
 }
 
@@ -44,26 +44,27 @@ impl Bucket {
     }
 
     pub fn of(layout: Layout) -> Self {
-        Self::over(MemStore::new(), layout)
+        Self::over(MemStore::new(), Keys::of(layout))
     }
 
     /// A server that may override the encryption it is asked for.
     pub fn asking_for(encryption: ServerEncryption) -> Self {
-        Self::over(MemStore::new().asks_for(encryption), Layout::Plain)
+        let mem = MemStore::new().asks_for(encryption);
+        Self::over(mem, Keys::of(Layout::Plain))
     }
 
     /// A server with other limits than Amazon's.
     pub fn limited(limits: Limits, layout: Layout) -> Self {
-        Self::over(MemStore::new().with_limits(limits), layout)
+        Self::over(MemStore::new().with_limits(limits), Keys::of(layout))
     }
 
-    fn over(mem: MemStore, layout: Layout) -> Self {
+    pub fn over(mem: MemStore, keys: Keys) -> Self {
         let mem = Arc::new(mem);
         let fault = Arc::new(Fault::new(Arc::clone(&mem) as Arc<dyn Store>));
         Self {
             mem,
             fault,
-            keys: Keys::of(layout),
+            keys,
             state: tempfile::tempdir().unwrap(),
         }
     }

@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use cloakfs::base::secret::{Secret, fill_random};
+use cloakfs::crypto::s3ec::RsaPrivateKey;
 use cloakfs::crypto::{DataKey, MasterKey, NameKey};
 use cloakfs::keys::root::Root;
 use cloakfs::layout::attributes::{Attributes, Xattrs};
@@ -15,7 +16,7 @@ use cloakfs::layout::sealed::{
     WrappedKey, XattrPlace,
 };
 use cloakfs::store::{HeadOptions, ObjectKey, Store};
-use cloakfs::volume::{ClientSide, Volume, VolumeOptions};
+use cloakfs::volume::{ClientSide, S3ecReading, Volume, VolumeOptions};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
@@ -30,8 +31,11 @@ pub enum Layout {
 pub struct Keys {
     pub layout: Layout,
     pub id: VolumeId,
-    master: [u8; 32],
+    pub master: [u8; 32],
     names: [u8; 64],
+    /// PKCS#8, for objects of the Amazon S3 Encryption Client.
+    pub rsa_key: Option<Vec<u8>>,
+    pub allow_legacy: bool,
 }
 
 impl Keys {
@@ -44,6 +48,8 @@ impl Keys {
             id: VolumeId::random(),
             master,
             names,
+            rsa_key: None,
+            allow_legacy: false,
         }
     }
 
@@ -56,6 +62,13 @@ impl Keys {
             names: self.names(),
             root: Root::Master(self.master()),
             records_per_data_key: NonZeroU64::new(1 << 20).unwrap(),
+            s3ec: S3ecReading {
+                rsa_key: self
+                    .rsa_key
+                    .as_ref()
+                    .map(|der| RsaPrivateKey::from_pkcs8(der).unwrap()),
+                allow_legacy: self.allow_legacy,
+            },
         };
         let volume = Volume::open_client_side(store, "", options, client_side);
         volume.await.unwrap()

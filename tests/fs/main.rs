@@ -31,6 +31,7 @@ mod rename_beside;
 mod rename_crashes;
 mod rename_owners;
 mod rename_unless_there;
+mod s3ec;
 mod sealed_costs;
 mod sealed_reads;
 mod semantics;

@@ -142,7 +142,7 @@ fn named(key: &str) -> ObjectKey {
 
 /// The header of a name of metadata: requests are given names that are known beforehand.
 fn header(name: &str) -> &'static str {
-    const HEADERS: [&str; 16] = [
+    const HEADERS: [&str; 22] = [
         "x-amz-meta-cloakfs-format",
         "x-amz-meta-cloakfs-key",
         "x-amz-meta-cloakfs-record",
@@ -159,6 +159,12 @@ fn header(name: &str) -> &'static str {
         "x-amz-meta-x-amz-3",
         "x-amz-meta-x-amz-d",
         "x-amz-meta-x-amz-i",
+        "x-amz-meta-x-amz-c",
+        "x-amz-meta-x-amz-m",
+        "x-amz-meta-x-amz-t",
+        "x-amz-meta-x-amz-w",
+        "x-amz-meta-x-amz-matdesc",
+        "x-amz-meta-x-amz-tag-len",
     ];
     HEADERS
         .into_iter()

@@ -4,6 +4,7 @@
 mod admin;
 mod client_side;
 mod doctor;
+mod export;
 mod keys;
 mod policy;
 mod recover;
@@ -19,6 +20,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub(super) use admin::{AuditArguments, CheckArguments};
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use doctor::DoctorArguments;
+pub(super) use export::{ExportArguments, FormatArgument};
 pub(super) use keys::{
     AlgorithmArgument, FormArgument, GenerateArguments, ImportArguments, KeysArguments,
     KeysCommand, KmsArguments, PassphraseArguments, WrappingKeySpecArgument,
@@ -69,6 +71,11 @@ pub(super) enum Command {
     /// The options are those of a mount.
     #[command(after_help = admin::CHECK_NOTES)]
     Check(Box<CheckArguments>),
+    /// Write the files of a source as objects of the Amazon S3 Encryption Client.
+    ///
+    /// Its version 3, under a key of KMS, an AES key or an RSA key: for people who read with AWS's
+    /// clients. Only content is exported. What is there already is not replaced.
+    Export(Box<ExportArguments>),
     /// List what mounts of write-back mode left on this machine, and bring it out.
     ///
     /// A mount replays the journals of its source by itself. This is for those that it could not
@@ -152,6 +159,15 @@ pub(super) struct MountArguments {
         value_parser = clap::value_parser!(u64).range(1..=1 << 32)
     )]
     pub data_key_reuse: Option<u64>,
+
+    /// cse-...: the private RSA key, PKCS#8 as PEM, that unwraps the data keys of objects of the
+    /// Amazon S3 Encryption Client
+    #[arg(long, value_name = "PEM", help_heading = "Encryption")]
+    pub s3ec_rsa_key: Option<PathBuf>,
+    /// cse-...: read also those objects of the Amazon S3 Encryption Client that its version 1 or
+    /// its old key wrapping made, which do not authenticate what they hold
+    #[arg(long, help_heading = "Encryption")]
+    pub allow_legacy: bool,
 
     #[command(flatten)]
     pub connection: ConnectionArguments,

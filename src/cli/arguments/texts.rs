@@ -11,6 +11,8 @@ Examples:
   cloakfs mount s3://bucket/private /mnt/p --encryption cse-c --key-file ~/private.key
   cloakfs decrypt s3://bucket/private/letters/1.txt --key-file ~/private.key
   cloakfs keys import --key-file ~/own.key --alias alias/mine
+  cloakfs export s3://bucket/private s3://other/shared --encryption cse-c --key-file ~/private.key \\
+      --format s3ec --to-kms-key alias/shared
   cloakfs audit s3://bucket/photos --encryption sse-s3
   cloakfs check s3://bucket/photos --encryption sse-s3 --repair
   cloakfs doctor s3://bucket/photos --encryption sse-s3

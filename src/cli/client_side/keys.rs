@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
-use super::options::RootSource;
+use super::options::{Options, RootSource};
 use crate::aws::Aws;
 use crate::base::context::EncryptionContext;
 use crate::base::secret::SecretBytes;
@@ -22,6 +22,7 @@ use crate::keys::file;
 use crate::keys::kms;
 use crate::keys::passphrase::{Asked, Input, Wanted};
 use crate::keys::root::Root;
+use crate::volume::S3ecReading;
 use crate::volume::record::VolumeRecord;
 
 /// What the files held.
@@ -113,6 +114,21 @@ impl Kms<'_> {
         notes.extend(told);
         Ok(Root::Kms(Box::new(root)))
     }
+}
+
+/// What a mount has for objects of the Amazon S3 Encryption Client.
+pub(in crate::cli) async fn s3ec_reading(
+    options: &Options,
+    timeout: Duration,
+) -> anyhow::Result<S3ecReading> {
+    let rsa_key = match &options.s3ec_rsa_key {
+        Some(path) => Some(server_side::within(timeout, path, file::read_rsa_private).await?),
+        None => None,
+    };
+    Ok(S3ecReading {
+        rsa_key,
+        allow_legacy: options.allow_legacy,
+    })
 }
 
 pub(in crate::cli) async fn master_key(

@@ -5,6 +5,6 @@ mod keys;
 mod options;
 mod volume;
 
-pub(super) use keys::{Kms, Material, ask};
+pub(super) use keys::{Kms, Material, ask, s3ec_reading};
 pub(super) use options::{ClientSide, ClientSideError, RootSource};
 pub(super) use volume::{Mounted, Place, Wanted, for_mount, open_record};

@@ -30,6 +30,9 @@ pub(in crate::cli) struct Options {
     /// Of a new volume; one that is there must have been made so.
     pub names: Option<NamesArgument>,
     pub records_per_data_key: NonZeroU64,
+    /// The private key of objects of the Amazon S3 Encryption Client.
+    pub s3ec_rsa_key: Option<PathBuf>,
+    pub allow_legacy: bool,
 }
 
 /// Where the root comes from.
@@ -123,19 +126,28 @@ impl ClientSide {
         };
         let asked = arguments.data_key_reuse.and_then(NonZeroU64::new);
         Ok(Self::Yes(Options {
-            root: RootSource::new(mode, &arguments.keys, absolute)?,
+            root: RootSource::new(mode, &arguments.keys, &absolute)?,
             create: arguments.create,
             names: arguments.names,
             records_per_data_key: asked.unwrap_or(RECORDS_PER_DATA_KEY),
+            s3ec_rsa_key: arguments
+                .s3ec_rsa_key
+                .as_deref()
+                .map(absolute)
+                .transpose()?,
+            allow_legacy: arguments.allow_legacy,
         }))
     }
 
-    /// The file that a key is read from.
-    pub(in crate::cli) fn key_file(&self) -> Option<&Path> {
-        match self {
-            Self::Yes(options) => options.root.key_file(),
+    /// The files that keys are read from.
+    pub(in crate::cli) fn key_files(&self) -> impl Iterator<Item = &Path> {
+        let options = match self {
+            Self::Yes(options) => Some(options),
             Self::No(_) | Self::Unstated(_) => None,
-        }
+        };
+        let root = options.and_then(|options| options.root.key_file());
+        let rsa = options.and_then(|options| options.s3ec_rsa_key.as_deref());
+        root.into_iter().chain(rsa)
     }
 }
 
@@ -147,6 +159,8 @@ impl Options {
             create: false,
             names: None,
             records_per_data_key: RECORDS_PER_DATA_KEY,
+            s3ec_rsa_key: None,
+            allow_legacy: false,
         }
     }
 }

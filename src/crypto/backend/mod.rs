@@ -1,9 +1,10 @@
 //! The seam between the format and the library that computes its primitives.
 //!
 //! A [`Backend`] knows nothing of chunks, salts and contexts, and nothing outside of
-//! `crypto::backend` names its library. [`aws_lc`] is the one that is used; with the feature
-//! `portable-crypto` it is [`portable`]. Tests compile both and prove them equal. [`oaep`] is of
-//! no client-side format, and AWS-LC's in both.
+//! `crypto::backend` names its library, but for `crypto::s3ec`, which is another program's format.
+//! [`aws_lc`] is the one that is used; with the feature `portable-crypto` it is [`portable`].
+//! Tests compile both and prove them equal. [`oaep`] is of no client-side format, and AWS-LC's in
+//! both.
 
 #[cfg(any(test, not(feature = "portable-crypto")))]
 mod aws_lc;

@@ -27,6 +27,7 @@ fn stat(etag: &str) -> Stat {
         commit: None,
         last_modified: now,
         encryption: Some(ServerEncryption::None),
+        s3ec: None,
         hides_object: false,
     }
 }

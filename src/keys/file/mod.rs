@@ -14,6 +14,7 @@
 //! a key, somebody gave the key itself, and the path is not shown either.
 
 mod parse;
+mod rsa;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::base::secret::Secret;
 pub use parse::KeyTextError;
+pub use rsa::{read_rsa_private, read_rsa_public};
 
 /// More than anybody's list of keys; so that a wrong path does not fill the memory.
 const FILE_BYTES_MAX: usize = 64 << 10;
@@ -71,6 +73,10 @@ pub enum KeyFileError {
         #[source]
         reason: KeyTextError,
     },
+    #[error(
+        "the key file {path} holds no RSA key of 2,048 to 8,192 bits as {wanted}: make it one with `openssl pkcs8 -topk8 -nodes`, or check its path"
+    )]
+    NoRsaKey { path: PathBuf, wanted: &'static str },
     #[error(
         "the key file {path} holds {count} keys, and there can be only one here: leave in it the key to write with, and give the older ones with --read-key-file"
     )]

@@ -4,6 +4,7 @@
 //! The SDK hands a plaintext out as a vector, which is wiped here. What it does not wipe are the
 //! buffers that the answer came through: the body with the plaintext in base64, and TLS's.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::aws::Endpoint;
 use crate::base::context::EncryptionContext;
 use crate::base::secret::Secret;
 use crate::crypto::DataKey;
+use crate::crypto::s3ec::S3ecDataKey;
 
 /// Longest wrapped form that is taken; KMS's usual ones have 184 bytes.
 pub const BLOB_BYTES_MAX: usize = 512;
@@ -87,16 +89,63 @@ impl KmsRoot {
     /// # Errors
     /// When KMS gives none within the timeout.
     pub async fn generate(&self, volume: &[u8; 16]) -> Result<(DataKey, Vec<u8>), KmsError> {
+        let context = self.context_of(volume)?;
+        let (key, wrapped) = self.generate_with(context.pairs()).await?;
+        Ok((DataKey::from_secret(key), wrapped))
+    }
+
+    /// What [`Self::generate`] of this volume wrapped as `blob`.
+    ///
+    /// # Errors
+    /// [`KmsErrorKind::NotWrapped`] when that was another key, volume or context; when KMS does
+    /// not unwrap it within the timeout.
+    pub async fn unwrap(&self, volume: &[u8; 16], blob: &[u8]) -> Result<DataKey, KmsError> {
+        let context = self.context_of(volume)?;
+        let key = self.unwrap_with(context.pairs(), blob).await?;
+        Ok(DataKey::from_secret(key))
+    }
+
+    /// A new data key of an object of the Amazon S3 Encryption Client, with its wrapped form.
+    /// `context` is the whole encryption context.
+    ///
+    /// # Errors
+    /// When KMS gives none within the timeout.
+    pub async fn generate_s3ec(
+        &self,
+        context: &BTreeMap<String, String>,
+    ) -> Result<(S3ecDataKey, Vec<u8>), KmsError> {
+        let (key, wrapped) = self.generate_with(context).await?;
+        Ok((S3ecDataKey::from_secret(key), wrapped))
+    }
+
+    /// The data key of an object of the Amazon S3 Encryption Client. `context` is the whole
+    /// encryption context, which the caller has compared with [`Self::context`].
+    ///
+    /// # Errors
+    /// [`KmsErrorKind::NotWrapped`] when it was wrapped by another key or with another context;
+    /// when KMS does not unwrap it within the timeout.
+    pub async fn unwrap_s3ec(
+        &self,
+        context: &BTreeMap<String, String>,
+        blob: &[u8],
+    ) -> Result<S3ecDataKey, KmsError> {
+        let key = self.unwrap_with(context, blob).await?;
+        Ok(S3ecDataKey::from_secret(key))
+    }
+
+    async fn generate_with(
+        &self,
+        context: &BTreeMap<String, String>,
+    ) -> Result<(Secret<32>, Vec<u8>), KmsError> {
         self.generated.fetch_add(1, Ordering::Relaxed);
         let subject = self.subject(Operation::GenerateDataKey);
-        let context = self.context_of(volume)?;
         let answer = Deadline::after(self.timeout)
             .run(&subject, || {
                 self.client
                     .generate_data_key()
                     .key_id(self.key.as_str())
                     .key_spec(DataKeySpec::Aes256)
-                    .set_encryption_context(Some(context.pairs().clone().into_iter().collect()))
+                    .set_encryption_context(Some(context.clone().into_iter().collect()))
                     .send()
             })
             .await?;
@@ -115,22 +164,20 @@ impl KmsRoot {
         Ok((key, wrapped))
     }
 
-    /// What [`Self::generate`] of this volume wrapped as `blob`.
-    ///
-    /// # Errors
-    /// [`KmsErrorKind::NotWrapped`] when that was another key, volume or context; when KMS does
-    /// not unwrap it within the timeout.
-    pub async fn unwrap(&self, volume: &[u8; 16], blob: &[u8]) -> Result<DataKey, KmsError> {
+    async fn unwrap_with(
+        &self,
+        context: &BTreeMap<String, String>,
+        blob: &[u8],
+    ) -> Result<Secret<32>, KmsError> {
         self.decrypted.fetch_add(1, Ordering::Relaxed);
         let subject = self.subject(Operation::Decrypt);
-        let context = self.context_of(volume)?;
         let answer = Deadline::after(self.timeout)
             .run(&subject, || {
                 self.client
                     .decrypt()
                     .key_id(self.key.as_str())
                     .ciphertext_blob(Blob::new(blob))
-                    .set_encryption_context(Some(context.pairs().clone().into_iter().collect()))
+                    .set_encryption_context(Some(context.clone().into_iter().collect()))
                     .send()
             })
             .await?;
@@ -165,7 +212,7 @@ impl KmsRoot {
     }
 }
 
-fn take_key(subject: &Subject<'_>, plaintext: Option<Blob>) -> Result<DataKey, KmsError> {
+fn take_key(subject: &Subject<'_>, plaintext: Option<Blob>) -> Result<Secret<32>, KmsError> {
     let plaintext = Zeroizing::new(plaintext.map(Blob::into_inner).unwrap_or_default());
     let Ok(bytes) = <&[u8; 32]>::try_from(plaintext.as_slice()) else {
         let reason = format!(
@@ -174,7 +221,5 @@ fn take_key(subject: &Subject<'_>, plaintext: Option<Blob>) -> Result<DataKey, K
         );
         return Err(KmsError::bad_answer(subject, &reason));
     };
-    Ok(DataKey::from_secret(Secret::take(&mut Zeroizing::new(
-        *bytes,
-    ))))
+    Ok(Secret::take(&mut Zeroizing::new(*bytes)))
 }

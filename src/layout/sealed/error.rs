@@ -1,6 +1,7 @@
 //! Why an object is not read.
 
 use crate::crypto::OpenError;
+use crate::layout::s3ec::S3ecError;
 
 /// Each message is what follows the object's name in a sentence.
 ///
@@ -32,6 +33,15 @@ pub enum ObjectError {
         "was written wrongly, though by a holder of the key: {0}; report it as a fault of cloakfs"
     )]
     Malformed(&'static str),
+    /// Of another format, whose objects are read beside those of this one.
+    #[error(transparent)]
+    S3ec(S3ecError),
+}
+
+impl From<S3ecError> for ObjectError {
+    fn from(error: S3ecError) -> Self {
+        Self::S3ec(error)
+    }
 }
 
 impl From<OpenError> for ObjectError {

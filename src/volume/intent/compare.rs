@@ -107,7 +107,17 @@ impl Volume {
             source: old.info.etag.clone(),
             copy: new.info.etag.clone(),
         };
-        let old = self.open_end(source, old).await?;
+        let info = old.info.clone();
+        let old = match self.open_end(source, old).await {
+            Ok(old) => old,
+            Err(error) => {
+                // Its copy is an object of the volume's own, of the file that it is.
+                let old = self.s3ec_instead(source, &info, error).await?;
+                let new = self.open_end(target, new).await?;
+                let is_copy = new.record.file == old.file_id(source);
+                return Ok(if is_copy { copied } else { Compared::Other });
+            }
+        };
         let new = self.open_end(target, new).await?;
         if (old.record.file, old.record.body) != (new.record.file, new.record.body) {
             return Ok(Compared::Other);

@@ -12,7 +12,7 @@ use crate::keys::root::Root;
 use crate::layout::sealed::volume::{SealedVolume, Settings, VolumeError, VolumeHeader};
 use crate::layout::sealed::{Names, VolumeId, WrappedKey};
 use crate::store::{PutOptions, Store, WriteCondition, commit};
-use crate::volume::ClientSide;
+use crate::volume::{ClientSide, S3ecReading};
 
 /// A volume whose key is right.
 #[expect(missing_debug_implementations, reason = "it holds keys")]
@@ -58,6 +58,7 @@ impl OpenVolume {
             names: self.names,
             root: self.root,
             records_per_data_key,
+            s3ec: S3ecReading::default(),
         }
     }
 }

@@ -14,12 +14,14 @@ use super::Opened;
 use super::sealing::{attribute_version, body_xattrs, next_sequence, xattr_place};
 use crate::base::id::CommitId;
 use crate::base::range::ByteRange;
+use crate::base::time::Timestamp;
 use crate::layout::attributes::Xattrs;
 use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::{BodyId, BodyWriter, FOOTER_STORED_BYTES, Record, XattrPlace, xattrs};
 use crate::store::commit;
 use crate::store::{CopySource, ETag, ObjectKey, Operation, StoreError};
+use crate::volume::s3ec::Body;
 use crate::volume::upload::Beginning;
 use crate::volume::{
     Committed, Condition, CopyWay, ObjectMeta, ObjectRef, Result, Version, Volume, VolumeError,
@@ -43,7 +45,15 @@ impl Volume {
         condition: &Condition,
     ) -> Result<Committed> {
         let place = xattr_place(target, meta)?;
-        let opened = self.opened(source, version).await?;
+        let opened = match self.body_of(source, version).await? {
+            Body::Native(opened) => opened,
+            Body::S3ec(found) => {
+                let at = self.place_of(source, version)?;
+                let id = way.id;
+                let rewrite = self.rewrite_s3ec(id, &at, &found, target, key, meta, condition);
+                return Box::pin(rewrite).await;
+            }
+        };
         let (kind, stored) = (meta.attributes.kind, &opened.footer.attributes.attributes);
         if kind != stored.kind {
             let message = format!("it is a {:?}, and would become a {kind:?}", stored.kind);
@@ -122,10 +132,19 @@ impl Volume {
         path: &VolumePath,
         key: ObjectKey,
     ) -> Result<Version> {
-        let opened = self.opened(source, version).await?;
+        let way = CopyWay::marked(CommitId::random());
+        let opened = match self.body_of(source, version).await? {
+            Body::Native(opened) => opened,
+            Body::S3ec(found) => {
+                let at = self.place_of(source, version)?;
+                let meta = self.meta_of_s3ec(&at.key, &found, Timestamp::now());
+                let (id, none) = (way.id, &Condition::None);
+                let rewrite = self.rewrite_s3ec(id, &at, &found, path, key, &meta, none);
+                return Ok(Box::pin(rewrite).await?.version);
+            }
+        };
         let source = self.copy_source(source, version, None)?;
         let record = self.record_for(path, &key, &opened).await?;
-        let way = CopyWay::marked(CommitId::random());
         let done = self
             .copy_body(way, path, source, &key, &opened, record, &Condition::None)
             .await?;
@@ -146,8 +165,16 @@ impl Volume {
         let end = self.end_of(key, FOOTER_STORED_BYTES, Some(&etag)).await?;
         let gone = || VolumeError::store(key, StoreError::not_found(Operation::GetObject, key));
         let end = end.ok_or_else(gone)?;
-        let opened = self.open_end(key, end).await;
-        let opened = opened.map_err(|error| error.named(name))?;
+        let info = end.info.clone();
+        let opened = match self.open_end(key, end).await {
+            Ok(opened) => opened,
+            Err(error) => {
+                let found = Box::pin(self.s3ec_instead(key, &info, error)).await;
+                let found = found.map_err(|error| error.named(name))?;
+                let rewrite = self.move_s3ec(name, key, target, &found, info);
+                return Box::pin(rewrite).await;
+            }
+        };
         let record = self.record_for(name, target, &opened).await?;
         // What was met before may have more of the same body.
         let body = met.filter(|met| met.record.body == record.body);

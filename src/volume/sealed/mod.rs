@@ -40,6 +40,7 @@ pub use upload::SealedPart;
 pub(super) use upload::{Sealing, UploadRecord};
 pub(super) use wrap::new_data_key;
 
+use super::s3ec::{S3ec, S3ecReading};
 use super::{SealedAs, Volume};
 use crate::base::limits::RESERVED_PREFIX;
 use crate::keys::root::Root;
@@ -54,6 +55,8 @@ pub struct ClientSide {
     pub root: Root,
     /// Records that one data key seals at most; at most 2^32.
     pub records_per_data_key: NonZeroU64,
+    /// For objects of the Amazon S3 Encryption Client.
+    pub s3ec: S3ecReading,
 }
 
 /// What a client-side volume has besides what every volume has. Names are the key mapper's.
@@ -62,6 +65,7 @@ pub(super) struct Sealed {
     pub keys: DataKeys,
     pub opened: OpenedObjects,
     pub generations: Generations,
+    pub s3ec: S3ec,
 }
 
 impl Sealed {
@@ -71,12 +75,14 @@ impl Sealed {
             names,
             root,
             records_per_data_key,
+            s3ec,
         } = client_side;
         let sealed = Self {
             id,
             keys: DataKeys::new(root, id, records_per_data_key),
             opened: OpenedObjects::default(),
             generations: Generations::default(),
+            s3ec: S3ec::new(s3ec, matches!(names, Names::Plain)),
         };
         (names, sealed)
     }

@@ -255,10 +255,20 @@ impl Volume {
         if let Some(opened) = self.sealed().opened.get(&key, &version.etag) {
             return Ok(opened);
         }
-        let range = GetRange::Suffix(SUFFIX_BYTES);
-        let end = self.get_version(&key, object, version, range).await?;
+        let end = self.end_of_version(&key, object, version).await?;
         let opened = self.open_end(&key, end).await;
         opened.map_err(|error| error.named(object.name()))
+    }
+
+    /// The last bytes of a version.
+    pub(in crate::volume) async fn end_of_version(
+        &self,
+        key: &ObjectKey,
+        object: &ObjectRef,
+        version: &Version,
+    ) -> Result<Object> {
+        let range = GetRange::Suffix(SUFFIX_BYTES);
+        self.get_version(key, object, version, range).await
     }
 
     /// Where the segments of an opened object are; its manifest is asked for the first time.
@@ -311,7 +321,7 @@ impl Volume {
         Ok(answer.body)
     }
 
-    async fn get_version(
+    pub(in crate::volume) async fn get_version(
         &self,
         key: &ObjectKey,
         object: &ObjectRef,

@@ -18,6 +18,7 @@ use crate::layout::path::VolumePath;
 use crate::layout::sealed::map::{PlainRange, SealedPiece, StoredRange};
 use crate::layout::sealed::{BodyMap, ObjectError, Piece};
 use crate::store::{ErrorKind, Operation, StoreError};
+use crate::volume::s3ec::Body;
 use crate::volume::{ObjectRef, Result, Version, Volume, VolumeError};
 
 /// More than this is opened by a thread that may be busy for a while.
@@ -38,7 +39,13 @@ impl Volume {
         version: &Version,
         range: ByteRange,
     ) -> Result<Bytes> {
-        let opened = self.opened(object, version).await?;
+        let opened = match self.body_of(object, version).await? {
+            Body::Native(opened) => opened,
+            Body::S3ec(found) => {
+                let at = self.place_of(object, version)?;
+                return Box::pin(self.read_s3ec(&at, &found, range)).await;
+            }
+        };
         let map = self.body_map(&opened, object, version).await?;
         if range.end() > map.length() {
             let message = format!("asked for {range} of a file of {} bytes", map.length());

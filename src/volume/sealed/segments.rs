@@ -3,6 +3,7 @@
 use crate::base::range::ByteRange;
 use crate::crypto::MessageLength;
 use crate::layout::sealed::{BodyMap, SEGMENT_BYTES};
+use crate::volume::s3ec::Body;
 use crate::volume::{ObjectRef, Result, Version, Volume};
 
 /// The lengths of a version's segments. By segment, so that nobody outside of this layer sees
@@ -11,6 +12,8 @@ use crate::volume::{ObjectRef, Result, Version, Volume};
 pub struct StoredSegments {
     /// Bytes of the file; 0 for a hole.
     lengths: Vec<u32>,
+    /// They are no messages of this format, and cannot be copied as such.
+    foreign: bool,
 }
 
 impl StoredSegments {
@@ -20,7 +23,27 @@ impl StoredSegments {
         let lengths = lengths.map(|length| u32::try_from(length).expect("at most a segment"));
         Self {
             lengths: lengths.collect(),
+            foreign: false,
         }
+    }
+
+    /// Of a file of `size` bytes in another format: all of it is stored, and none of it as
+    /// segments.
+    #[must_use]
+    pub fn foreign(size: u64) -> Self {
+        let numbers = 0..size.div_ceil(SEGMENT_BYTES);
+        let length = |number| SEGMENT_BYTES.min(size - number * SEGMENT_BYTES);
+        let lengths = numbers.map(|number| u32::try_from(length(number)).expect("a segment"));
+        Self {
+            lengths: lengths.collect(),
+            foreign: true,
+        }
+    }
+
+    /// Whether messages of it can be copied.
+    #[must_use]
+    pub const fn can_be_copied(&self) -> bool {
+        !self.foreign
     }
 
     /// From the lengths of the first segments, each at most a segment's.
@@ -29,7 +52,10 @@ impl StoredSegments {
         let lengths: Vec<u32> = lengths.into_iter().collect();
         let fit = |length: &u32| u64::from(*length) <= SEGMENT_BYTES;
         assert!(lengths.iter().all(fit), "a segment is 8 MiB at most");
-        Self { lengths }
+        Self {
+            lengths,
+            foreign: false,
+        }
     }
 
     /// The bytes of the file that a segment's message has; `None` for a hole.
@@ -60,7 +86,10 @@ impl Volume {
         if !self.is_sealed() {
             return Ok(None);
         }
-        let opened = self.opened(object, version).await?;
+        let opened = match self.body_of(object, version).await? {
+            Body::Native(opened) => opened,
+            Body::S3ec(found) => return Ok(Some(StoredSegments::foreign(found.size))),
+        };
         let map = self.body_map(&opened, object, version).await?;
         Ok(Some(StoredSegments::of(map)))
     }

@@ -17,6 +17,7 @@ use crate::store::{
     ETag, ErrorKind, GetOptions, GetRange, ListedObject, Metadata, Object, ObjectInfo, ObjectKey,
     Operation, StoreError,
 };
+use crate::volume::s3ec::{Body, S3ecObject};
 use crate::volume::stat::is_absent;
 use crate::volume::{Lineage, ObjectMeta, ObjectRef, Result, Stat, Version, Volume, VolumeError};
 
@@ -42,11 +43,30 @@ impl Volume {
         listed: Option<&ListedObject>,
     ) -> Result<Option<Stat>> {
         let named = |error: VolumeError| error.named(path);
-        let Some((opened, info)) = self.look_sealed(key, listed).await.map_err(named)? else {
+        let Some((body, info)) = self.look_body(key, listed).await.map_err(named)? else {
             return Ok(None);
         };
-        let object = ObjectRef::Path(path.clone());
-        self.told_by(&opened, info, &object).await.map(Some)
+        match body {
+            Body::Native(opened) => {
+                let object = ObjectRef::Path(path.clone());
+                self.told_by(&opened, info, &object).await.map(Some)
+            }
+            Body::S3ec(found) => Ok(Some(self.told_of_s3ec(key, &found, info))),
+        }
+    }
+
+    fn told_of_s3ec(&self, key: &ObjectKey, found: &S3ecObject, info: ObjectInfo) -> Stat {
+        let mut metadata = info.attributes.metadata;
+        Stat {
+            size: found.size,
+            meta: self.meta_of_s3ec(key, found, info.last_modified),
+            version: Some(Version::new(info.etag, info.version)),
+            commit: metadata.remove(CommitId::METADATA_NAME),
+            last_modified: info.last_modified,
+            encryption: Some(info.encryption),
+            s3ec: Some(found.kind()),
+            hides_object: false,
+        }
     }
 
     /// The same for a directory's marker. One that is not cloakfs's, as other programs make for
@@ -125,6 +145,7 @@ impl Volume {
             commit: metadata.remove(CommitId::METADATA_NAME),
             last_modified: info.last_modified,
             encryption: Some(info.encryption),
+            s3ec: None,
             hides_object: false,
         })
     }
@@ -136,6 +157,36 @@ impl Volume {
         key: &ObjectKey,
         listed: Option<&ListedObject>,
     ) -> Result<Option<(Arc<Opened>, ObjectInfo)>> {
+        match self.look_at(key, listed).await? {
+            None => Ok(None),
+            Some((Some(opened), info)) => Ok(Some((opened, info))),
+            Some((None, _)) => Err(VolumeError::object(key, ObjectError::NotOurs)),
+        }
+    }
+
+    /// The same where an object of the Amazon S3 Encryption Client will do.
+    pub(in crate::volume) async fn look_body(
+        &self,
+        key: &ObjectKey,
+        listed: Option<&ListedObject>,
+    ) -> Result<Option<(Body, ObjectInfo)>> {
+        match self.look_at(key, listed).await? {
+            None => Ok(None),
+            Some((Some(opened), info)) => Ok(Some((Body::Native(opened), info))),
+            Some((None, info)) => {
+                let not_ours = VolumeError::object(key, ObjectError::NotOurs);
+                let found = self.s3ec_instead(key, &info, not_ours).await?;
+                Ok(Some((Body::S3ec(found), info)))
+            }
+        }
+    }
+
+    /// The object at a key, opened unless it has none of cloakfs's metadata.
+    async fn look_at(
+        &self,
+        key: &ObjectKey,
+        listed: Option<&ListedObject>,
+    ) -> Result<Option<(Option<Arc<Opened>>, ObjectInfo)>> {
         let known = self.sealed().opened.latest(key);
         if known.is_some_and(|known| listed.is_none_or(|listed| listed.etag == known)) {
             let head = self.look(key).await;
@@ -143,7 +194,7 @@ impl Volume {
                 return Ok(None);
             };
             if let Some(opened) = self.open_again(key, &info).await? {
-                return Ok(Some((opened, info)));
+                return Ok(Some((Some(opened), info)));
             }
         }
         let suffix = match listed {
@@ -155,8 +206,13 @@ impl Volume {
             return Ok(None);
         };
         let info = end.info.clone();
-        let opened = self.open_end(key, end).await?;
-        Ok(Some((opened, info)))
+        match self.open_end(key, end).await {
+            Ok(opened) => Ok(Some((Some(opened), info))),
+            Err(error) if error.object_error() == Some(ObjectError::NotOurs) => {
+                Ok(Some((None, info)))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// The last bytes of the object at a key, of this version if one is given; `None` when

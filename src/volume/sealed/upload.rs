@@ -17,6 +17,7 @@ use crate::layout::sealed::map::StoredRange;
 use crate::layout::sealed::writer::seal_segment_into;
 use crate::layout::sealed::{BodyId, Content, Pin, Record, SEGMENT_BYTES, SegmentIndex};
 use crate::store::{ObjectAttributes, ObjectKey, PartNumber};
+use crate::volume::s3ec::Body;
 use crate::volume::upload::Sent;
 use crate::volume::{
     Condition, ObjectMeta, ObjectRef, Part, Result, StoredSegments, Upload, Version, Volume,
@@ -98,10 +99,10 @@ impl Volume {
         condition: &Condition,
     ) -> Result<UploadRecord> {
         let content = match base {
-            Some((object, version)) => {
-                let opened = self.opened(object, version).await?;
-                opened.record.content.duplicate()
-            }
+            Some((object, version)) => match self.body_of(object, version).await? {
+                Body::Native(opened) => opened.record.content.duplicate(),
+                Body::S3ec(_) => Content::random(),
+            },
             None => Content::random(),
         };
         self.record_of_content(path, key, meta, content, condition)

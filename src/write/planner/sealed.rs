@@ -171,7 +171,9 @@ impl SealedFile<'_> {
         let dirty_end = self.dirty.within(range).last().map(ByteRange::end);
         match (dirty_end, kept) {
             (None, None) => Segment::Hole,
-            (None, Some(kept)) if Some(kept) == message => Segment::Clean(kept),
+            (None, Some(kept)) if Some(kept) == message && self.stored.can_be_copied() => {
+                Segment::Clean(kept)
+            }
             (dirty, kept) => Segment::Changed {
                 data_end: dirty.max(kept.map(ByteRange::end)).unwrap_or_default(),
             },

@@ -22,7 +22,7 @@ use crate::store::fault::Fault;
 use crate::store::mem::MemStore;
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::volume::{
-    ClientSide, Condition, ObjectMeta, ObjectRef, Volume, VolumeError, VolumeOptions,
+    ClientSide, Condition, ObjectMeta, ObjectRef, S3ecReading, Volume, VolumeError, VolumeOptions,
 };
 use crate::write::grid::Grid;
 use crate::write::planner::PlanLimits;
@@ -252,6 +252,7 @@ impl Fixture {
                     names: Names::Plain,
                     root: Root::Master(MasterKey::random()),
                     records_per_data_key: NonZeroU64::new(1 << 20).unwrap(),
+                    s3ec: S3ecReading::default(),
                 };
                 Volume::open_client_side(store, "", options, client_side).await
             }

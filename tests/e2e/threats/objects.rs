@@ -141,11 +141,14 @@ fn an_object_that_is_not_ours(volume: &Sealed) {
         ("x-amz-key-v2", "AAAA"),
         ("x-amz-cek-alg", "AES/GCM/NoPadding"),
         ("x-amz-wrap-alg", "AES/GCM"),
+        ("x-amz-tag-len", "128"),
     ];
     let v3 = [
+        ("x-amz-c", "115"),
+        ("x-amz-w", "02"),
         ("x-amz-3", "AAAA"),
-        ("x-amz-d", "AAAA"),
-        ("x-amz-i", "AAAA"),
+        ("x-amz-d", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="),
+        ("x-amz-i", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=="),
     ];
     for (name, metadata) in [
         ("plain", &[][..]),
@@ -171,13 +174,14 @@ fn an_object_that_is_not_ours(volume: &Sealed) {
         object.metadata.extend(more);
     });
     let not_ours = "was not written by cloakfs in a client-side mode";
+    let forged = "is not authentic under the keys of this mount";
     assert_refused(
         volume,
         &[
             ("plain", not_ours),
             ("with-attributes", not_ours),
-            ("s3ec-v2", not_ours),
-            ("s3ec-v3", not_ours),
+            ("s3ec-v2", forged),
+            ("s3ec-v3", forged),
             ("both", NOT_AUTHENTIC),
         ],
     );

@@ -23,8 +23,8 @@ use crate::store::mem::MemStore;
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::{ETag, GetOptions, Limits, ListedObject, Metadata, ObjectKey, Store};
 use crate::volume::{
-    ClientSide, Committed, Condition, Moved, ObjectMeta, ObjectRef, Result, Stat, Version, Volume,
-    VolumeOptions,
+    ClientSide, Committed, Condition, Moved, ObjectMeta, ObjectRef, Result, S3ecReading, Stat,
+    Version, Volume, VolumeOptions,
 };
 
 /// Where the root's marker is in a volume that is a whole bucket.
@@ -214,6 +214,7 @@ impl File {
             commit: Some(self.done.commit.clone()),
             last_modified: Timestamp::now(),
             encryption: None,
+            s3ec: None,
             hides_object: false,
         }
     }
@@ -248,6 +249,7 @@ async fn mount(fault: &Arc<Fault>, id: VolumeId, master: [u8; 32], dir: &TempDir
         names: Names::Plain,
         root: Root::Master(MasterKey::from_secret(Secret::take(&mut master.clone()))),
         records_per_data_key: NonZeroU64::new(3).unwrap(),
+        s3ec: S3ecReading::default(),
     };
     let volume = Volume::open_client_side(Arc::clone(fault) as _, "", options, client_side);
     volume.await.unwrap_or_else(|error| panic!("{error}"))
