@@ -72,13 +72,17 @@ impl InodeTable {
         }
     }
 
-    /// Gives an inode another name.
+    /// Gives an inode another name. It is never without one: who asks meanwhile for what is below
+    /// it would be told that it was removed.
     pub fn rename(&self, inode: &Inode, parent: Ino, name: &PlainName) {
-        self.unlink(inode);
-        inode.state().place = Place::At {
+        let place = Place::At {
             parent,
             name: name.clone(),
         };
+        let before = std::mem::replace(&mut inode.state().place, place);
+        if let Place::At { parent, name } = before {
+            self.drop_name(parent, name, inode.ino);
+        }
         self.link(parent, name.clone(), inode.ino);
     }
 
@@ -256,9 +260,14 @@ impl Drop for Locked<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+
     use futures_util::FutureExt;
 
+    use super::super::types::FileKind;
     use super::*;
+    use crate::layout::attributes::{Attributes, Xattrs};
+    use crate::volume::ObjectMeta;
 
     fn name(text: &str) -> PlainName {
         PlainName::new(text.as_ref()).unwrap()
@@ -280,5 +289,52 @@ mod tests {
         let same = locks.lock_two((1, &a), (1, &a)).now_or_never();
         drop(same.expect("one name, one lock"));
         assert!(locks.locks.is_empty(), "{locks:?}");
+    }
+
+    fn inode(kind: FileKind, ino: Ino, place: Place) -> Inode {
+        let now = crate::base::time::Timestamp::default();
+        let meta = ObjectMeta::new(Attributes {
+            kind,
+            perm: 0o755,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            atime: now,
+            mtime: now,
+            ctime: now,
+            xattrs: Xattrs::new(),
+        });
+        Inode::pending(ino, place, meta)
+    }
+
+    /// Who holds no path is not told in the middle of a rename that a file has none.
+    #[test]
+    fn what_is_renamed_always_has_a_name() {
+        let table = InodeTable::new(inode(FileKind::Directory, ROOT, Place::Root));
+        let make = |path: &str, parent: Ino, kind| {
+            let path: VolumePath = path.parse().unwrap();
+            let name = name(path.name().unwrap());
+            table.insert(&path, parent, &name, |ino, place| inode(kind, ino, place))
+        };
+        let directory = make("d", ROOT, FileKind::Directory);
+        let file = make("d/f", directory.ino, FileKind::File);
+        let ended = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for round in 0..100_000 {
+                    let to = if round % 2 == 0 { "e" } else { "d" };
+                    table.rename(&directory, ROOT, &name(to));
+                }
+                ended.store(true, Ordering::Release);
+            });
+            while !ended.load(Ordering::Acquire) {
+                let path = table.path(&file).expect("it has a name");
+                assert!(["d/f", "e/f"].contains(&path.as_str()), "{path}");
+            }
+        });
+        assert_eq!(table.path(&file).unwrap().as_str(), "d/f");
+        let root = table.inode(ROOT).unwrap();
+        assert_eq!(root.children.load(Ordering::Acquire), 1);
+        assert_eq!(table.dentries.len(), 2);
     }
 }
