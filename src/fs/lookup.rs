@@ -241,21 +241,27 @@ impl FileSystem {
         self.table.drop_unused(inode.ino);
     }
 
-    /// A directory below which something is not in the bucket yet is there as long as that.
+    /// A directory below which something is not in the bucket yet, or is just being renamed, is
+    /// there as long as that.
     pub(super) fn holds_uncommitted(&self, inode: &Inode) -> bool {
-        if inode.kind != FileKind::Directory || inode.children.load(Ordering::Acquire) == 0 {
+        if inode.kind != FileKind::Directory {
             return false;
         }
         let Some(directory) = self.table.path(inode) else {
             return false;
         };
-        self.table.all().iter().any(|inode| {
-            inode.is_uncommitted()
-                && self
-                    .table
-                    .path(inode)
-                    .is_some_and(|path| path.starts_with(&directory))
-        })
+        if self.tree.has_taken_below(&directory) {
+            return true;
+        }
+        let has_children = inode.children.load(Ordering::Acquire) > 0;
+        has_children
+            && self.table.all().iter().any(|inode| {
+                inode.is_uncommitted()
+                    && self
+                        .table
+                        .path(inode)
+                        .is_some_and(|path| path.starts_with(&directory))
+            })
     }
 
     /// The attributes were read within the time to live.

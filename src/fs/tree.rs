@@ -178,6 +178,15 @@ impl Tree {
             || state.taken.iter().any(|taken| taken.span.covers(path))
     }
 
+    /// A rename has something below a directory for itself: it is there as long as that, whatever
+    /// the bucket says.
+    pub fn has_taken_below(&self, directory: &VolumePath) -> bool {
+        let names = |taken: &Taken| [taken.span.from.clone(), taken.span.to.clone()];
+        let state = self.state();
+        let mut taken = state.taken.iter().flat_map(names);
+        taken.any(|name| name.starts_with(directory))
+    }
+
     /// Waits until nothing moves what is at a path. Tells whether there was something to wait
     /// for. Whoever moves it waits for no reader, so this ends.
     pub async fn settled(&self, path: &VolumePath) -> bool {

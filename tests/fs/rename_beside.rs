@@ -16,6 +16,7 @@ in_every_layout! {
     two_directories_are_renamed_at_once,
     uploads_elsewhere_go_on_while_a_directory_is_renamed,
     a_file_that_is_read_follows_its_directory,
+    a_directory_that_another_removed_is_there_while_one_is_moved_into_it,
 }
 
 /// How long each copy takes.
@@ -43,19 +44,24 @@ fn files(bucket: &Bucket) -> Vec<String> {
 }
 
 /// Runs `work` in the middle of `mv d/moved e/moved`, whose result it gives too.
-async fn beside<T>(mount: &Mount, work: impl Future<Output = T>) -> (cloakfs::fs::Result<()>, T) {
-    let began = Instant::now();
-    let rename = mount.rename("d/moved", "e/moved");
-    let work = async {
-        while mount.fs.status().renames.is_empty() {
-            assert!(began.elapsed() < COPY, "no rename is under way");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        work.await
-    };
-    let (renamed, worked) = tokio::join!(rename, work);
-    assert!(began.elapsed() >= COPY, "the copy was not slow");
-    (renamed, worked)
+fn beside<T>(
+    mount: &Mount,
+    work: impl Future<Output = T>,
+) -> impl Future<Output = (cloakfs::fs::Result<()>, T)> {
+    Box::pin(async move {
+        let began = Instant::now();
+        let rename = mount.rename("d/moved", "e/moved");
+        let work = async {
+            while mount.fs.status().renames.is_empty() {
+                assert!(began.elapsed() < COPY, "no rename is under way");
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            work.await
+        };
+        let (renamed, worked) = tokio::join!(rename, work);
+        assert!(began.elapsed() >= COPY, "the copy was not slow");
+        (renamed, worked)
+    })
 }
 
 async fn the_rest_of_the_mount_goes_on_while_a_directory_is_renamed(layout: Layout) {
@@ -211,4 +217,27 @@ async fn a_file_that_is_read_follows_its_directory(layout: Layout) {
     renamed.unwrap();
     assert!(read.unwrap() == large);
     mount.close(handle).await.unwrap();
+}
+
+async fn a_directory_that_another_removed_is_there_while_one_is_moved_into_it(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let (mount, other) = (bucket.mount().await, bucket.mount().await);
+    for directory in ["d", "d/moved", "e"] {
+        mount.mkdir(directory).await.unwrap();
+    }
+    let (_, handle) = mount.open("d/moved/f", NEW).await.unwrap();
+    mount.write_at(handle, 0, b"acknowledged").await.unwrap();
+    tokio::time::pause();
+    let slow = Rule::new(Effect::Delay(COPY)).on(Operation::CopyObject);
+    bucket.fault.inject(slow);
+    let work = async {
+        other.rmdir("e").await.unwrap();
+        // Whatever looks at it must not make what is moved into it nameless.
+        mount.attr("e").await.unwrap();
+        mount.list("").await.unwrap();
+    };
+    let (renamed, ()) = beside(&mount, work).await;
+    renamed.unwrap();
+    mount.close(handle).await.unwrap();
+    assert_eq!(bucket.body("e/moved/f").await.unwrap(), b"acknowledged");
 }

@@ -66,8 +66,11 @@ fn a_take_covers_what_is_below_and_the_lists_of_names_around_it() {
         );
     }
     assert!(take(&tree, span("d/x", "e/y")).now_or_never().is_some());
+    let has_below = |used: &str| tree.has_taken_below(&path(used));
+    assert!(has_below("d") && has_below("e/to") && has_below(""));
+    assert!(!has_below("d/from/x") && !has_below("d/fro") && !has_below("f"));
     drop(alone);
-    assert!(is_free(at("d/from/x")));
+    assert!(is_free(at("d/from/x")) && !has_below("d"));
     let state = tree.state();
     assert_eq!(state.held.len() + state.wanted.len(), 0);
 }
