@@ -67,11 +67,11 @@ impl FileSystem {
                 Err(error) => error,
             };
             let replaced = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Precondition);
-            if was_clean && replaced {
-                // A commit or an attribute change of this mount may be about to note what it did.
-                // With changes of its own a file is read under its gate, and no commit runs.
+            if replaced {
+                // A commit or an attribute change of this mount may be about to note what it did,
+                // also where a part of the file was changed here and is read from memory.
                 drop(inode.operation.lock().await);
-                if snapshot.copy_in_doubt.is_some() {
+                if was_clean && snapshot.copy_in_doubt.is_some() {
                     self.ask(inode).await?;
                 }
             }

@@ -16,6 +16,7 @@ in_every_layout! {
     every_writer_of_a_file_that_was_lost_is_told,
     what_a_handle_writes_to_a_version_that_was_replaced_is_not_saved_in_silence,
     parallel_first_writes_to_a_small_file_are_all_kept,
+    a_file_is_read_while_its_changes_are_uploaded,
     a_new_file_that_replaced_another_takes_it_along,
     a_new_file_replaces_one_that_a_reader_has_open,
     an_object_that_another_replaced_during_a_directory_rename_is_not_adopted,
@@ -141,6 +142,29 @@ async fn parallel_first_writes_to_a_small_file_are_all_kept(layout: Layout) {
             assert!(page.iter().all(|byte| *byte == expected), "page {index}");
         }
     }
+}
+
+/// The bucket has the new version, and this mount has not heard of it yet.
+async fn a_file_is_read_while_its_changes_are_uploaded(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount().await;
+    mount.write_file("f", b"old content").await.unwrap();
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 0, b"OLD").await.unwrap();
+    mount.fs.fsync(handle, false).await.unwrap();
+    mount.write_at(handle, 0, b"new").await.unwrap();
+    tokio::time::pause();
+    let late = Effect::DelayAfter(Duration::from_secs(5));
+    bucket
+        .fault
+        .inject(Rule::new(late).on(Operation::PutObject));
+    let (synced, read) = tokio::join!(mount.fs.fsync(handle, false), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        mount.read_all(handle).await
+    });
+    synced.unwrap();
+    assert_eq!(read.unwrap(), b"new content");
+    mount.close(handle).await.unwrap();
 }
 
 async fn a_new_file_that_replaced_another_takes_it_along(layout: Layout) {
