@@ -30,6 +30,7 @@ mod races;
 mod rename_beside;
 mod rename_crashes;
 mod rename_owners;
+mod rename_storm;
 mod rename_unless_there;
 mod s3ec;
 mod sealed_costs;
