@@ -33,7 +33,7 @@ impl FileSystem {
 
     /// The same for a caller who holds the path and the inode's operation.
     pub(super) async fn commit_held(self: &Arc<Self>, inode: &Arc<Inode>) -> Result<()> {
-        let done = self.commit_locked(inode).await;
+        let done = self.commit_locked(inode).boxed().await;
         if let Err(error) = &done {
             inode.content().note_doubt();
             self.notices.note_failure(self.table.path(inode), error);

@@ -72,7 +72,7 @@ pub(super) fn doctor(config: &DoctorConfig) -> anyhow::Result<()> {
     let key_files = servers
         .into_iter()
         .flatten()
-        .chain(config.client_side.key_file());
+        .chain(config.client_side.key_files());
     for path in key_files {
         file::refuse_key_for_path(path)?;
     }
