@@ -218,9 +218,15 @@ impl FileSystem {
                 return Ok(());
             };
             // A rename of the file after this is a change since it was asked.
-            if held.is_at(&path) {
-                return self.ask_at(inode, path, asked).await;
+            if !held.is_at(&path) {
+                continue;
             }
+            let stat = self.stat_inode(inode, &path).await?;
+            // This mount itself may have moved it, or taken it away, and be about to note that.
+            if stat.is_none() && inode.content().flux.settled().await {
+                continue;
+            }
+            return self.told(inode, &path, stat, asked);
         }
     }
 
@@ -228,19 +234,32 @@ impl FileSystem {
     async fn ask_held(&self, inode: &Arc<Inode>) -> Result<()> {
         let asked = Instant::now();
         match self.table.path(inode) {
-            Some(path) => self.ask_at(inode, path, asked).await,
+            Some(path) => {
+                let stat = self.stat_inode(inode, &path).await?;
+                self.told(inode, &path, stat, asked)
+            }
             None => Ok(()),
         }
     }
 
-    async fn ask_at(&self, inode: &Arc<Inode>, path: VolumePath, asked: Instant) -> Result<()> {
-        let stat = match inode.kind {
-            FileKind::Directory => match self.stat_marked(inode, &path).await {
+    async fn stat_inode(&self, inode: &Inode, path: &VolumePath) -> Result<Option<Stat>> {
+        Ok(match inode.kind {
+            FileKind::Directory => match self.stat_marked(inode, path).await {
                 Some(stat) => Some(stat),
-                None => self.volume.stat_directory(&path).await?,
+                None => self.volume.stat_directory(path).await?,
             },
-            _ => self.volume.stat_file(&path).await?,
-        };
+            _ => self.volume.stat_file(path).await?,
+        })
+    }
+
+    /// Takes over what the bucket said of an inode.
+    fn told(
+        &self,
+        inode: &Arc<Inode>,
+        path: &VolumePath,
+        stat: Option<Stat>,
+        asked: Instant,
+    ) -> Result<()> {
         if stat.is_none() {
             let nothing = Told {
                 asked,
@@ -249,7 +268,7 @@ impl FileSystem {
             inode.state().note_told(nothing);
         }
         if let Some(stat) = &stat {
-            self.follow_own_copy(inode, &path, stat);
+            self.follow_own_copy(inode, path, stat);
         }
         match stat {
             Some(stat)

@@ -112,6 +112,10 @@ impl FileSystem {
             Ok(self.adopt(&path, parent, name, stat, asked))
         } else {
             if let Some(inode) = known {
+                if inode.content().flux.settled().await {
+                    // This mount itself moved it, or took it away: the next look tells.
+                    return Box::pin(self.find(parent, name)).await;
+                }
                 if inode.is_uncommitted()
                     || Self::changed_since(&inode, asked)
                     || self.holds_uncommitted(&inode)

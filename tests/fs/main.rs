@@ -21,6 +21,7 @@ mod key_outage;
 mod large_renames;
 mod layouts;
 mod lineage;
+mod looks;
 mod matrix;
 mod names;
 mod namespace;
