@@ -16,7 +16,6 @@ use crate::admin::check::state::{self, Others};
 use crate::admin::check::tree::{self, Counts};
 use crate::admin::check::{Class, Finding, Trouble, repair};
 use crate::keys::file;
-use crate::layout::plain::Defaults;
 use crate::mount::daemon;
 use crate::mount::state::StateDir;
 use crate::store::Store;
@@ -244,16 +243,7 @@ impl Work<'_> {
     fn options(&self, state: &StateDir) -> VolumeOptions {
         VolumeOptions {
             read_only: !self.config.repair,
-            alone: false,
-            defaults: Defaults {
-                uid: 0,
-                gid: 0,
-                umask: 0,
-            },
-            trust_listing: false,
-            server: self.about.server.clone(),
-            encryption: self.about.expected.clone(),
-            journal_dir: state.path().join("uploads"),
+            ..self.about.to_read(state)
         }
     }
 

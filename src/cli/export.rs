@@ -22,12 +22,10 @@ use crate::base::terminal::printable;
 use crate::crypto::s3ec::wrapping::AesKey;
 use crate::keys::file;
 use crate::keys::root::Root;
-use crate::layout::plain::Defaults;
 use crate::mount::daemon;
 use crate::mount::state::StateDir;
 use crate::store::Store;
 use crate::volume::record::place;
-use crate::volume::{Volume, VolumeOptions};
 
 /// How often progress is shown.
 const SHOWN_EVERY: Duration = Duration::from_millis(500);
@@ -166,25 +164,8 @@ async fn run(config: &ExportConfig, state: &StateDir) -> anyhow::Result<()> {
         _ => unreachable!("a key that is in a file was read"),
     };
     let Opened { store, about, .. } = opened;
-    let options = VolumeOptions {
-        read_only: true,
-        alone: false,
-        defaults: Defaults {
-            uid: 0,
-            gid: 0,
-            umask: 0,
-        },
-        trust_listing: false,
-        server: about.server,
-        encryption: about.expected,
-        journal_dir: state.path().join("uploads"),
-    };
-    let volume = match sealed {
-        None => Volume::open(store, &about.prefix, options).await?,
-        Some(sealed) => {
-            Volume::open_client_side(store, &about.prefix, options, sealed.volume).await?
-        }
-    };
+    let options = about.to_read(state);
+    let volume = open::volume(store, &about.prefix, options, sealed).await?;
     let export = Export {
         volume,
         target: target.store,

@@ -182,15 +182,7 @@ async fn start(
         encryption: about.expected,
         journal_dir: state.path().join("uploads"),
     };
-    let opening = async {
-        match sealed {
-            None => Volume::open(store, &about.prefix, options).await,
-            Some(sealed) => {
-                let (prefix, volume) = (&about.prefix, sealed.volume);
-                Volume::open_client_side(store, prefix, options, volume).await
-            }
-        }
-    };
+    let opening = open::volume(store, &about.prefix, options, sealed);
     let told = |words: &str| {
         if let Some(report) = report {
             report.note(words);

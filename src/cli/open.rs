@@ -10,11 +10,14 @@ use std::time::Duration;
 use anyhow::anyhow;
 use serde_json::json;
 
+use super::client_side::Mounted;
 use super::config::{Connection, S3Settings, StoreConfig};
 use super::server_side::{self, CustomerKeys};
 use crate::aws::{Aws, AwsConfig};
 use crate::base::jitter::Jitter;
+use crate::layout::plain::Defaults;
 use crate::mount::control::protocol;
+use crate::mount::state::StateDir;
 use crate::store::dir::DirStore;
 use crate::store::limit::Limit;
 use crate::store::retry::{Retry, RetryPolicy};
@@ -23,6 +26,7 @@ use crate::store::s3::{CustomerKey, RequestedEncryption, S3Config, S3Store};
 use crate::store::{ServerEncryption, Store};
 use crate::volume::lease::{Fence, Gate};
 use crate::volume::record::place;
+use crate::volume::{Volume, VolumeError, VolumeOptions};
 
 /// Requests under way at once. A server on the same machine is busy with far fewer; one at 20 ms
 /// of distance needs them to be.
@@ -39,6 +43,19 @@ pub(super) struct Opened {
     pub about: About,
     /// The store's figures at the time of the call.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+}
+
+/// Opens the volume that is in a store.
+pub(super) async fn volume(
+    store: Arc<dyn Store>,
+    prefix: &str,
+    options: VolumeOptions,
+    sealed: Option<Mounted>,
+) -> Result<Arc<Volume>, VolumeError> {
+    match sealed {
+        None => Volume::open(store, prefix, options).await,
+        Some(sealed) => Volume::open_client_side(store, prefix, options, sealed.volume).await,
+    }
 }
 
 /// What there is to tell about a store.
@@ -59,6 +76,25 @@ pub(super) struct About {
     pub aws: Option<Aws>,
     /// What objects are under for which nothing is asked, where it was asked for and told.
     pub bucket_default: Option<ServerEncryption>,
+}
+
+impl About {
+    /// What a volume in this store is opened with by who only reads it.
+    pub(super) fn to_read(&self, state: &StateDir) -> VolumeOptions {
+        VolumeOptions {
+            read_only: true,
+            alone: false,
+            defaults: Defaults {
+                uid: 0,
+                gid: 0,
+                umask: 0,
+            },
+            trust_listing: false,
+            server: self.server.clone(),
+            encryption: self.expected.clone(),
+            journal_dir: state.path().join("uploads"),
+        }
+    }
 }
 
 impl Default for About {

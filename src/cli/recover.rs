@@ -7,15 +7,14 @@ use anyhow::{Context as _, anyhow, bail};
 
 use super::arguments::{MountArguments, RecoverArguments};
 use super::config::{MountConfig, absolute};
-use super::open::Opened;
+use super::open::{self, Opened};
 use super::{environment, mount, output};
 use crate::base::size::ByteSize;
 use crate::base::terminal::printable;
 use crate::keys::file;
-use crate::layout::plain::Defaults;
 use crate::mount::daemon;
 use crate::mount::state::StateDir;
-use crate::volume::{LocalKeys, Volume, VolumeOptions};
+use crate::volume::{LocalKeys, Volume};
 use crate::write::journal::{self, Dead, Found, Header, Unclaimed};
 
 pub(super) struct RecoverConfig {
@@ -137,25 +136,8 @@ async fn open(
 ) -> anyhow::Result<(std::sync::Arc<Volume>, LocalKeys)> {
     let (opened, sealed) = Box::pin(mount::open(source, true)).await?;
     let Opened { store, about, .. } = opened;
-    let options = VolumeOptions {
-        read_only: true,
-        alone: false,
-        defaults: Defaults {
-            uid: 0,
-            gid: 0,
-            umask: 0,
-        },
-        trust_listing: false,
-        server: about.server,
-        encryption: about.expected,
-        journal_dir: state.path().join("uploads"),
-    };
-    let volume = match sealed {
-        None => Volume::open(store, &about.prefix, options).await?,
-        Some(sealed) => {
-            Volume::open_client_side(store, &about.prefix, options, sealed.volume).await?
-        }
-    };
+    let options = about.to_read(state);
+    let volume = open::volume(store, &about.prefix, options, sealed).await?;
     let keys = LocalKeys {
         file: state.local_key(),
         customer: about.customer,

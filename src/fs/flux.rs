@@ -3,10 +3,9 @@
 //! A rename, a metadata copy and the preservation of an unlinked file change an object's key or
 //! version a moment before this mount notes it. A read that fails in between is not to be told
 //! that somebody else replaced the file: it waits until the change is noted, and looks again.
-//! It must not hold its path for that: reads hold a changed file's own gate, a commit of
-//! that file holds its path and waits for them, and a directory rename would close the
-//! circle. Whoever is in flux never waits for a reader, so waiting for it ends. What a directory
-//! rename moves is in flux as a whole ([`super::tree::Tree::settled`]).
+//! A read holds no path for that, lest a commit or a directory rename wait for it. Whoever is in
+//! flux never waits for a reader, so waiting for it ends. What a directory rename moves is in flux
+//! as a whole ([`super::tree::Tree::settled`]).
 
 use tokio::sync::watch;
 

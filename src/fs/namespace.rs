@@ -217,6 +217,9 @@ impl FileSystem {
 
     /// Copies the content of a file that is about to lose its name while handles have it open.
     /// The caller holds the inode's operation.
+    ///
+    /// What nobody can read is not kept: a file that does not authenticate can be deleted, also
+    /// by who has just failed to read it, whose handle the kernel gives up a moment later.
     pub(super) async fn preserve_if_open(
         &self,
         inode: &Inode,
@@ -227,9 +230,18 @@ impl FileSystem {
         }
         let snapshot = inode.content().snapshot();
         match snapshot.version {
-            Some(version) if snapshot.elsewhere.is_none() => Ok(Some(
-                self.volume.preserve(path, &version, snapshot.size).await?,
-            )),
+            Some(version) if snapshot.elsewhere.is_none() => {
+                match self.volume.preserve(path, &version, snapshot.size).await {
+                    Ok(preserved) => Ok(Some(preserved)),
+                    Err(error) if error.is_unreadable() => {
+                        tracing::warn!(
+                            "it goes from its name, and who has it open loses it: {error}"
+                        );
+                        Ok(None)
+                    }
+                    Err(error) => Err(error),
+                }
+            }
             _ => Ok(None),
         }
     }

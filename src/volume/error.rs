@@ -184,6 +184,17 @@ impl VolumeError {
         }
     }
 
+    /// The object was changed by somebody without its key, or its key is refused: nobody reads it
+    /// through this mount, whatever the server and the network do.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        match &self.cause {
+            Cause::Object(_) => true,
+            Cause::Kms(_) => matches!(self.kind(), ErrorKind::Denied | ErrorKind::Corrupt),
+            _ => false,
+        }
+    }
+
     /// The object is under a customer's key that the mount does not have and never had.
     #[must_use]
     pub fn lacks_customer_key(&self) -> bool {

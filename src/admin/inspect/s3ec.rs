@@ -8,15 +8,13 @@
 
 use std::collections::BTreeMap;
 
+use crate::layout::s3ec::{
+    COMMITMENT, INSTRUCTION_BYTES_MAX, INSTRUCTION_SUFFIX, IS_INSTRUCTION_FILE, KEY_V1, KEY_V2,
+    KEY_V3, MESSAGE_ID,
+};
 use crate::store::{
     ErrorKind, GetOptions, HeadOptions, Metadata, ObjectKey, Result, Store, StoreError,
 };
-
-/// Marks an instruction file.
-const INSTRUCTION_FILE: &str = "x-amz-crypto-instr-file";
-const SUFFIX: &str = ".instruction";
-/// Longer ones are none.
-const INSTRUCTION_BYTES_MAX: u64 = 64 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct S3ec {
@@ -51,7 +49,7 @@ impl S3ecVersion {
 /// What follows the object's name in a sentence, where the metadata is of more than one version.
 pub(super) fn of(metadata: &Metadata) -> std::result::Result<Option<S3ec>, String> {
     let is = |name: &str| metadata.contains_key(name);
-    if is(INSTRUCTION_FILE) {
+    if is(IS_INSTRUCTION_FILE) {
         return Ok(Some(S3ec {
             version: S3ecVersion::Instruction,
             instruction_file: true,
@@ -61,7 +59,7 @@ pub(super) fn of(metadata: &Metadata) -> std::result::Result<Option<S3ec>, Strin
         return Ok(None);
     };
     // The commitment stays with the object where the wrapped key does not.
-    let instruction_file = version == S3ecVersion::V3 && !is("x-amz-3");
+    let instruction_file = version == S3ecVersion::V3 && !is(KEY_V3);
     Ok(Some(S3ec {
         version,
         instruction_file,
@@ -69,8 +67,8 @@ pub(super) fn of(metadata: &Metadata) -> std::result::Result<Option<S3ec>, Strin
 }
 
 fn version(is: &dyn Fn(&str) -> bool) -> std::result::Result<Option<S3ecVersion>, String> {
-    let (v1, v2) = (is("x-amz-key"), is("x-amz-key-v2"));
-    let v3 = is("x-amz-3") || is("x-amz-d") && is("x-amz-i");
+    let (v1, v2) = (is(KEY_V1), is(KEY_V2));
+    let v3 = is(KEY_V3) || is(COMMITMENT) && is(MESSAGE_ID);
     match (v1, v2, v3) {
         (false, false, false) => Ok(None),
         (true, false, false) => Ok(Some(S3ecVersion::V1)),
@@ -82,7 +80,7 @@ fn version(is: &dyn Fn(&str) -> bool) -> std::result::Result<Option<S3ecVersion>
 
 /// What the instruction file beside an object says; `None` where there is none.
 pub(super) async fn instruction_of(store: &dyn Store, key: &ObjectKey) -> Result<Option<S3ec>> {
-    let Ok(file) = ObjectKey::new(format!("{key}{SUFFIX}")) else {
+    let Ok(file) = ObjectKey::new(format!("{key}{INSTRUCTION_SUFFIX}")) else {
         return Ok(None);
     };
     let absent = |error: &StoreError| error.kind() == ErrorKind::NotFound;
@@ -91,7 +89,7 @@ pub(super) async fn instruction_of(store: &dyn Store, key: &ObjectKey) -> Result
         Err(error) if absent(&error) => return Ok(None),
         Err(error) => return Err(error),
     };
-    let marked = info.attributes.metadata.contains_key(INSTRUCTION_FILE);
+    let marked = info.attributes.metadata.contains_key(IS_INSTRUCTION_FILE);
     if !marked || info.size > INSTRUCTION_BYTES_MAX {
         return Ok(None);
     }

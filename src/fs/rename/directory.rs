@@ -115,7 +115,7 @@ impl FileSystem {
                     copies.done.insert(rest, moved);
                 }
                 Err(error) => {
-                    if is_doubtful(error.kind()) {
+                    if error.kind().leaves_open() {
                         copies.doubtful.push(rest);
                     }
                     copies.failed = Some(error);
@@ -128,7 +128,7 @@ impl FileSystem {
                 Err(error) => Err(error),
             };
             if let Err(error) = marker {
-                if is_doubtful(error.kind()) {
+                if error.kind().leaves_open() {
                     copies.done.remove("");
                     copies.doubtful.push(String::new());
                 }
@@ -294,12 +294,4 @@ async fn end(intent: RenameIntent, nothing_left: bool, names: &Move<'_>) {
     if let Err(error) = intent.ended().await {
         tracing::warn!("the next mount looks at the rename of {from:?} to {to:?} again: {error}");
     }
-}
-
-/// Whether a copy that failed may be there.
-const fn is_doubtful(kind: ErrorKind) -> bool {
-    matches!(
-        kind,
-        ErrorKind::TimedOut | ErrorKind::Unavailable | ErrorKind::Corrupt
-    )
 }

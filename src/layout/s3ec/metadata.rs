@@ -11,20 +11,20 @@ use super::{Content, Envelope, FormatVersion, S3ecError, Wrapping, instruction};
 /// Names and values, without the `x-amz-meta-` prefix.
 pub type Map = BTreeMap<String, String>;
 
-const KEY_V1: &str = "x-amz-key";
-const KEY_V2: &str = "x-amz-key-v2";
+pub const KEY_V1: &str = "x-amz-key";
+pub const KEY_V2: &str = "x-amz-key-v2";
 const IV: &str = "x-amz-iv";
 const WRAPPING_V2: &str = "x-amz-wrap-alg";
 const CONTENT_V2: &str = "x-amz-cek-alg";
 const TAG_BITS: &str = "x-amz-tag-len";
 const CONTEXT_V2: &str = "x-amz-matdesc";
-const IS_INSTRUCTION_FILE: &str = "x-amz-crypto-instr-file";
+pub const IS_INSTRUCTION_FILE: &str = "x-amz-crypto-instr-file";
 
 const CONTENT_V3: &str = "x-amz-c";
-const KEY_V3: &str = "x-amz-3";
+pub const KEY_V3: &str = "x-amz-3";
 const WRAPPING_V3: &str = "x-amz-w";
-const COMMITMENT: &str = "x-amz-d";
-const MESSAGE_ID: &str = "x-amz-i";
+pub const COMMITMENT: &str = "x-amz-d";
+pub const MESSAGE_ID: &str = "x-amz-i";
 const CONTEXT_V3: &str = "x-amz-t";
 const MATERIAL_V3: &str = "x-amz-m";
 

@@ -27,7 +27,9 @@ pub use envelope::{
 };
 pub use error::S3ecError;
 pub use instruction::{INSTRUCTION_BYTES_MAX, INSTRUCTION_SUFFIX};
-pub use metadata::Described;
+pub use metadata::{
+    COMMITMENT, Described, IS_INSTRUCTION_FILE, KEY_V1, KEY_V2, KEY_V3, MESSAGE_ID,
+};
 
 #[cfg(test)]
 mod tests;

@@ -7,9 +7,6 @@ use crate::store::{
     ErrorKind, ListOptions, Operation, Result, ServerEncryption, Store, StoreError,
 };
 
-/// The code of a bucket that has no default encryption; all of Amazon's have one.
-const NO_DEFAULT: &str = "ServerSideEncryptionConfigurationNotFoundError";
-
 /// What the check at mount learned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BucketFacts {
@@ -51,26 +48,28 @@ impl S3Store {
     /// What objects are under for which no encryption is asked: the bucket's default. `None` where
     /// these credentials may not ask, or the server does not tell.
     pub async fn default_as_told(&self) -> Option<ServerEncryption> {
-        let operation = Operation::GetBucketEncryption;
-        let answer = self
-            .client
-            .get_bucket_encryption()
-            .bucket(&self.bucket)
-            .send()
-            .await
-            .map_err(|error| errors::from_sdk(operation, &self.bucket, error));
-        match answer {
-            Ok(output) => {
-                let rules = output.server_side_encryption_configuration?.rules;
-                let rule = rules.into_iter().next()?;
-                Some(default_of(&rule))
-            }
-            Err(error) if error.code() == Some(NO_DEFAULT) => Some(ServerEncryption::None),
+        match self.default_rule().await {
+            Ok(rule) => Some(default_of(&rule?)),
+            Err(error) if has_no_default(&error) => Some(ServerEncryption::None),
             Err(error) => {
                 tracing::debug!("the bucket's default encryption is not known: {error}");
                 None
             }
         }
+    }
+
+    /// The first rule of the bucket's default encryption, which is the only one.
+    pub(super) async fn default_rule(&self) -> Result<Option<ServerSideEncryptionRule>> {
+        let operation = Operation::GetBucketEncryption;
+        let request = self.client.get_bucket_encryption().bucket(&self.bucket);
+        let output = request
+            .send()
+            .await
+            .map_err(|error| errors::from_sdk(operation, &self.bucket, error))?;
+        let rules = output
+            .server_side_encryption_configuration
+            .map(|configuration| configuration.rules);
+        Ok(rules.and_then(|rules| rules.into_iter().next()))
     }
 
     /// # Errors
@@ -111,6 +110,11 @@ fn default_of(rule: &ServerSideEncryptionRule) -> ServerEncryption {
         ServerSideEncryption::AwsKmsDsse => kms(true),
         other => ServerEncryption::Other(other.as_str().to_owned()),
     }
+}
+
+/// The bucket has no default: S3's code, as other servers give it too.
+pub(super) fn has_no_default(error: &StoreError) -> bool {
+    error.code() == Some("ServerSideEncryptionConfigurationNotFoundError")
 }
 
 fn refuses_to_tell(error: &StoreError) -> bool {

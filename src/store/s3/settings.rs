@@ -6,6 +6,7 @@ use aws_sdk_s3::types::{
     ServerSideEncryptionConfiguration, ServerSideEncryptionRule,
 };
 
+use super::bucket::has_no_default;
 use super::{S3Store, errors};
 use crate::store::settings::{BucketSettings, DefaultAlgorithm, DefaultEncryption};
 use crate::store::{ErrorKind, Operation, Result, StoreError};
@@ -34,18 +35,9 @@ impl BucketSettings for S3Store {
     }
 
     async fn default_encryption(&self) -> Result<Option<DefaultEncryption>> {
-        let operation = Operation::GetBucketEncryption;
-        let request = self.client.get_bucket_encryption().bucket(&self.bucket);
-        let answer = request
-            .send()
-            .await
-            .map_err(|error| errors::from_sdk(operation, &self.bucket, error));
-        match answer {
-            Ok(output) => Ok(output
-                .server_side_encryption_configuration
-                .and_then(|configuration| configuration.rules.into_iter().next())
-                .map(from_rule)),
-            Err(error) if is_none(&error) => Ok(None),
+        match self.default_rule().await {
+            Ok(rule) => Ok(rule.map(from_rule)),
+            Err(error) if has_no_default(&error) => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -66,11 +58,6 @@ impl BucketSettings for S3Store {
             .map(|_output| ())
             .map_err(|error| errors::from_sdk(operation, &self.bucket, error))
     }
-}
-
-/// The bucket has no default: S3's code, as other servers give it too.
-fn is_none(error: &StoreError) -> bool {
-    error.code() == Some("ServerSideEncryptionConfigurationNotFoundError")
 }
 
 fn from_rule(rule: ServerSideEncryptionRule) -> DefaultEncryption {

@@ -187,3 +187,29 @@ async fn what_is_not_authentic_is_not_rewritten() {
         assert!(bucket.keys().is_empty());
     }
 }
+
+/// The kernel tells of a closed file later than `close` returns, so an `rm` after a failed `cat`
+/// finds it open.
+#[tokio::test]
+async fn what_is_not_authentic_goes_while_it_is_open() {
+    let master = [27; 32];
+    let bucket = bucket(master);
+    for replace in [false, true] {
+        let mut damaged = v3(&With::Aes(master), &pattern(1000));
+        damaged.body[500] ^= 1;
+        put(&bucket, "f", &damaged).await;
+        let mount = bucket.mount().await;
+        let (_, handle) = mount.open("f", libc::O_RDONLY).await.unwrap();
+        assert_eq!(errno(mount.fs.read(handle, 0, 16).await), libc::EIO);
+        if replace {
+            mount.write_file("new", b"in its place").await.unwrap();
+            mount.rename("new", "f").await.unwrap();
+            assert_eq!(mount.read_file("f").await.unwrap(), b"in its place");
+        } else {
+            mount.unlink("f").await.unwrap();
+            assert!(bucket.keys().is_empty());
+        }
+        assert!(mount.fs.read(handle, 0, 16).await.is_err());
+        mount.fs.release(handle).await;
+    }
+}
