@@ -1,6 +1,6 @@
 //! Multipart uploads under way below a prefix.
 
-use crate::store::{PendingUpload, Result, Store};
+use crate::store::{ErrorKind, PendingUpload, Result, Store};
 
 /// The uploads whose keys begin with `prefix`, as far as the server tells.
 ///
@@ -14,8 +14,13 @@ pub async fn pending(store: &dyn Store, prefix: &str) -> Result<Vec<PendingUploa
     if !found.is_empty() || prefix.is_empty() {
         return Ok(found);
     }
-    // It may be allowed for the prefix alone.
-    let mut all = store.list_multipart("").await.unwrap_or_default();
+    let mut all = match store.list_multipart("").await {
+        Ok(all) => all,
+        // It may be allowed for the prefix alone. Any other answer leaves open whether there are
+        // some.
+        Err(error) if error.kind() == ErrorKind::Denied => Vec::new(),
+        Err(error) => return Err(error),
+    };
     all.retain(|upload| upload.key.starts_with(prefix));
     Ok(all)
 }

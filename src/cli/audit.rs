@@ -79,6 +79,7 @@ async fn run(config: &AuditConfig) -> anyhow::Result<()> {
     for finding in &findings {
         summary.found(finding);
     }
+    notes.append(&mut summary.notes);
     summary.notes = notes;
     report.summary(&config.source.store.describe(), &described, &summary);
     if summary.is_clean() {
@@ -93,6 +94,12 @@ fn limits(required: &str, deep: bool, is_authenticated: bool) -> Vec<String> {
     let mut notes = Vec::new();
     if required.starts_with("sse-kms") {
         notes.push("the encryption context of the objects was not checked: S3 does not tell it of an object; a bucket policy can demand one of every upload".to_owned());
+    }
+    if matches!(required, "sse-kms" | "sse-kms-dsse") {
+        notes.push(
+            "no key was asked for, so that any key of KMS passes: give --kms-key to demand one"
+                .to_owned(),
+        );
     }
     if !deep {
         let what = if is_authenticated {

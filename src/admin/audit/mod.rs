@@ -13,7 +13,8 @@
 //! - A deep audit reads everything, too, each object from beginning to end ([`content`]): whatever
 //!   was changed in a client-side volume is found, and what the server cannot decrypt any more.
 //!
-//! Nothing is written. An object that goes while it is looked at is passed over.
+//! Nothing is written. An object that goes while it is looked at is passed over, and so are older
+//! versions and what is behind a delete marker: that they are there is noted.
 
 mod content;
 mod finding;
@@ -38,8 +39,14 @@ use crate::volume::single::Reader;
 
 /// Objects that are read at once in a deep audit: each takes a few segments of memory.
 const READ_PARALLEL: usize = 4;
+/// What a mount keeps in clear in a client-side volume is at most so long, which is what a volume
+/// record may be: what is longer is something else.
+const CLEAR_BYTES_MAX: u64 = 8192;
 /// So many objects in a row that the server did not answer for: it does not answer any more.
 const UNANSWERED_MAX: u32 = 8;
+
+/// What an audit of a bucket that keeps versions does not tell.
+const VERSIONS: &str = "the bucket keeps versions, and only the newest of each object was looked at: what an older one was stored under does not change when the object is written anew; `aws s3api list-object-versions` lists them, and a lifecycle rule ends them";
 
 /// See the module's text.
 #[expect(missing_debug_implementations, reason = "it may hold keys")]
@@ -121,6 +128,9 @@ impl Audit {
                 None => 0,
             };
         }
+        if summary.has_versions {
+            summary.notes.push(VERSIONS.to_owned());
+        }
         Ok(summary)
     }
 
@@ -145,6 +155,7 @@ impl Audit {
         let (own, key) = (&judged.inspected.own, &judged.inspected.listed.key);
         // In clear in every client-side volume, and nothing of a file is in it.
         let is_exempt = matches!(self.required, Required::Client { .. })
+            && judged.inspected.listed.size <= CLEAR_BYTES_MAX
             && own
                 .as_ref()
                 .is_some_and(|own| !own.is_sealed() && *own != Own::Unknown);

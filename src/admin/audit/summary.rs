@@ -25,6 +25,9 @@ pub struct Summary {
     pub findings: BTreeMap<Flaw, u64>,
     /// What was not or could not be looked at: sentences.
     pub notes: Vec<String>,
+    /// The bucket keeps versions of objects.
+    #[serde(skip)]
+    pub has_versions: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,7 +54,10 @@ impl Summary {
     pub(super) fn count(&mut self, inspected: &Inspected, bytes_read: u64) {
         let (mode, key) = match &inspected.seen {
             Seen::Gone => return,
-            Seen::Looked(looked) => (looked.mode(), looked.key()),
+            Seen::Looked(looked) => {
+                self.has_versions |= looked.info.version.is_some();
+                (looked.mode(), looked.key())
+            }
             Seen::Closed(error) if error.lacks_customer_key() => ("sse-c".into(), None),
             Seen::Closed(_) => ("unknown".into(), None),
         };

@@ -11,7 +11,7 @@ use crate::admin::inspect::RootKind;
 use crate::store::fault::{Effect, Rule};
 use crate::store::s3::encryption::ExpectedEncryption;
 use crate::store::{
-    ErrorKind, Metadata, ObjectAttributes, ObjectKey, Operation, ServerEncryption, Store,
+    ErrorKind, Metadata, ObjectAttributes, ObjectKey, Operation, ServerEncryption, Store, VersionId,
 };
 
 const CSE_C: Required = Required::Client {

@@ -56,6 +56,51 @@ async fn each_mode_is_clean_for_its_own_objects_alone() {
     );
 }
 
+/// MinIO lists uploads by no prefix alone, so that there are two questions.
+#[tokio::test]
+async fn uploads_that_may_be_there_are_a_finding() {
+    let ground = Ground::new();
+    ground.put("p/a", "x").await;
+    let uploads = Rule::new(Effect::FailBefore(ErrorKind::Unavailable));
+    let second = ground
+        .fault
+        .inject(uploads.on(Operation::ListMultipartUploads).after(1));
+    let none = Required::Default(None);
+    let audited = audit(&ground, none.clone(), None, false).await;
+    assert_eq!(audited.names(), [("", "cannot-look")]);
+    let text = &audited.findings[0].text;
+    let words = "incomplete uploads cannot be listed, and there may be some: ";
+    assert!(text.starts_with(words), "{text}");
+    ground.fault.remove(second);
+    let denied = Rule::new(Effect::FailBefore(ErrorKind::Denied));
+    ground
+        .fault
+        .inject(denied.on(Operation::ListMultipartUploads).after(1));
+    let audited = audit(&ground, none, None, false).await;
+    assert_eq!(
+        audited.names(),
+        [],
+        "it may be allowed for the prefix alone"
+    );
+}
+
+#[tokio::test]
+async fn older_versions_are_said_not_to_be_looked_at() {
+    let ground = Ground::new();
+    ground.put("p/a", "x").await;
+    let audited = audit(&ground, Required::Default(None), None, false).await;
+    assert_eq!(audited.summary.notes, [""; 0]);
+    let mut inspector = Inspector::new(ground.store(), PREFIX).objects();
+    let mut inspected = inspector.next().await.unwrap().unwrap();
+    let Seen::Looked(looked) = &mut inspected.seen else {
+        panic!("{inspected:?}");
+    };
+    let mut summary = Summary::default();
+    looked.info.version = Some(VersionId::new("1"));
+    summary.count(&inspected, 0);
+    assert!(summary.has_versions);
+}
+
 #[tokio::test]
 async fn where_the_default_is_not_known_anything_that_one_can_be_will_do() {
     let ground = Ground::new();
@@ -168,6 +213,14 @@ async fn each_thing_that_can_be_wrong_in_a_volume_is_found_and_has_a_name() {
         .put_with(&stray, object.body, object.info.attributes)
         .await;
     ground.put("p/.cloakfs/mine", "in clear").await;
+    let id = "0123456789abcdef0123456789abcdef";
+    ground
+        .put(&format!("p/.cloakfs/mounts/{id}"), "a registration")
+        .await;
+    // Longer than any registration is.
+    ground
+        .put(&format!("p/.cloakfs/probe/{id}"), vec![9; 8193])
+        .await;
     let upload = ObjectKey::new("p/upload").unwrap();
     let begun = ground
         .mem
@@ -194,6 +247,10 @@ async fn each_thing_that_can_be_wrong_in_a_volume_is_found_and_has_a_name() {
             ("foreign", "foreign-format"),
             ("newer", "other-format"),
             ("p/.cloakfs/mine", "not-encrypted"),
+            (
+                "p/.cloakfs/probe/0123456789abcdef0123456789abcdef",
+                "not-encrypted"
+            ),
             ("p/named in clear", "not-encrypted"),
             ("p/named in clear", "undecryptable-name"),
             ("p/upload", "incomplete-upload"),
@@ -201,8 +258,8 @@ async fn each_thing_that_can_be_wrong_in_a_volume_is_found_and_has_a_name() {
         ]
     );
     let summary = &audited.summary;
-    assert_eq!(summary.findings[&Flaw::NotEncrypted], 3);
-    assert_eq!(summary.findings.values().sum::<u64>(), 10);
+    assert_eq!(summary.findings[&Flaw::NotEncrypted], 4);
+    assert_eq!(summary.findings.values().sum::<u64>(), 11);
     let text = |flaw: Flaw| {
         let found = audited.findings.iter().find(|found| found.finding == flaw);
         found.unwrap().text.clone()
