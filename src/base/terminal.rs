@@ -6,11 +6,19 @@
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|character| {
-            let escaped = character.is_control().then(|| character.escape_default());
+            let is_obeyed = character.is_control() || turns(character);
+            let escaped = is_obeyed.then(|| character.escape_default());
             let plain = escaped.is_none().then_some(character);
             escaped.into_iter().flatten().chain(plain)
         })
         .collect()
+}
+
+/// Whether it ends a line, or changes the direction of what follows: a name that has one can make
+/// the rest of its row look like something else (Unicode Technical Report 36, section 2.5).
+const fn turns(character: char) -> bool {
+    matches!(character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -22,6 +30,10 @@ mod tests {
         assert_eq!(
             printable("\u{1b}[2J\u{9b}2J a\n\u{7f}ä \"\\\""),
             "\\u{1b}[2J\\u{9b}2J a\\n\\u{7f}ä \"\\\""
+        );
+        assert_eq!(
+            printable("a\u{202e}txt.exe\u{2066}\u{2028}\u{5d0}"),
+            "a\\u{202e}txt.exe\\u{2066}\\u{2028}\u{5d0}"
         );
     }
 }

@@ -11,7 +11,7 @@ pub(super) fn say(text: &str) {
 
 /// Something the user should know, on standard error.
 pub(super) fn note(text: &str) {
-    let _gone = writeln!(io::stderr().lock(), "cloakfs: note: {text}");
+    let _gone = writeln!(io::stderr().lock(), "cloakfs: note: {}", printable(text));
 }
 
 /// A failure, on standard error.
@@ -25,7 +25,7 @@ pub(super) fn complain(text: &str) {
 pub(super) struct Told;
 
 /// An error and its causes in one line. Many errors already tell their cause: what was said is
-/// not said again.
+/// not said again. A server's own words may be in it.
 pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -34,7 +34,7 @@ pub(super) fn sentence(error: &anyhow::Error) -> String {
             text.push_str(&cause);
         }
     }
-    text
+    printable(&text)
 }
 
 /// One line on a terminal that is overwritten by the next; nothing elsewhere.
@@ -117,5 +117,8 @@ mod tests {
             .context("b is shut")
             .unwrap_err();
         assert_eq!(sentence(&untold), format!("b is shut: {}", std::fmt::Error));
+        let of_a_server = anyhow::anyhow!("it says \u{1b}[2Jall is well\nclean");
+        let shown = "it says \\u{1b}[2Jall is well\\nclean";
+        assert_eq!(sentence(&of_a_server), shown);
     }
 }
