@@ -1,6 +1,6 @@
 //! `cloakfs export`: the files of a source as objects of the Amazon S3 Encryption Client.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::open::{self, Opened};
 use super::output::ProgressLine;
 use super::source::Source;
 use super::{environment, mount, output, server_side};
-use crate::admin::export::{Export, Progress, Told, Wrap};
+use crate::admin::export::{Export, ExportError, Progress, Told, Wrap};
 use crate::base::context::EncryptionContext;
 use crate::base::size::ByteSize;
 use crate::base::terminal::printable;
@@ -189,23 +189,15 @@ async fn perform(export: &Export, config: &ExportConfig) -> anyhow::Result<()> {
     let mut failed = 0_u64;
     let mut tell = |what: Told| match what {
         Told::Skipped { path, what } => {
-            output::note(&format!(
-                "{:?} is not exported: it is {what}",
-                printable(&path)
-            ));
+            output::note(&format!("{path:?} is not exported: it is {what}"));
         }
         Told::Hidden { key, reason } => {
             failed += 1;
-            output::complain(&format!("{:?} {reason}", printable(&key)));
+            output::complain(&format!("{key:?} {reason}"));
         }
         Told::Failed { path, error } => {
             failed += 1;
-            let words = error.to_string();
-            if words.contains(&path) {
-                output::complain(&words);
-            } else {
-                output::complain(&format!("{:?} {words}", printable(&path)));
-            }
+            output::complain(&printable(&failure(&path, &error)));
         }
     };
     let ran = export.run(&progress, &mut tell).await;
@@ -218,6 +210,20 @@ async fn perform(export: &Export, config: &ExportConfig) -> anyhow::Result<()> {
     }
     output::say(&format!("exported {sum}"));
     Ok(())
+}
+
+/// What became of a file, with its name in it.
+fn failure(path: &str, error: &ExportError) -> String {
+    let words = error.to_string();
+    match error {
+        ExportError::Source(_) if words.contains(&format!("{path:?}")) => words,
+        ExportError::Source(_) | ExportError::Target(_) | ExportError::Kms(_) => {
+            format!("{path:?} is not exported: {words}")
+        }
+        ExportError::IsThere | ExportError::TooLong(_) | ExportError::Name(_) => {
+            format!("{path:?} {words}")
+        }
+    }
 }
 
 fn told(progress: &Progress) -> String {
@@ -234,7 +240,12 @@ fn refuse_overlap(config: &ExportConfig, from: &Opened, to: &Opened) -> anyhow::
     let (a, b) = (&from.about.prefix, &to.about.prefix);
     let nested = match (&config.source.store, &config.target) {
         (StoreConfig::Dir(from), StoreConfig::Dir(to)) => {
-            from.path.starts_with(&to.path) || to.path.starts_with(&from.path)
+            let place = |path: &Path| {
+                let found = path.canonicalize();
+                found.with_context(|| format!("the directory {} cannot be found", path.display()))
+            };
+            let (from, to) = (place(&from.path)?, place(&to.path)?);
+            from.starts_with(&to) || to.starts_with(&from)
         }
         _ => same && (a.starts_with(b.as_str()) || b.starts_with(a.as_str())),
     };

@@ -125,6 +125,10 @@ fn nothing_is_replaced_unless_that_is_asked_for() {
     let again = place.export("out", &wrap);
     assert_eq!((again.code, &*again.stdout), (Some(1), ""), "{again:?}");
     let words = "is there already, and is not replaced: delete it, or give --force";
+    for name in ["small", "empty", "d/large"] {
+        let line = format!("cloakfs: {name:?} {words}\n");
+        assert!(again.stderr.contains(&line), "{again:?}");
+    }
     assert_eq!(again.stderr.matches(words).count(), 3, "{again:?}");
     let to = place.path("out");
     let sum =
@@ -137,6 +141,31 @@ fn nothing_is_replaced_unless_that_is_asked_for() {
     assert_ne!(read(), before, "under a key of its own");
     let forced = place.export("out", &["--to-key-file", "key", "--force"]);
     assert_eq!(forced.code, Some(0), "{forced:?}");
+}
+
+#[test]
+fn an_export_into_its_own_source_is_refused_whatever_way_leads_there() {
+    let place = Place::new();
+    fs::create_dir(place.path("store/sub")).unwrap();
+    fs::create_dir(place.path("out")).unwrap();
+    symlink("store", place.path("link")).unwrap();
+    fs::write(place.path("key"), [7; 32]).unwrap();
+    fs::set_permissions(place.path("key"), fs::Permissions::from_mode(0o600)).unwrap();
+    let export = |to: &str| {
+        let (store, to) = (place.store(), format!("dir:{}", place.path(to)));
+        let format = ["--format", "s3ec", "--to-key-file", "key"];
+        place.run(&[&["export", &*store, &*to], &format[..]].concat())
+    };
+    for to in ["store/sub", "link/sub", "out/../store", "link"] {
+        let words = format!(
+            "{} and dir:{} are inside of one another: export to another prefix or bucket",
+            place.store(),
+            place.path(to)
+        );
+        export(to).refused(1, &words);
+    }
+    let beside = export("store/../out");
+    assert_eq!(beside.code, Some(0), "{beside:?}");
 }
 
 #[test]

@@ -39,6 +39,10 @@ impl Export {
         let key = key.map_err(|error| ExportError::Name(error.to_string()))?;
         let version = stat.version.as_ref();
         let version = version.ok_or_else(|| VolumeError::gone(0))?;
+        if !self.force && self.is_there(&key).await? {
+            // Told before anything is read, wrapped or sent; the write tells, too.
+            return Err(ExportError::IsThere);
+        }
         let (cipher, envelope) = self.wrap.new_object().await?;
         let attributes = attributes(&envelope);
         let sealing = cipher.seal();
@@ -110,10 +114,6 @@ impl Export {
         mut attributes: ObjectAttributes,
         sealing: Sealing<'_>,
     ) -> Result<(), ExportError> {
-        if !self.force && self.is_there(key).await? {
-            // Told before all of it is sent; the completion tells too.
-            return Err(ExportError::IsThere);
-        }
         let id = CommitId::random();
         commit::mark(&mut attributes, id);
         let upload = self.target.create_multipart(key, attributes).await?;
@@ -186,6 +186,8 @@ impl Export {
         match self.target.head(key, HeadOptions::default()).await {
             Ok(_) => Ok(true),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            // It may be allowed to write alone. Then the condition of the write tells.
+            Err(error) if error.kind() == ErrorKind::Denied => Ok(false),
             Err(error) => Err(error),
         }
     }

@@ -101,6 +101,39 @@ async fn an_upload_that_fails_leaves_nothing_and_the_next_export_does_it() {
     assert!(mount.read_file("f").await.unwrap() == content);
 }
 
+/// Also on a server that knows no conditions: then looking is all there is.
+#[tokio::test]
+async fn what_is_there_is_told_before_anything_is_read_or_sent() {
+    let from = bucket([33; 32]);
+    from.put("a", b"a").await;
+    from.put("large", &pattern(9 << 20)).await;
+    let to = target();
+    assert_eq!(export(&from, &to, [4; 32]).await, (vec![], 2));
+    let (read, sent) = (from.fault.calls(), to.calls());
+    let (told, files) = export(&from, &to, [4; 32]).await;
+    let words = "is there already, and is not replaced: delete it, or give --force";
+    assert_eq!(told, [format!("a {words}"), format!("large {words}")]);
+    assert_eq!(files, 0);
+    let sent = to.calls().since(&sent);
+    assert_eq!(sent.total(), 2, "a look at each: {sent}");
+    let read = from.fault.calls().since(&read);
+    let large = read.of(Operation::GetObject);
+    assert!(large <= 6, "the record and the end of each: {read}");
+}
+
+/// Who may write alone is told by the write.
+#[tokio::test]
+async fn a_target_that_may_not_be_looked_at_is_written_to_and_not_replaced() {
+    let from = bucket([34; 32]);
+    from.put("a", b"a").await;
+    let to = target();
+    to.inject(Rule::new(Effect::FailBefore(ErrorKind::Denied)).on(Operation::HeadObject));
+    assert_eq!(export(&from, &to, [5; 32]).await, (vec![], 1));
+    let (told, files) = export(&from, &to, [5; 32]).await;
+    assert_eq!(files, 0);
+    assert!(told[0].starts_with("a is there already"), "{told:?}");
+}
+
 /// Also what is no object of the volume's own is wrapped anew; what is not authentic is not.
 #[tokio::test]
 async fn objects_of_the_client_are_exported_under_the_new_key() {
