@@ -96,8 +96,10 @@ impl Purpose {
     }
 }
 
+/// As this program writes them: digits of another case are somebody else's.
 fn is_id(text: &str, digits: usize) -> bool {
-    text.len() == digits && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+    let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+    text.len() == digits && text.bytes().all(is_digit)
 }
 
 #[cfg(test)]
@@ -122,6 +124,8 @@ mod tests {
             (format!("open/{mount}/{id}"), private(Purpose::Open)),
             (format!("staging/{mount}/{id}"), private(Purpose::Staging)),
             (format!("staging/{mount}/mine"), Own::Unknown),
+            (format!("open/{}/{id}", mount.to_uppercase()), Own::Unknown),
+            (format!("open/{mount}/{}", id.to_uppercase()), Own::Unknown),
             (format!("staging/{id}/{id}"), Own::Unknown),
             (format!("open/{mount}"), Own::Unknown),
             ("volume-c".to_owned(), Own::Unknown),

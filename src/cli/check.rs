@@ -107,7 +107,9 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
         };
         findings.extend(work.survey(&volume, &before).await?);
         if config.repair {
-            notes.extend(repair::repair(&store, &about.prefix, &volume, &others).await?);
+            notes.extend(
+                repair::repair(&store, &about.prefix, &volume, &others, &joining.gate).await?,
+            );
         }
         anyhow::Ok((volume, findings))
     };
@@ -117,7 +119,11 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
     }
     let (volume, mut findings) = done?;
     if config.repair {
-        others.tenants = lease::tenants(&joining.place, &joining.claimant).await?;
+        // This process has left, so others may have come.
+        others = Others {
+            tenants: lease::tenants(&joining.place, &joining.claimant).await?,
+            alone: false,
+        };
         let after = work.survey(&volume, &others).await?;
         findings = repair::settle(findings, &after);
     }

@@ -11,7 +11,7 @@ use crate::admin::own::Own;
 use crate::admin::uploads;
 use crate::base::limits::RESERVED_PREFIX;
 use crate::store::{DeleteOptions, ErrorKind, ListedObject, ObjectKey, Store, StoreError};
-use crate::volume::lease::{Claimant, Life, Place, take_away};
+use crate::volume::lease::{Claimant, Gate, Life, Place, take_away};
 use crate::volume::{MountState, Volume};
 
 /// Takes away the leases and registrations of mounts that are dead. Before this process joins
@@ -35,7 +35,7 @@ pub async fn evict(
 
 /// Clears away what dead mounts left, and finishes their renames. Where this process has the
 /// volume alone, that is everything that a mount keeps below the reserved prefix. Gives what
-/// could not be done, a sentence each.
+/// could not be done, a sentence each. `gate` knows whether it has it still.
 ///
 /// # Errors
 /// When the store or the disk does not do it.
@@ -44,6 +44,7 @@ pub async fn repair(
     prefix: &str,
     volume: &Arc<Volume>,
     others: &Others,
+    gate: &Gate,
 ) -> Result<Vec<String>, StateError> {
     let failed = volume.clear_after_the_dead(others.alone).await?;
     if !others.alone {
@@ -67,6 +68,11 @@ pub async fn repair(
         if let (Some(Own::Private(folder)), Ok(key)) = (own, key)
             && volume.state_of(&folder.mount) != MountState::Living
         {
+            // Aborting is let through a fence, for uploads of one's own: these are not. After the
+            // lease another mount may be at them.
+            if !gate.is_open() {
+                return Err(StateError::Ended);
+            }
             store.abort_multipart(&key, &pending.upload).await?;
         }
     }
@@ -98,17 +104,18 @@ async fn delete(
     }
 }
 
-/// What came of it: of two surveys, before and after.
+/// What came of it: of two surveys, before and after. What is left is told as it was seen last:
+/// a mount may have come since, or gone.
 #[must_use]
 pub fn settle(before: Vec<Finding>, after: &[Finding]) -> Vec<Finding> {
-    let is_left = |finding: &Finding| after.iter().any(|left| left.is_same(finding));
     let is_new = |finding: &&Finding| !before.iter().any(|known| known.is_same(finding));
     let new: Vec<_> = after.iter().filter(is_new).cloned().collect();
     let settled = before.into_iter().map(|finding| {
+        if let Some(left) = after.iter().find(|left| left.is_same(&finding)) {
+            return left.clone();
+        }
         let repaired = finding.repaired
-            || (finding.class == Class::Repairable
-                && finding.finding != Trouble::VolumeRecord
-                && !is_left(&finding));
+            || (finding.class == Class::Repairable && finding.finding != Trouble::VolumeRecord);
         Finding {
             repaired,
             ..finding

@@ -48,6 +48,10 @@ pub enum StateError {
     Lease(#[from] LeaseError),
     #[error(transparent)]
     Journal(#[from] JournalError),
+    #[error(
+        "the lease of this process ended before all was repaired, so that another mount may have the source by now: run it again"
+    )]
+    Ended,
 }
 
 /// Everything but the names of files. `write_back` is where this machine keeps the journals of
@@ -295,7 +299,23 @@ fn unsent(volume: &Volume, write_back: &Path) -> Result<Vec<Finding>, StateError
                     "mount the source here again: it uploads them; `cloakfs recover` lists them and brings them out",
                 ))
             }
-            Found::Unclaimed(_) | Found::Held(_) | Found::Unreadable(_) => None,
+            Found::Unreadable(error) => Some(Finding::new(
+                Trouble::UnsentFiles,
+                Class::NeedsYou,
+                journal_of(&error),
+                format!("files that were closed on this machine may be in a journal that cannot be read, of this source or another: {error}"),
+                "read it with the release of cloakfs that wrote it: `cloakfs recover` lists what is in it and brings it out",
+            )),
+            Found::Unclaimed(_) | Found::Held(_) => None,
         })
         .collect())
+}
+
+fn journal_of(error: &JournalError) -> String {
+    match error {
+        JournalError::Io { path, .. }
+        | JournalError::Damaged { path, .. }
+        | JournalError::Header { path, .. } => path.display().to_string(),
+        JournalError::Full(_) | JournalError::Broken(_) => String::new(),
+    }
 }

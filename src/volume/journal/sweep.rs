@@ -3,6 +3,7 @@
 use std::fs;
 
 use super::LeftBehind;
+use crate::base::id::CommitId;
 use crate::store::{DeleteOptions, ListOptions, ObjectKey};
 use crate::volume::{Volume, VolumeError};
 
@@ -74,20 +75,26 @@ impl Volume {
         Ok(())
     }
 
+    /// Deletes what a mount named itself, as [`Volume::private_name`] does.
     async fn delete_all_private(&self, folder: &str) -> crate::store::Result<()> {
+        let prefix = self.keys.reserved(folder);
         let mut token = None;
         loop {
-            let prefix = self.keys.reserved(folder);
             let page = self
                 .store
                 .list(ListOptions {
-                    prefix,
+                    prefix: prefix.clone(),
                     token,
                     ..ListOptions::default()
                 })
                 .await?;
             for object in page.objects {
-                if let Ok(key) = ObjectKey::new(object.key) {
+                // Of any other name it is not the mount's, whatever it is.
+                let name = object.key.strip_prefix(&prefix).unwrap_or_default();
+                let is_own = name
+                    .parse::<CommitId>()
+                    .is_ok_and(|id| id.to_string() == name);
+                if is_own && let Ok(key) = ObjectKey::new(object.key) {
                     self.store.delete(&key, DeleteOptions::default()).await?;
                 }
             }

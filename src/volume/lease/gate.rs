@@ -80,6 +80,12 @@ impl Gate {
         }
     }
 
+    /// Whether something may be changed at this moment, also what a fence lets through.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.pass(), Pass::Free | Pass::Guarded)
+    }
+
     /// For how long a request that has begun may still be under way.
     pub(super) fn rest(&self) -> Duration {
         if self.lost.borrow().is_some() {

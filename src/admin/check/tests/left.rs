@@ -142,6 +142,94 @@ async fn nothing_that_a_mount_may_be_using_is_touched_until_it_stood_still_for_t
 }
 
 #[tokio::test(start_paused = true)]
+async fn no_upload_is_aborted_once_another_mount_has_the_volume() {
+    let ground = Ground::new();
+    plant(&ground).await;
+    let volume = ground.plain().await;
+    let gate = Arc::new(Gate::default());
+    let alone = Presence::exclusive(ground.place(), claimant(), Arc::clone(&gate), |_| ());
+    let presence = alone.await.unwrap();
+    // As after a sleep of this machine.
+    ground.register("lease").await;
+    gate.lost().await;
+    let others = Others {
+        alone: true,
+        ..Others::default()
+    };
+    let done = repair::repair(&ground.store(), PREFIX, &volume, &others, &gate).await;
+    assert_eq!(
+        done.unwrap_err().to_string(),
+        "the lease of this process ended before all was repaired, so that another mount may have the source by now: run it again"
+    );
+    assert_eq!(ground.mem.list_multipart(PREFIX).await.unwrap().len(), 2);
+    presence.leave().await;
+}
+
+#[tokio::test]
+async fn a_journal_of_closed_files_that_cannot_be_read_is_told() {
+    let ground = Ground::new();
+    let volume = ground.plain().await;
+    let journal = ground.write_back().join("0123");
+    std::fs::create_dir_all(&journal).unwrap();
+    std::fs::write(journal.join("header"), "no header").unwrap();
+    let found = ground.state(&volume, &Others::default()).await;
+    let path = journal.display().to_string();
+    assert_eq!(told(&found), [(&*path, "unsent-files", Class::NeedsYou)]);
+    let words = "files that were closed on this machine may be in a journal that cannot be read, of this source or another: ";
+    assert!(found[0].text.starts_with(words), "{:?}", found[0]);
+}
+
+/// In the folders of a mount that is known to be dead, too.
+#[tokio::test]
+async fn what_a_dead_mount_did_not_name_stays() {
+    let ground = Ground::new();
+    let volume = ground.plain().await;
+    let (mine, upper) = (own(&format!("open/{MOUNT}/mine")), ID.to_uppercase());
+    let upper = own(&format!("staging/{MOUNT}/{upper}"));
+    let below = own(&format!("staging/{MOUNT}/{ID}/{ID}"));
+    let theirs = [mine, upper, below];
+    for key in &theirs {
+        ground.put(key, "mine").await;
+    }
+    for purpose in ["open", "staging"] {
+        ground
+            .put(&own(&format!("{purpose}/{MOUNT}/{ID}")), "kept")
+            .await;
+    }
+    let line = serde_json::json!({"event": "mount", "source": volume.source(), "mount": MOUNT});
+    let left = serde_json::json!({"event": "left", "name": format!("open/{MOUNT}/{ID}")});
+    let journals = ground.options(false).journal_dir;
+    std::fs::write(
+        journals.join(format!("{MOUNT}.uploads")),
+        format!("{line}\n{left}\n"),
+    )
+    .unwrap();
+    ground.repair(&volume, &Others::default()).await;
+    let mut left = ground.mem.keys();
+    left.sort_unstable();
+    let mut expected = theirs.to_vec();
+    expected.sort_unstable();
+    assert_eq!(left, expected);
+    let found = ground.state(&volume, &Others::default()).await;
+    assert_eq!(found.len(), 3, "{found:?}");
+    let unknown = |finding: &Finding| finding.finding == Trouble::UnknownObject;
+    assert!(found.iter().all(unknown), "{found:?}");
+}
+
+#[test]
+fn what_is_left_is_told_as_it_was_seen_last() {
+    let probe = |class| Finding::new(Trouble::Probe, class, "probe", "", "");
+    for (before, after) in [
+        (Class::Repairable, Class::InUse),
+        (Class::InUse, Class::Repairable),
+        (Class::Repairable, Class::Repairable),
+    ] {
+        let settled = repair::settle(vec![probe(before)], &[probe(after)]);
+        assert_eq!(settled, [probe(after)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_mount_that_renews_while_it_is_watched_lives() {
     let ground = Ground::new();
     ground.register("lease").await;

@@ -62,7 +62,8 @@ impl Ground {
     }
 
     async fn repair(&self, volume: &Arc<Volume>, others: &Others) {
-        let failed = repair::repair(&self.store(), PREFIX, volume, others).await;
+        let gate = Gate::default();
+        let failed = repair::repair(&self.store(), PREFIX, volume, others, &gate).await;
         assert_eq!(failed.unwrap_or_else(|error| panic!("{error}")), [""; 0]);
     }
 
