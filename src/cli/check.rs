@@ -1,6 +1,7 @@
 //! `cloakfs check`: whether a volume is consistent, and what is safe to do about it.
 
 mod report;
+mod stop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::volume::lease::{self, LeaseError, Life, Presence};
 use crate::volume::record::RecordError;
 use crate::volume::{Volume, VolumeOptions};
 use report::Report;
+use stop::Stop;
 
 pub(super) struct CheckConfig {
     source: MountConfig,
@@ -82,6 +84,7 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
     };
     let mut others = watched(config, &joining).await?;
     let seen = others.tenants.clone();
+    let mut stop = config.repair.then(Stop::listen).transpose()?;
     let (presence, joining) = if config.repair {
         let able = probe::probe(store.as_ref(), &about.prefix).await;
         let joined = join(joining, &mut others, &able).await?;
@@ -113,28 +116,31 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
         }
         anyhow::Ok((volume, findings))
     };
-    let done = done.await;
+    let done = stop::unless(stop.as_mut(), done).await;
     if let Some(presence) = &presence {
         presence.leave().await;
     }
     let (volume, mut findings) = done?;
-    if config.repair {
-        // This process has left, so others may have come.
-        others = Others {
-            tenants: lease::tenants(&joining.place, &joining.claimant).await?,
-            alone: false,
+    let rest = async {
+        if config.repair {
+            // This process has left, so others may have come.
+            others = Others {
+                tenants: lease::tenants(&joining.place, &joining.claimant).await?,
+                alone: false,
+            };
+            let after = work.survey(&volume, &others).await?;
+            findings = repair::settle(findings, &after);
+        }
+        for finding in &findings {
+            report.finding(finding);
+        }
+        let mut tell = |finding: Option<&Finding>, counts: &Counts| match finding {
+            Some(finding) => report.finding(finding),
+            None => report.progress(counts),
         };
-        let after = work.survey(&volume, &others).await?;
-        findings = repair::settle(findings, &after);
-    }
-    for finding in &findings {
-        report.finding(finding);
-    }
-    let mut tell = |finding: Option<&Finding>, counts: &Counts| match finding {
-        Some(finding) => report.finding(finding),
-        None => report.progress(counts),
+        Ok(tree::survey(Arc::clone(&store), &about.prefix, &volume, &mut tell).await?)
     };
-    let counts = tree::survey(Arc::clone(&store), &about.prefix, &volume, &mut tell).await?;
+    let counts = stop::unless(stop.as_mut(), rest).await?;
     report.end(&config.source.store.describe(), &counts, &notes)
 }
 

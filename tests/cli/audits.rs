@@ -2,10 +2,13 @@
 //! cost.
 
 use std::fs;
+use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use serde_json::Value;
 
+use super::wait::until;
 use super::{Answer, Place};
 
 /// Objects of the large directory: `AUDIT_OBJECTS`, or what a short run takes.
@@ -13,6 +16,9 @@ fn objects() -> usize {
     let wanted = std::env::var("AUDIT_OBJECTS");
     wanted.map_or(20_000, |objects| objects.parse().unwrap())
 }
+
+/// So that a repair takes a while.
+const MANY_PROBES: usize = 3_000;
 
 /// What an audit of more objects may take besides, in KiB; the names alone are more.
 const GROWTH_KIB_MAX: i64 = 12 << 10;
@@ -147,6 +153,47 @@ fn a_check_says_what_needs_somebody_and_what_it_has_mended() {
     let again = lines(&place.check(&[&own[..], &["--repair", "--json"]].concat()));
     assert_eq!(again.len(), 2, "{again:?}");
     assert_eq!(again[0]["finding"], "conflict-copy");
+}
+
+/// Whoever is killed with a lease keeps other machines out for six minutes.
+#[test]
+fn a_repair_that_is_stopped_gives_the_source_back() {
+    let place = Place::new();
+    place.write(&["--encryption", "none"], &["a"]);
+    let reserved = place.path("store/.cloakfs");
+    let original = fs::read(place.path("store/a%")).unwrap();
+    fs::create_dir_all(format!("{reserved}/probe")).unwrap();
+    for number in 0..MANY_PROBES {
+        fs::write(format!("{reserved}/probe/{number:032x}%"), &original).unwrap();
+    }
+    let left = || fs::read_dir(format!("{reserved}/probe")).map_or(0, Iterator::count);
+    for signal in [libc::SIGINT, libc::SIGTERM] {
+        let before = left();
+        let repairing = place
+            .command()
+            .args(["check", &place.store(), "--repair"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let is_at_work = || {
+            let leased = Path::new(&format!("{reserved}/lease%")).exists();
+            (leased && left() < before).then_some(())
+        };
+        until(Duration::from_mins(1), is_at_work).expect("it has begun");
+        let pid = libc::pid_t::try_from(repairing.id()).unwrap();
+        // SAFETY: it takes numbers, and the process is a child that was not waited for.
+        assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+        let ended = repairing.wait_with_output().unwrap();
+        let stderr = String::from_utf8(ended.stderr).unwrap();
+        assert_eq!(ended.status.code(), Some(1), "{stderr}");
+        let words = "cloakfs: stopped before all was done: what was repaired stays so, and running it again does the rest\n";
+        assert!(stderr.ends_with(words), "{stderr}");
+        assert!(left() > 0, "it was stopped in the middle");
+        assert!(!Path::new(&format!("{reserved}/lease%")).exists());
+    }
+    let again = place.check(&["--repair"]);
+    assert_eq!((again.code, left()), (Some(0), 0), "{again:?}");
 }
 
 /// What a command took at most, in KiB, as the kernel counted it.
