@@ -305,6 +305,43 @@ async fn a_server_that_is_no_s3_is_told() {
 }
 
 #[tokio::test]
+async fn a_listing_of_uploads_without_end_is_corrupt() {
+    let fake = Fake::start(|_| {
+        ok(
+            &[],
+            "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated></ListMultipartUploadsResult>",
+        )
+    })
+    .await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let failed = store.list_multipart("").await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+}
+
+/// Whoever walks through a volume relies on it: what is elsewhere is none of its objects.
+#[tokio::test]
+async fn a_listing_of_another_prefix_is_corrupt() {
+    let fake = Fake::start(|_| {
+        ok(
+            &[],
+            "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>other/a</Key><Size>1</Size><ETag>\"e\"</ETag><LastModified>2026-11-21T08:00:00Z</LastModified></Contents></ListBucketResult>",
+        )
+    })
+    .await;
+    let store = fake.store(RequestedEncryption::None).await;
+    let of = |prefix: &str| ListOptions {
+        prefix: prefix.to_owned(),
+        ..ListOptions::default()
+    };
+    let failed = store.list(of("p/")).await.unwrap_err();
+    assert_eq!(failed.kind(), ErrorKind::Corrupt);
+    let words = "the listing has the key \"other/a\", which was not asked for";
+    assert!(failed.to_string().contains(words), "{failed}");
+    let found = store.list(of("other/")).await.unwrap();
+    assert_eq!(found.objects[0].key, "other/a");
+}
+
+#[tokio::test]
 async fn a_listing_without_end_is_corrupt() {
     let fake = Fake::start(|_| {
         ok(

@@ -34,6 +34,10 @@ impl S3Store {
                 .key
                 .ok_or_else(|| corrupt("a listed object has no key".to_owned()))?;
             let key = answers::listed_key(&key).map_err(&corrupt)?;
+            if !key.starts_with(&options.prefix) {
+                let words = format!("the listing has the key {key:?}, which was not asked for");
+                return Err(corrupt(words));
+            }
             let etag = answers::etag(object.e_tag).map_err(&corrupt)?;
             if let Some(class) = &object.storage_class {
                 self.note_class(&key, &etag, class.as_str());

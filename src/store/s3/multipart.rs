@@ -338,6 +338,11 @@ impl S3Store {
                     answers::listed_key(&key).map_err(&corrupt)?,
                     output.next_upload_id_marker,
                 ),
+                None if output.is_truncated == Some(true) => {
+                    return Err(corrupt(
+                        "the listing is cut short without saying where it goes on".to_owned(),
+                    ));
+                }
                 _ => return Ok(pending),
             };
             if after.as_ref() == Some(&next) {
