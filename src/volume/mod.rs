@@ -190,7 +190,7 @@ impl Volume {
         });
         if clearing == Clearing::Begins && !volume.options.read_only {
             for dead in left_behind {
-                volume.clear_away(dead).await;
+                volume.clear_away(dead, true).await;
             }
             let half_renamed = Box::pin(volume.finish_renames(volume.options.alone)).await;
             for why in &half_renamed {

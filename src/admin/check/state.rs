@@ -150,7 +150,7 @@ fn of_dead_mount(dead: &DeadMount) -> Finding {
         "mount {mount} of this machine ended without clearing away: {} uploads under way, {begun} that may be, {renames} renames of files between copy and delete, and what it kept for itself",
         uploads.len()
     );
-    let remedy = "as the next mount does: its uploads are aborted, its renames finished where the copy is the file's, its own objects deleted";
+    let remedy = "as the next mount does: its uploads are aborted (one that another living mount may have begun stays), its renames finished where the copy is the file's, its own objects deleted";
     Finding::new(Trouble::DeadMount, Class::Repairable, mount, text, remedy)
 }
 

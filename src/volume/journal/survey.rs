@@ -83,8 +83,8 @@ impl Volume {
     }
 
     /// Clears away what the dead mounts of this machine left behind, and finishes the directory
-    /// renames of those that are dead: all of them where this process has the volume `alone`.
-    /// Gives the renames that could not be finished, a sentence each.
+    /// renames of those that are dead: all of them where this process has the volume `alone`. Where
+    /// it has not, an upload that another mount may have begun stays. Gives the renames that could not be finished, a sentence each.
     ///
     /// # Errors
     /// When the journals cannot be read.
@@ -93,7 +93,7 @@ impl Volume {
         alone: bool,
     ) -> Result<Vec<String>> {
         for dead in self.left_behind()? {
-            self.clear_away(dead).await;
+            self.clear_away(dead, alone).await;
         }
         Ok(Box::pin(self.finish_renames(alone)).await)
     }

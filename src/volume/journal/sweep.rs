@@ -13,8 +13,9 @@ const CLOCKS_APART_SECONDS_MAX: u64 = 30;
 
 impl Volume {
     /// Aborts the uploads, finishes the renames of files and deletes the private objects of a
-    /// mount that died.
-    pub(in crate::volume) async fn clear_away(&self, dead: LeftBehind) {
+    /// mount that died. With `by_time` also uploads of files of which nothing but the time says
+    /// that they are its own: another mount may have begun one of the same file just then.
+    pub(in crate::volume) async fn clear_away(&self, dead: LeftBehind, by_time: bool) {
         let mut failed: Option<VolumeError> = None;
         let mut renamed = 0;
         for renaming in &dead.unfinished.renames {
@@ -32,6 +33,9 @@ impl Volume {
             // Nobody else uploads below a mount's private name; a file's own key others may be
             // writing now, and what was begun at another time is theirs.
             let private = self.keys.is_reserved_key(key.as_str());
+            if !private && !by_time {
+                continue;
+            }
             let around = (!private).then_some(*at);
             if let Err(error) = self.abort_begun(key, around).await {
                 failed = Some(VolumeError::store(key, error));

@@ -179,6 +179,46 @@ async fn a_journal_of_closed_files_that_cannot_be_read_is_told() {
     assert!(found[0].text.starts_with(words), "{:?}", found[0]);
 }
 
+/// Whose creation the dead mount was not told of: another mount may be at it.
+#[tokio::test]
+async fn an_upload_that_only_its_time_tells_stays_while_others_may_live() {
+    for alone in [false, true] {
+        let ground = Ground::new();
+        let volume = ground.plain().await;
+        let (file, private) = ("p/file".to_owned(), own(&format!("staging/{MOUNT}/{ID}")));
+        for key in [&file, &private] {
+            let key = ObjectKey::new(key.as_str()).unwrap();
+            let begun = ground
+                .mem
+                .create_multipart(&key, ObjectAttributes::default());
+            begun.await.unwrap();
+        }
+        let pending = ground.mem.list_multipart("p/").await.unwrap();
+        let at = pending[0].initiated.secs();
+        let mut lines =
+            vec![serde_json::json!({"event": "mount", "source": volume.source(), "mount": MOUNT})];
+        lines.extend(
+            [&file, &private].map(
+                |key| serde_json::json!({"event": "begin", "ticket": key, "key": key, "at": at}),
+            ),
+        );
+        let lines: Vec<_> = lines.iter().map(ToString::to_string).collect();
+        let journal = ground.options(false).journal_dir;
+        let journal = journal.join(format!("{MOUNT}.uploads"));
+        std::fs::write(&journal, lines.join("\n")).unwrap();
+        let others = Others {
+            alone,
+            ..Others::default()
+        };
+        ground.repair(&volume, &others).await;
+        let left = ground.mem.list_multipart("p/").await.unwrap();
+        let left: Vec<_> = left.iter().map(|upload| &*upload.key).collect();
+        let expected: &[&str] = if alone { &[] } else { &["p/file"] };
+        assert_eq!(left, expected);
+        assert!(!journal.exists());
+    }
+}
+
 /// In the folders of a mount that is known to be dead, too.
 #[tokio::test]
 async fn what_a_dead_mount_did_not_name_stays() {
