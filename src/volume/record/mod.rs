@@ -17,6 +17,7 @@ mod error;
 mod open;
 pub mod place;
 mod relock;
+pub mod reroot;
 #[cfg(test)]
 mod tests;
 

@@ -234,7 +234,7 @@ impl DamagedCopy {
 #[derive(Clone, Copy)]
 pub(super) struct Copied<'a> {
     pub header: &'a VolumeHeader,
-    bytes: &'a Bytes,
+    pub bytes: &'a Bytes,
 }
 
 pub(super) type Opened<'a> = (Result<Settings, VolumeError>, Copied<'a>);

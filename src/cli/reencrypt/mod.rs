@@ -1,0 +1,295 @@
+//! `cloakfs reencrypt`: everything below a prefix under another key or encryption.
+
+mod config;
+mod report;
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow, bail};
+use serde_json::json;
+
+pub(super) use config::ReencryptConfig;
+
+use super::arguments::NamesArgument;
+use super::client_side::{ClientSide, Kms, Material};
+use super::config::MountConfig;
+use super::consistency::Joining;
+use super::open::{self, About, Opened};
+use super::{environment, inspect, output, runtime};
+use crate::admin::reencrypt::sides::{Ending, Sides, Wanted};
+use crate::admin::reencrypt::{Event, Move, Summary, Target};
+use crate::base::terminal::printable;
+use crate::keys::file;
+use crate::keys::root::Root;
+use crate::layout::plain::Defaults;
+use crate::mount::daemon;
+use crate::mount::state::StateDir;
+use crate::volume::lease;
+use crate::volume::record;
+use crate::volume::{Volume, VolumeOptions};
+use report::{Report, told};
+
+pub(super) fn reencrypt(config: &ReencryptConfig) -> anyhow::Result<()> {
+    environment::make_paths_absolute();
+    daemon::harden().context("the process cannot be protected from core dumps")?;
+    let mut key_files = config.source.key_files().chain(config.target.key_files());
+    key_files.try_for_each(file::refuse_key_for_path)?;
+    let state = StateDir::open(&StateDir::locate()?)?;
+    runtime::run(run(config, &state))
+}
+
+async fn run(config: &ReencryptConfig, state: &StateDir) -> anyhow::Result<()> {
+    let described = config.source.store.describe();
+    let (old_material, new_material) = (
+        material(&config.source).await?,
+        material(&config.target).await?,
+    );
+    let old = open::store_to_inspect(&config.source.store, config.source.timeout).await?;
+    let new = open::store_to_inspect(&config.target.store, config.target.timeout).await?;
+    let mut notes = new.about.notes.clone();
+    let joining = Joining::new(config.source.consistency, &new, described.clone(), state);
+    let (place, claimant) = (joining.place.clone(), joining.claimant.clone());
+    let others = lease::tenants(&place, &claimant).await?;
+    if let Some(alone) = others
+        .iter()
+        .find(|other| other.is_lease && other.may_live())
+    {
+        bail!(
+            "{described} is mounted with --consistency exclusive by {}, and nothing may be changed besides it: unmount it there, or, if that machine is gone, have `cloakfs check --repair --wait` find that out",
+            alone.who
+        );
+    }
+    let presence = if config.dry_run {
+        None
+    } else {
+        for other in others.iter().filter(|other| other.may_live()) {
+            output::note(&format!(
+                "{described} is mounted by {}: with its key it cannot read what is moved (EACCES), and what it writes stays under its key until this is run again without it",
+                other.who
+            ));
+        }
+        Some(joining.join(|_| ()).await?)
+    };
+    let moving = Moving {
+        config,
+        state,
+        described,
+        old,
+        new,
+    };
+    let done = moving
+        .carry_out(old_material, new_material, &mut notes)
+        .await;
+    let done = match done {
+        Ok(Done { summary, ending }) if summary.is_done() && !config.dry_run => {
+            // Ours is one of them.
+            let there = lease::tenants(&place, &claimant).await?;
+            let others = there.iter().filter(|other| other.may_live()).count();
+            moving.end(summary, ending, others.saturating_sub(1)).await
+        }
+        Ok(Done { summary, .. }) => Ok((summary, None)),
+        Err(error) => Err(error),
+    };
+    if let Some(presence) = &presence {
+        presence.leave().await;
+    }
+    let (summary, unfinished) = done?;
+    moving.tell(&summary, unfinished.as_deref(), &notes)
+}
+
+async fn material(config: &MountConfig) -> anyhow::Result<Option<Material>> {
+    match &config.client_side {
+        ClientSide::Yes(options) => Ok(Some(Material::read(&options.root, config.timeout).await?)),
+        ClientSide::No(_) | ClientSide::Unstated(_) => Ok(None),
+    }
+}
+
+struct Moving<'a> {
+    config: &'a ReencryptConfig,
+    state: &'a StateDir,
+    described: String,
+    old: Opened,
+    new: Opened,
+}
+
+struct Done {
+    summary: Summary,
+    ending: Ending,
+}
+
+impl Moving<'_> {
+    async fn carry_out(
+        &self,
+        old: Option<Material>,
+        new: Option<Material>,
+        notes: &mut Vec<String>,
+    ) -> anyhow::Result<Done> {
+        let config = self.config;
+        let prefix = self.new.about.prefix.clone();
+        let (from_sealed, to_sealed) = (old.is_some(), new.is_some());
+        let old_root = self.root(old, &self.old, &config.source, notes).await?;
+        let new_root = self.root(new, &self.new, &config.target, notes).await?;
+        let wanted = new_root.map(|root| Wanted {
+            root,
+            encrypt_names: config.names.map(|names| names == NamesArgument::Encrypted),
+            new_content_keys: config.content,
+        });
+        let sides = Sides::prepare(
+            &self.new.store,
+            &prefix,
+            &self.described,
+            old_root,
+            wanted,
+            config.dry_run,
+        );
+        let Sides {
+            old,
+            new,
+            ending,
+            notes: told,
+        } = Box::pin(sides).await?;
+        notes.extend(told);
+        if from_sealed && to_sealed && !config.content {
+            notes.push("content keys stay: who kept one, or the old key and an old copy of an object, can still read what it was of; this is no revocation, and --content (with a further key) encrypts all content anew".to_owned());
+        }
+        if !to_sealed && !from_sealed && config.target_is_kms() {
+            notes.push("an object that is under this key already is passed over; S3 does not tell the encryption context that it has".to_owned());
+        }
+        let options = |about: &About| VolumeOptions {
+            read_only: config.dry_run,
+            alone: false,
+            defaults: Defaults {
+                uid: config.source.owner.uid,
+                gid: config.source.owner.gid,
+                umask: config.source.owner.umask,
+            },
+            trust_listing: false,
+            server: about.server.clone(),
+            encryption: about.expected.clone(),
+            journal_dir: self.state.path().join("uploads"),
+        };
+        let store = Arc::clone(&self.old.store);
+        let options_old = options(&self.old.about);
+        let old = match old {
+            sealed if config.dry_run => {
+                Volume::open_as_it_is(store, &prefix, options_old, sealed).await?
+            }
+            // What a dead mount left half done is finished first, an interrupted move's own too.
+            Some(sealed) => Volume::open_client_side(store, &prefix, options_old, sealed).await?,
+            None => Volume::open(store, &prefix, options_old).await?,
+        };
+        let store = Arc::clone(&self.new.store);
+        let options_new = options(&self.new.about);
+        let new = Volume::open_as_it_is(store, &prefix, options_new, new).await?;
+        let work = Move {
+            old,
+            new,
+            store: Arc::clone(&self.new.store),
+            prefix,
+            target: if to_sealed {
+                Target::Sealed {
+                    new_content_keys: config.content,
+                }
+            } else {
+                Target::Plain
+            },
+            required: inspect::by_server(&self.new.about),
+        };
+        let mut report = Report::new(config.json);
+        let mut tell = |event: Event<'_>| report.event(&event);
+        let summary = if config.dry_run {
+            work.rehearse(&mut tell).await?
+        } else {
+            work.run(&mut tell).await?
+        };
+        Ok(Done { summary, ending })
+    }
+
+    async fn root(
+        &self,
+        material: Option<Material>,
+        opened: &Opened,
+        config: &MountConfig,
+        notes: &mut Vec<String>,
+    ) -> anyhow::Result<Option<Root>> {
+        let kms = Kms {
+            store: &config.store,
+            aws: opened.about.aws.clone(),
+            timeout: config.timeout,
+        };
+        Ok(match material {
+            None => None,
+            Some(Material::Master(key)) => Some(Root::Master(key)),
+            Some(Material::Kms { key, context }) => Some(kms.root(&key, context, notes).await?),
+            Some(material @ Material::Passphrase(_)) => {
+                let found = record::find(&opened.store, &opened.about.prefix).await?;
+                let record =
+                    found.ok_or_else(|| anyhow!("{} is no client-side volume", self.described))?;
+                let record = Arc::new(record);
+                let root = material.root_of(&record, &self.described, &kms, notes);
+                Some(root.await?)
+            }
+        })
+    }
+
+    /// The record's last step, where nobody else is in the way; else why not.
+    async fn end(
+        &self,
+        summary: Summary,
+        ending: Ending,
+        others: usize,
+    ) -> anyhow::Result<(Summary, Option<String>)> {
+        if others > 0 && !matches!(ending, Ending::Nothing) {
+            let why = format!(
+                "all objects are moved, but {others} mounts have {} still, and its volume record stays as it was until they are gone: unmount them, and run this again",
+                self.described
+            );
+            return Ok((summary, Some(why)));
+        }
+        ending
+            .carry_out(&self.new.store, &self.new.about.prefix)
+            .await?;
+        Ok((summary, None))
+    }
+
+    fn tell(
+        &self,
+        summary: &Summary,
+        unfinished: Option<&str>,
+        notes: &[String],
+    ) -> anyhow::Result<()> {
+        let is_done = unfinished.is_none() && summary.left_count == 0 && summary.is_proven;
+        let is_right = is_done || (self.config.dry_run && summary.left_count == 0);
+        if self.config.json {
+            let line = json!({
+                "summary": summary,
+                "source": self.described,
+                "dry_run": self.config.dry_run,
+                "done": is_done,
+                "unfinished": unfinished,
+            });
+            output::say(&line.to_string());
+        } else {
+            for line in told(&self.described, self.config.dry_run, summary) {
+                output::say(&printable(&line));
+            }
+        }
+        for note in notes {
+            output::note(note);
+        }
+        if let Some(why) = unfinished {
+            bail!("{why}");
+        }
+        if !is_right && summary.left_count == 0 {
+            bail!(
+                "somebody else goes on writing below {} under the old key: unmount what is mounted, and run this again",
+                self.described
+            );
+        }
+        if is_right {
+            Ok(())
+        } else {
+            Err(output::Told.into())
+        }
+    }
+}
