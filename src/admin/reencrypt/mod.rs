@@ -61,7 +61,7 @@ const WRAPPED_KEPT: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
 const WALKS_MAX: u32 = 4;
 
 /// See the module's text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Move {
     pub old: Arc<Volume>,
     pub new: Arc<Volume>,
@@ -72,6 +72,9 @@ pub struct Move {
     pub target: Target,
     /// The server's encryption that plain objects are to have.
     pub required: Required,
+    /// Plain objects that have it are copied, too: what a server does not tell of them, as the
+    /// encryption context, is as it is asked for then.
+    pub copies_all: bool,
 }
 
 /// What a move tells while it runs.

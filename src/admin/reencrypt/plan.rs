@@ -43,10 +43,26 @@ pub enum Form {
     Plain { is_target: bool },
     /// Of the client-side volume.
     Sealed(Root),
+    /// Of the client-side volume, and its record does not open under the root that its data key
+    /// is wrapped under.
+    Damaged,
     /// Of the Amazon S3 Encryption Client.
     Foreign { is_target: bool },
     /// Its metadata cannot be right, or are of another version of the format.
     Broken,
+}
+
+impl Form {
+    /// The same, where what the server tells of its encryption is not enough.
+    #[must_use]
+    pub const fn unproven(self) -> Self {
+        let is_target = false;
+        match self {
+            Self::Plain { .. } => Self::Plain { is_target },
+            Self::Foreign { .. } => Self::Foreign { is_target },
+            Self::Sealed(_) | Self::Damaged | Self::Broken => self,
+        }
+    }
 }
 
 /// Which root the data key of a sealed object is wrapped under.
@@ -78,6 +94,7 @@ const MARKER_WITH_CONTENT: &str = "is a directory's marker that holds bytes, for
 const NEITHER_KEY: &str = "does not open with the source's key nor with the new one: it is of another volume or key, and stays as it is";
 const FOREIGN: &str = "was encrypted by the Amazon S3 Encryption Client: write it anew through a mount, which makes it the volume's own";
 const BROKEN: &str = "has metadata that cannot be right, or is of a newer version of the format: `cloakfs audit` tells more, and it stays as it is";
+const DAMAGED: &str = "does not authenticate: it was changed by somebody without the key, or brought here by another tool; it stays as it is";
 
 /// What to do with an object.
 #[must_use]
@@ -89,12 +106,14 @@ pub fn plan(target: Target, facts: &Facts) -> Step {
         Some(Own::Probe) if !(target == Target::Plain && is_plain(facts)) => return Step::Nothing,
         Some(Own::Probe | Own::Intent | Own::Private(_) | Own::Root | Own::Unknown) | None => {}
     }
-    let stays_plain = target == Target::Plain && !matches!(facts.form, Form::Sealed(_));
+    let is_sealed = matches!(facts.form, Form::Sealed(_) | Form::Damaged);
+    let stays_plain = target == Target::Plain && !is_sealed;
     if facts.own == Some(Own::Intent) && !stays_plain {
         return Step::Leave(WORKING_STATE);
     }
     match (target, facts.form) {
         (_, Form::Broken) => Step::Leave(BROKEN),
+        (_, Form::Damaged) => Step::Leave(DAMAGED),
         (_, Form::Sealed(Root::Other)) => Step::Leave(NEITHER_KEY),
         (Target::Plain, Form::Plain { is_target } | Form::Foreign { is_target }) => {
             if is_target {
@@ -241,6 +260,7 @@ mod tests {
             root.prop_map(Form::Sealed),
             any::<bool>().prop_map(|is_target| Form::Foreign { is_target }),
             Just(Form::Broken),
+            Just(Form::Damaged),
         ]
     }
 
@@ -332,7 +352,7 @@ mod tests {
 
         #[test]
         fn nothing_that_opens_with_no_key_is_touched(target in targets(), facts in facts()) {
-            if matches!(facts.form, Form::Broken | Form::Sealed(Root::Other)) {
+            if matches!(facts.form, Form::Broken | Form::Damaged | Form::Sealed(Root::Other)) {
                 let step = plan(target, &facts);
                 prop_assert!(matches!(step, Step::Leave(_) | Step::Nothing));
             }

@@ -14,9 +14,9 @@ use crate::crypto::NameKey;
 use crate::keys::root::Root;
 use crate::layout::sealed::{Names, VolumeId};
 use crate::store::Store;
-use crate::volume::ClientSide;
 use crate::volume::record::create::{self, NewVolume};
 use crate::volume::record::{self, RecordError, VolumeRecord, place, reroot};
+use crate::volume::{ClientSide, S3ecReading};
 
 /// Records that one data key seals.
 const RECORDS_PER_DATA_KEY: std::num::NonZeroU64 = std::num::NonZeroU64::new(1_000_000).unwrap();
@@ -56,7 +56,7 @@ pub enum Ending {
 #[derive(Debug, thiserror::Error)]
 pub enum SidesError {
     #[error(transparent)]
-    Record(#[from] RecordError),
+    Record(Box<RecordError>),
     #[error(
         "{volume} is a client-side volume ({is}): say so with --encryption {is} and its key, or it would be taken for plain objects"
     )]
@@ -70,6 +70,12 @@ pub enum SidesError {
         "--content gives every file a new content key under another key of the volume's, and the key that was given with --to is the one that {0} has: give another"
     )]
     SameKey(String),
+}
+
+impl From<RecordError> for SidesError {
+    fn from(error: RecordError) -> Self {
+        Self::Record(Box::new(error))
+    }
 }
 
 impl Sides {
@@ -169,6 +175,7 @@ async fn to_sealed(
             },
             root: wanted.root,
             records_per_data_key: RECORDS_PER_DATA_KEY,
+            s3ec: S3ecReading::default(),
         }),
         None => {
             let new = NewVolume {
@@ -197,43 +204,49 @@ async fn rerooted(
     if wanted.new_content_keys && under_new.is_some() && under_new == under_old {
         return Err(SidesError::SameKey(described.to_owned()));
     }
-    let ending = match (under_new, &under_old) {
-        (Some(bytes), _) => bytes,
-        (None, Some(_)) => {
-            let bytes = record.under(&old, &new).await?;
-            if !rehearses {
-                record.write_second(&bytes).await?;
-            }
-            bytes
-        }
-        (None, None) => {
-            // It says why.
-            record.open(old, true).await?;
-            return Err(SidesError::SameKey(described.to_owned()));
-        }
-    };
+    if under_new.is_none() && under_old.is_none() {
+        // It says why.
+        record.open(old, true).await?;
+        return Err(SidesError::SameKey(described.to_owned()));
+    }
     // Each side has names of its own; whichever root opens the record tells them.
-    let (old, new, old_names, new_names, id) = if under_old.is_some() {
-        let once = record.open(old, true).await?;
-        let again = record.open(once.root, true).await?;
-        (again.root, new, once.names, again.names, again.id)
+    let opens_under_old = under_old.is_some();
+    let (opener, other) = if opens_under_old {
+        (old, new)
     } else {
-        let once = record.open(new, true).await?;
-        let again = record.open(once.root, true).await?;
-        (old, again.root, once.names, again.names, again.id)
+        (new, old)
     };
-    refuse_other_names(described, &old_names, wanted.encrypt_names)?;
+    let once = record.open(opener, true).await?;
+    refuse_other_names(described, &once.names, wanted.encrypt_names)?;
+    let again = record.open(once.root, true).await?;
+    let (id, opener_names, other_names) = (again.id, again.names, once.names);
+    let (old, old_names, new, new_names) = if opens_under_old {
+        (again.root, opener_names, other, other_names)
+    } else {
+        (other, other_names, again.root, opener_names)
+    };
+    // All that can be refused is by now.
+    let ending = if let Some(bytes) = under_new {
+        bytes
+    } else {
+        let bytes = record.under(&old, &new).await?;
+        if !rehearses {
+            record.write_second(&bytes).await?;
+        }
+        bytes
+    };
     let side = |root, names| ClientSide {
         id,
         names,
         root,
         records_per_data_key: RECORDS_PER_DATA_KEY,
+        s3ec: S3ecReading::default(),
     };
     let sides = (side(old, old_names), side(new, new_names));
     let mut sides = Sides::of(Some(sides.0), Some(sides.1), Ending::Settle(ending));
     if record.has_passphrase() {
         sides.notes.push(format!(
-            "{described} has a passphrase, which opens the old key alone: it ends with that, and the new key is the only one from then on"
+            "{described} has a passphrase, which opens the old key alone and ends with it; give the new key one, once this is done, with `cloakfs keys passphrase` and its --key-file"
         ));
     }
     Ok(sides)

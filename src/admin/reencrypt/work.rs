@@ -68,7 +68,10 @@ impl Work {
         let key = ObjectKey::new(&*inspected.listed.key)
             .map_err(|error| StepError::Refused(error.to_string()))?;
         let place = self.place(&key, inspected.own.as_ref());
-        let facts = self.facts(inspected, looked, place.as_ref()).await?;
+        let mut facts = self.facts(inspected, looked, place.as_ref()).await?;
+        if self.it.copies_all && !settled.moved {
+            facts.form = facts.form.unproven();
+        }
         let step = plan::plan(self.it.target, &facts);
         let in_place = !matches!(step, Step::Stream)
             || place
@@ -141,7 +144,7 @@ impl Work {
             Client::Unknown(_) => Form::Broken,
             Client::Native(native) if native.format != FormatVersion::Known => Form::Broken,
             Client::Native(native) => match &native.wrapped_key {
-                Some(wrapped) => Form::Sealed(self.whose(key, wrapped, looked).await?),
+                Some(wrapped) => self.sealed(key, wrapped, looked).await?,
                 None => Form::Broken,
             },
         };
@@ -151,6 +154,28 @@ impl Work {
             size: looked.info.size,
             has_path: place.is_some(),
             is_directory: key.ends_with('/'),
+        })
+    }
+
+    async fn sealed(
+        &self,
+        key: &str,
+        wrapped: &WrappedKey,
+        looked: &Looked,
+    ) -> Result<Form, StepError> {
+        let whose = self.whose(key, wrapped, looked).await?;
+        let volume = match whose {
+            Root::Target => &self.it.new,
+            Root::Source => &self.it.old,
+            Root::Other => return Ok(Form::Sealed(whose)),
+        };
+        // This is also what verifies a record that was sealed again.
+        let key = ObjectKey::new(key).map_err(|error| StepError::Refused(error.to_string()))?;
+        let is_authentic = volume.authenticates(&key, &looked.info).await?;
+        Ok(if is_authentic {
+            Form::Sealed(whose)
+        } else {
+            Form::Damaged
         })
     }
 

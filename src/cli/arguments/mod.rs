@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use admin::{AuditArguments, CheckArguments};
+pub(super) use admin::{AuditArguments, CheckArguments, SourceArguments};
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use doctor::DoctorArguments;
 pub(super) use export::{ExportArguments, FormatArgument};
@@ -31,7 +31,7 @@ pub(super) use policy::{
     PolicyCommand, PutArguments, RequireArgument, SubjectArguments,
 };
 pub(super) use recover::RecoverArguments;
-pub(super) use reencrypt::ReencryptArguments;
+pub(super) use reencrypt::{MoveArguments, NewKeyArguments, ReencryptArguments, RotateArguments};
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
 use texts::{EXAMPLES, MOUNT_NOTES};

@@ -21,13 +21,26 @@ no mount has the source any more.
 Exit codes: 0 everything is as it is to be; 1 something is left, or it failed, for the reason on
 standard error; 2 the command line is wrong.";
 
-#[derive(Debug, Args)]
-pub(in crate::cli) struct ReencryptArguments {
-    #[command(flatten)]
-    pub source: SourceArguments,
-    /// What everything is to be [default: the mode that it has, under another key]
-    #[arg(long, value_enum, value_name = "MODE", help_heading = "New encryption")]
-    pub to: Option<EncryptionArgument>,
+pub(super) const ROTATE_NOTES: &str = "\
+This is `cloakfs reencrypt` of a client-side volume to the mode that it has: the records in the
+metadata are sealed again, in copies on the server, and no content passes through this machine.
+Content keys stay, so that it takes nothing back from somebody who had the old key and kept one;
+--content encrypts everything anew. It can be ended at any time, and goes on when it is run again
+with the same options: keep both keys until it says that it is done.
+
+KMS's own rotation (aws kms enable-key-rotation) makes new material for the same key and needs
+nothing of this: older data keys stay readable.
+
+Exit codes: 0 everything is under the new key; 1 something is left, or it failed, for the reason on
+standard error; 2 the command line is wrong.";
+
+/// The keys of what something is to be.
+#[derive(Clone, Debug, Args)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "clap tells them by their names from the source's"
+)]
+pub(in crate::cli) struct NewKeyArguments {
     /// ...-kms: the new key, as --kms-key
     #[arg(long, value_name = "KEY", help_heading = "New encryption")]
     pub to_kms_key: Option<String>,
@@ -40,6 +53,44 @@ pub(in crate::cli) struct ReencryptArguments {
     /// ...-c: the new key
     #[arg(long, value_name = "FILE", help_heading = "New encryption")]
     pub to_key_file: Option<PathBuf>,
+}
+
+/// How it is done.
+#[derive(Clone, Copy, Debug, Args)]
+pub(in crate::cli) struct MoveArguments {
+    /// From cse-... to cse-...: encrypt all content anew under new content keys. Without it whoever
+    /// kept a content key can still read what it was of. Among the modes of the server: copy also
+    /// what is under the new key already, as another encryption context needs it
+    #[arg(long)]
+    pub content: bool,
+    /// Say what would be done and what it costs, and do nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// A JSON object for each object that is left, and one for the summary
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `keys rotate`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct RotateArguments {
+    #[command(flatten)]
+    pub source: SourceArguments,
+    #[command(flatten)]
+    pub keys: NewKeyArguments,
+    #[command(flatten)]
+    pub how: MoveArguments,
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ReencryptArguments {
+    #[command(flatten)]
+    pub source: SourceArguments,
+    /// What everything is to be [default: the mode that it has, under another key]
+    #[arg(long, value_enum, value_name = "MODE", help_heading = "New encryption")]
+    pub to: Option<EncryptionArgument>,
+    #[command(flatten)]
+    pub keys: NewKeyArguments,
     /// sse-kms: with a key of the bucket
     #[arg(long, help_heading = "New encryption")]
     pub to_bucket_key: bool,
@@ -54,14 +105,6 @@ pub(in crate::cli) struct ReencryptArguments {
         help_heading = "New encryption"
     )]
     pub to_names: Option<NamesArgument>,
-    /// From cse-... to cse-...: encrypt all content anew under new content keys. Without it whoever
-    /// kept a content key can still read what it was of
-    #[arg(long)]
-    pub content: bool,
-    /// Say what would be done and what it costs, and do nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// A JSON object for each object that is left, and one for the summary
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub how: MoveArguments,
 }

@@ -24,7 +24,7 @@ use crate::keys::root::Root;
 use crate::layout::plain::Defaults;
 use crate::mount::daemon;
 use crate::mount::state::StateDir;
-use crate::volume::lease;
+use crate::volume::lease::{self, Claimant, LeaseError, Place, Presence};
 use crate::volume::record;
 use crate::volume::{Volume, VolumeOptions};
 use report::{Report, told};
@@ -77,23 +77,18 @@ async fn run(config: &ReencryptConfig, state: &StateDir) -> anyhow::Result<()> {
         old,
         new,
     };
-    let done = moving
-        .carry_out(old_material, new_material, &mut notes)
-        .await;
-    let done = match done {
-        Ok(Done { summary, ending }) if summary.is_done() && !config.dry_run => {
-            // Ours is one of them.
-            let there = lease::tenants(&place, &claimant).await?;
-            let others = there.iter().filter(|other| other.may_live()).count();
-            moving.end(summary, ending, others.saturating_sub(1)).await
-        }
-        Ok(Done { summary, .. }) => Ok((summary, None)),
-        Err(error) => Err(error),
-    };
+    let done = moving.carry_out(old_material, new_material, &mut notes);
+    let done = Box::pin(done).await;
     if let Some(presence) = &presence {
         presence.leave().await;
     }
-    let (summary, unfinished) = done?;
+    let done = done?;
+    let needs_end = !config.dry_run && !matches!(done.ending, Ending::Nothing);
+    let (summary, unfinished) = if needs_end && done.summary.is_done() {
+        Box::pin(moving.end(done, &place, &claimant)).await?
+    } else {
+        (done.summary, None)
+    };
     moving.tell(&summary, unfinished.as_deref(), &notes)
 }
 
@@ -115,6 +110,8 @@ struct Moving<'a> {
 struct Done {
     summary: Summary,
     ending: Ending,
+    /// The same once more.
+    again: Move,
 }
 
 impl Moving<'_> {
@@ -152,8 +149,8 @@ impl Moving<'_> {
         if from_sealed && to_sealed && !config.content {
             notes.push("content keys stay: who kept one, or the old key and an old copy of an object, can still read what it was of; this is no revocation, and --content (with a further key) encrypts all content anew".to_owned());
         }
-        if !to_sealed && !from_sealed && config.target_is_kms() {
-            notes.push("an object that is under this key already is passed over; S3 does not tell the encryption context that it has".to_owned());
+        if !to_sealed && !from_sealed && !config.content && config.target_is_kms() {
+            notes.push("an object that is under this key already is passed over, and S3 does not tell its encryption context: where that is to be another, --content copies everything".to_owned());
         }
         let options = |about: &About| VolumeOptions {
             read_only: config.dry_run,
@@ -194,15 +191,21 @@ impl Moving<'_> {
                 Target::Plain
             },
             required: inspect::by_server(&self.new.about),
+            copies_all: config.content && !to_sealed,
         };
         let mut report = Report::new(config.json);
         let mut tell = |event: Event<'_>| report.event(&event);
+        let again = work.clone();
         let summary = if config.dry_run {
-            work.rehearse(&mut tell).await?
+            again.rehearse(&mut tell).await?
         } else {
-            work.run(&mut tell).await?
+            again.run(&mut tell).await?
         };
-        Ok(Done { summary, ending })
+        Ok(Done {
+            summary,
+            ending,
+            again: work,
+        })
     }
 
     async fn root(
@@ -232,24 +235,67 @@ impl Moving<'_> {
         })
     }
 
-    /// The record's last step, where nobody else is in the way; else why not.
+    /// The record's last step, with the volume for itself: a mount that began meanwhile would
+    /// write what nobody opens afterwards. Why it was not done, where somebody is in the way.
     async fn end(
         &self,
-        summary: Summary,
-        ending: Ending,
-        others: usize,
+        done: Done,
+        place: &Place,
+        claimant: &Claimant,
     ) -> anyhow::Result<(Summary, Option<String>)> {
-        if others > 0 && !matches!(ending, Ending::Nothing) {
-            let why = format!(
-                "all objects are moved, but {others} mounts have {} still, and its volume record stays as it was until they are gone: unmount them, and run this again",
-                self.described
-            );
-            return Ok((summary, Some(why)));
+        let Done {
+            summary,
+            ending,
+            again,
+        } = done;
+        let able = again.old.capabilities();
+        let presence = if able.conditional_create && able.conditional_replace {
+            let gate = Arc::clone(&self.new.gate);
+            let alone = Presence::exclusive(place.clone(), claimant.clone(), gate, |_| ()).await;
+            match alone {
+                Ok(presence) => Some(presence),
+                Err(LeaseError::Shared { by, .. } | LeaseError::Held { by, .. }) => {
+                    return Ok((summary, Some(self.is_mounted(&by))));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            // A server that keeps no lease; it is known at least who is there.
+            let others = lease::tenants(place, claimant).await?;
+            if let Some(other) = others.iter().find(|other| other.may_live()) {
+                return Ok((summary, Some(self.is_mounted(&other.who))));
+            }
+            None
+        };
+        let ended = async {
+            // Whatever was written before nobody could.
+            let last = again.run(&mut |_| ()).await?;
+            if !last.is_done() {
+                return anyhow::Ok(Some(self.goes_on()));
+            }
+            let prefix = &self.new.about.prefix;
+            ending.carry_out(&self.new.store, prefix).await?;
+            Ok(None)
+        };
+        let ended = ended.await;
+        if let Some(presence) = presence {
+            presence.leave().await;
         }
-        ending
-            .carry_out(&self.new.store, &self.new.about.prefix)
-            .await?;
-        Ok((summary, None))
+        Ok((summary, ended?))
+    }
+
+    fn is_mounted(&self, by: &str) -> String {
+        format!(
+            "all objects are moved, but {} is mounted by {by}, and its volume record stays as it was until nobody has it: unmount it, and run this again",
+            self.described
+        )
+    }
+
+    fn goes_on(&self) -> String {
+        format!(
+            "somebody else goes on writing below {} under the old key: unmount what is mounted, and run this again",
+            self.described
+        )
     }
 
     fn tell(
@@ -281,10 +327,7 @@ impl Moving<'_> {
             bail!("{why}");
         }
         if !is_right && summary.left_count == 0 {
-            bail!(
-                "somebody else goes on writing below {} under the old key: unmount what is mounted, and run this again",
-                self.described
-            );
+            bail!("{}", self.goes_on());
         }
         if is_right {
             Ok(())

@@ -91,12 +91,14 @@ async fn make(
         lock,
     };
     let record = Bytes::from(header.seal(&data_key, &settings));
+    let key = header.key;
     write(store.as_ref(), prefix, &record).await?;
     Ok(Created {
         volume: OpenVolume {
             id,
             names: settings.names,
             root,
+            key,
             key_check,
             notes: Vec::new(),
             damaged: Vec::new(),

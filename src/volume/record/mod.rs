@@ -107,6 +107,13 @@ impl VolumeRecord {
         mode_of(self.header())
     }
 
+    /// Whether a copy has this data key, so that whoever opened that one opens this.
+    #[must_use]
+    pub fn has_key(&self, key: &WrappedKey) -> bool {
+        let has = |copy: &Copy| matches!(&copy.found, Found::Sealed(_, _, sealed) if sealed.header().key == *key);
+        self.copies.iter().any(has)
+    }
+
     /// Whether a copy is of this mode. That of a damaged one may be another.
     #[must_use]
     pub fn has_mode(&self, mode: &str) -> bool {

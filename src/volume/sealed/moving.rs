@@ -14,7 +14,9 @@ use crate::layout::sealed::{
     BodyId, BodyMap, Content, FOOTER_STORED_BYTES, ObjectError, Piece, Record, SEGMENT_BYTES,
     SealedMetadata,
 };
-use crate::store::{CopySource, ETag, ErrorKind, Metadata, ObjectKey, Operation, StoreError};
+use crate::store::{
+    CopySource, ETag, ErrorKind, Metadata, ObjectInfo, ObjectKey, Operation, StoreError,
+};
 use crate::volume::{
     Committed, Condition, CopyWay, ObjectMeta, Result, Version, Volume, VolumeError,
 };
@@ -36,6 +38,19 @@ impl Volume {
             Ok(_) => Ok(true),
             Err(DataKeyError::Object(ObjectError::NotAuthentic)) => Ok(false),
             Err(error) => Err(VolumeError::data_key(key, error)),
+        }
+    }
+
+    /// Whether the record in an object's metadata is authentic in this volume, at this key. Asks
+    /// the store nothing.
+    ///
+    /// # Errors
+    /// When KMS does not tell.
+    pub async fn authenticates(&self, key: &ObjectKey, info: &ObjectInfo) -> Result<bool> {
+        match self.open_record(key, info).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.object_error().is_some() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

@@ -51,6 +51,7 @@ const NONE: Is = Is::Server(ServerEncryption::None);
 
 struct Rig {
     ground: Ground,
+    /// As `--content`.
     content: bool,
 }
 
@@ -222,6 +223,7 @@ impl Rig {
                 Is::Server(encryption) => Required::Default(Some(encryption.clone())),
                 Is::Sealed { .. } => Required::Default(Some(ServerEncryption::None)),
             },
+            copies_all: self.content && matches!(to, Is::Server(_)),
         };
         let mut tell = |_: Event<'_>| ();
         let summary = if rehearses {

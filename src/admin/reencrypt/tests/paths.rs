@@ -156,12 +156,52 @@ async fn keys_and_volumes_that_are_in_the_way_are_refused() {
         names.starts_with("mem was made with encrypted names"),
         "{names}"
     );
-    // It was written for the second key before that was told.
     let wrong = refusal(&sealed(3, true), &sealed(4, true)).await;
     assert!(
         wrong.contains("it is not the key of this volume"),
         "{wrong}"
     );
+    // What is refused leaves no trace: the second key opens nothing.
+    let copies = ["volume-a", "volume-b"].map(|name| format!("p/.cloakfs/{name}"));
+    let [a, b] = [
+        rig.ground.get(&copies[0]).await,
+        rig.ground.get(&copies[1]).await,
+    ];
+    assert_eq!(a.body, b.body);
+}
+
+/// S3 does not tell the encryption context of an object.
+#[tokio::test]
+async fn what_is_under_the_key_already_is_copied_on_request() {
+    let is = kms("one");
+    let mut rig = Rig::new();
+    let was = rig.fill(&is, false).await;
+    // What the two volumes try out at their beginning.
+    let tried = 2 * 2;
+    let calls = rig.whole(&is, &is).await;
+    assert_eq!(calls.of(Operation::CopyObject), tried, "{calls}");
+    rig.content = true;
+    let would = rig.reencrypt(&is, &is, true).await.unwrap();
+    assert_eq!((would.moved, would.cost.copy), (6, 6), "{would:?}");
+    let calls = rig.whole(&is, &is).await;
+    assert_eq!(calls.of(Operation::CopyObject), 6 + tried, "{calls}");
+    assert!(calls.bytes_up < 1_000, "{calls}");
+    assert_same(&rig, &is, &was, "copied").await;
+}
+
+/// A record that was changed by somebody without the key is seen before it is sealed again, and
+/// one that came back wrong after.
+#[tokio::test]
+async fn what_does_not_authenticate_is_left_and_told() {
+    let rig = Rig::new();
+    let (from, to) = (sealed(1, false), sealed(2, false));
+    rig.fill(&from, false).await;
+    rig.ground.copy("p/small", "p/moved-by-another-tool").await;
+    let summary = rig.reencrypt(&from, &to, false).await.unwrap();
+    assert!(!summary.is_done(), "{summary:?}");
+    let left = &summary.left[0];
+    assert_eq!(left.object, "p/moved-by-another-tool");
+    assert!(left.why.starts_with("does not authenticate"), "{left:?}");
 }
 
 /// A writer that comes between the look and the write does not lose.

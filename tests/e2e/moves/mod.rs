@@ -2,6 +2,8 @@
 //! ten times on the way, and then is the same files in the other mode, for a mount and for an
 //! audit.
 
+mod pairs;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -18,6 +20,7 @@ use crate::minio::{KMS_KEY, Minio};
 use crate::modes::{self, Mode};
 use crate::mount::{CLOAKFS, Mount, Source};
 use crate::process::{DEADLINE, Finished, finish};
+use crate::proxy::{Act, Link, Proxy, Strike, When};
 use crate::s3_server::Bucket;
 use crate::sealed::{CONTEXT, cse_c, cse_kms};
 use crate::wait::until;
@@ -46,6 +49,8 @@ fn as_target(mode: &Mode) -> Vec<String> {
 
 struct Journey<'a> {
     bucket: &'a Bucket,
+    /// What is killed is killed at a request, where requests can be seen.
+    proxy: Option<Proxy>,
     from: Mode,
     to: Mode,
     more: &'a [&'a str],
@@ -54,19 +59,23 @@ struct Journey<'a> {
 
 impl<'a> Journey<'a> {
     fn new(bucket: &'a Bucket, from: Mode, to: Mode) -> Self {
-        let state = tempfile::tempdir().expect("a directory");
-        let more = &[];
+        let in_clear = bucket.server.endpoint.starts_with("http://");
         Self {
             bucket,
+            proxy: in_clear.then(|| Proxy::before(&bucket.server)),
             from,
             to,
-            more,
-            state,
+            more: &[],
+            state: tempfile::tempdir().expect("a directory"),
         }
     }
 
     fn source(&self, mode: &Mode) -> Source {
-        let mut source = mode.source(self.bucket);
+        Self::below(self.bucket, mode)
+    }
+
+    fn below(bucket: &Bucket, mode: &Mode) -> Source {
+        let mut source = mode.source(bucket);
         source.name = format!("{}/p", source.name);
         source
     }
@@ -80,7 +89,9 @@ impl<'a> Journey<'a> {
     }
 
     fn command(&self, more: &[&str]) -> std::process::Command {
-        let source = self.source(&self.from);
+        let by_proxy = self.proxy.as_ref();
+        let by_proxy = by_proxy.map(|proxy| proxy.reach().existing(&self.bucket.name));
+        let source = Self::below(by_proxy.as_ref().unwrap_or(self.bucket), &self.from);
         let mut program = source.command(CLOAKFS, self.state.path());
         program.args(["reencrypt", &source.name]);
         program.args(&source.options).args(as_target(&self.to));
@@ -99,16 +110,34 @@ impl<'a> Journey<'a> {
         finish(&mut self.command(more), DEADLINE)
     }
 
-    /// Ends it somewhere, without a chance to clean up.
-    fn kill_after(&self, after: Duration) {
+    /// Ends it at one of so many requests, or at some time, without a chance to clean up. Whether
+    /// it was still at work.
+    fn kill_at(&self, chance: u64, requests: u64) -> bool {
         let mut program = self.command(&[]);
         let program = program.stdin(Stdio::null()).stdout(Stdio::null());
         let mut child = program.stderr(Stdio::null()).spawn().expect("cloakfs");
-        let ended = until(after, || child.try_wait().expect("waiting for a child"));
-        if ended.is_none() {
-            child.kill().expect("killing a child");
-            child.wait().expect("waiting for a child");
-        }
+        let pid = child.id();
+        let mut ended = || child.try_wait().expect("waiting for a child");
+        let Some(proxy) = &self.proxy else {
+            let after = Duration::from_millis(5 + chance % 100);
+            let lives = until(after, &mut ended).is_none();
+            if lives {
+                child.kill().expect("killing a child");
+                child.wait().expect("waiting for a child");
+            }
+            return lives;
+        };
+        proxy.arm(Strike {
+            at: usize::try_from(1 + chance % requests).expect("few"),
+            among: None,
+            when: [When::Before, When::After][usize::from(chance & 64 == 0)],
+            act: Act::Kill(pid),
+        });
+        until(DEADLINE, &mut ended).expect("it ends");
+        let struck = proxy.disarm().is_some();
+        proxy.settle();
+        proxy.set(Link::Up);
+        struck
     }
 
     fn travel(&self, seed: u64) {
@@ -129,20 +158,26 @@ impl<'a> Journey<'a> {
         assert_eq!(would.status.code(), Some(0), "{would:?}");
         let would: Value = serde_json::from_str(would.stdout.trim()).expect("JSON");
         assert!(would["summary"]["moved"].as_u64() >= Some(24), "{would}");
+        let cost = would["summary"]["cost"].as_object().expect("a cost");
+        let requests = cost.iter().filter(|(name, _)| !name.starts_with("bytes"));
+        let requests: u64 = requests.filter_map(|(_, count)| count.as_u64()).sum();
         assert_eq!(
             self.audited(&self.from).0,
             [""; 0],
             "a dry run moves nothing"
         );
 
-        let mut chance = seed;
+        let (mut chance, mut landed) = (seed, 0);
         for _ in 0..KILLS {
             // Knuth's MMIX.
             chance = chance
                 .wrapping_mul(6_364_136_223_846_793_005)
                 .wrapping_add(1_442_695_040_888_963_407);
-            self.kill_after(Duration::from_millis(100 + (chance >> 33) % 1_500));
+            landed += u64::from(self.kill_at(chance >> 33, requests));
         }
+        // Less and less is left to do. By the clock it cannot be told what was under way.
+        let enough = if self.proxy.is_some() { KILLS / 3 } else { 0 };
+        assert!(landed >= enough, "seed {seed}: {landed} of {KILLS}");
         let done = self.run(&[]);
         assert_eq!(done.status.code(), Some(0), "seed {seed}: {done:?}");
         assert!(done.stdout.ends_with("done\n"), "{done:?}");
@@ -286,4 +321,56 @@ fn what_is_mounted_for_somebody_alone_is_not_moved() {
             .contains("is mounted with --consistency exclusive by"),
         "{refused:?}"
     );
+}
+
+/// Between the key check of a mount and the moment when it has the volume, all of it may have got
+/// another key.
+#[test]
+fn a_mount_that_waited_while_the_key_changed_is_refused() {
+    let [ours, other] = [(); 2].map(|()| tempfile::tempdir().expect("a store"));
+    let of = |place: &tempfile::TempDir, seed| {
+        let store = place.path().join("store");
+        fs::create_dir(&store).expect("a store");
+        let mut source = Source::dir(&store);
+        let key = CustomerKey::new(seed).file(place.path());
+        source.options.extend(cse_c(&key));
+        source
+    };
+    let (source, another) = (of(&ours, 86), of(&other, 87));
+    let create = ["--create", "--consistency", "exclusive"];
+    let holder = Mount::new(&source, &create);
+    drop(Mount::new(&another, &create));
+
+    let place = tempfile::tempdir().expect("a directory");
+    let (mountpoint, log) = (place.path().join("mnt"), place.path().join("log"));
+    fs::create_dir(&mountpoint).expect("a mountpoint");
+    let mut waiting = source
+        .command(CLOAKFS, &place.path().join("state"))
+        .args(["mount", &source.name])
+        .arg(&mountpoint)
+        .args(&source.options)
+        .args([
+            "--consistency",
+            "exclusive",
+            "--wait-for-lease",
+            "--foreground",
+        ])
+        .stdin(Stdio::null())
+        .stderr(fs::File::create(&log).expect("a log"))
+        .spawn()
+        .expect("cloakfs");
+    let told = || fs::read_to_string(&log).expect("a log");
+    let waits = || told().contains("waiting for ").then_some(());
+    until(DEADLINE, waits).unwrap_or_else(|| panic!("{}", told()));
+
+    for name in ["volume-a%", "volume-b%"] {
+        let record = |store: &tempfile::TempDir| store.path().join("store/.cloakfs").join(name);
+        fs::copy(record(&other), record(&ours)).expect("another record");
+    }
+    drop(holder);
+    let ended = || waiting.try_wait().expect("waiting for a child");
+    let status = until(DEADLINE, ended).unwrap_or_else(|| panic!("{}", told()));
+    assert_eq!(status.code(), Some(1), "{}", told());
+    let words = "was brought under another key or encryption while this mount began";
+    assert!(told().contains(words), "{}", told());
 }
