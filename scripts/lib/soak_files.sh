@@ -1,13 +1,15 @@
 # shellcheck shell=bash
 # Very large client-side files on a local directory. Sourced by scripts/soak.
 
-# files [--small]
+# files [--small|--sparse|--dense]
 files() {
     local sparse_gib=100 dense_gib=20
     case $1 in
     "") ;;
     --small) sparse_gib=10 dense_gib=1 ;;
-    *) die "files takes --small or nothing" ;;
+    --sparse) dense_gib=0 ;;
+    --dense) sparse_gib=0 ;;
+    *) die "files takes --small, --sparse, --dense or nothing" ;;
     esac
     open_sandbox
     trap finish EXIT
@@ -23,8 +25,8 @@ files() {
     mkdir "$SANDBOX/store"
     openssl rand 4096 >"$SANDBOX/change"
     openssl rand 1048576 >"$SANDBOX/more"
-    sparse_file "$sparse_gib"
-    dense_file "$dense_gib"
+    [ "$sparse_gib" = 0 ] || sparse_file "$sparse_gib"
+    [ "$dense_gib" = 0 ] || dense_file "$dense_gib"
 }
 
 mount_store() {

@@ -44,15 +44,19 @@ impl Ground {
     /// With a volume of this key, whose names are encrypted.
     pub async fn with_volume(key: u8) -> Self {
         let ground = Self::new();
+        ground.make_volume(key, true).await;
+        ground
+    }
+
+    pub async fn make_volume(&self, key: u8, encrypt_names: bool) {
         let new = NewVolume {
             id: VolumeId::random(),
             root: root(key),
             lock: None,
-            encrypt_names: true,
+            encrypt_names,
         };
-        let made = create::create(&ground.store(), PREFIX, new).await;
+        let made = create::create(&self.store(), PREFIX, new).await;
         drop(made.expect("a new volume"));
-        ground
     }
 
     pub fn store(&self) -> Arc<dyn Store> {
@@ -127,7 +131,7 @@ impl Ground {
     }
 }
 
-fn root(key: u8) -> Root {
+pub fn root(key: u8) -> Root {
     Root::Master(MasterKey::from_secret(Secret::take(&mut [key; 32])))
 }
 

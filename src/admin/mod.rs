@@ -11,6 +11,7 @@
 //!   are, and [`uploads`] which multipart uploads are under way.
 //! - [`audit`] compares all of it with what must be; [`check`] tells what mounts that died have
 //!   left, and mends it.
+//! - [`reencrypt`] brings all of it under another key or encryption.
 //! - [`export`]: the files of a volume as objects of the Amazon S3 Encryption Client.
 
 pub mod audit;
@@ -23,4 +24,5 @@ pub mod import;
 pub mod inspect;
 pub mod own;
 pub mod policy;
+pub mod reencrypt;
 pub mod uploads;

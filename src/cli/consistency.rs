@@ -11,8 +11,8 @@ use super::open::Opened;
 use crate::fs;
 use crate::mount::control::protocol;
 use crate::mount::state::StateDir;
+use crate::volume::Volume;
 use crate::volume::lease::{Claimant, Gate, LeaseError, Origin, Place, Presence, Term, sweep};
-use crate::volume::{self, Volume};
 
 /// As it was asked for.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,7 @@ impl Consistency {
 /// before it changes anything, and one that shares registers meanwhile.
 pub(super) async fn open_among_others(
     joining: Option<Joining>,
-    opening: impl Future<Output = volume::Result<Arc<Volume>>>,
+    opening: impl Future<Output = anyhow::Result<Arc<Volume>>>,
     on_wait: impl Fn(&str) + Send + Sync,
 ) -> anyhow::Result<(Option<Arc<Presence>>, Arc<Volume>)> {
     let Some(joining) = joining else {
@@ -76,8 +76,7 @@ pub(super) async fn open_among_others(
     // One after the other: opening finishes what dead mounts left, and nothing may be changed
     // where another mount has the volume to itself.
     let presence = joining.join(on_wait).await?;
-    let opened = opening.await;
-    let opened = opened.map_err(anyhow::Error::from).and_then(|volume| {
+    let opened = opening.await.and_then(|volume| {
         let able = volume.capabilities();
         match exclusive {
             Some(source) if !able.write.is_allowed() => bail!(

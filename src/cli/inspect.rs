@@ -78,7 +78,7 @@ pub(super) async fn open(config: &MountConfig) -> anyhow::Result<Inspected> {
 }
 
 /// What a mode of the server asks for.
-fn by_server(about: &About) -> Required {
+pub(super) fn by_server(about: &About) -> Required {
     match &about.expected {
         ExpectedEncryption::BucketDefault => Required::Default(about.bucket_default.clone()),
         expected => Required::Server(expected.clone()),

@@ -30,6 +30,7 @@ mod option_list;
 mod output;
 mod policy;
 mod recover;
+mod reencrypt;
 mod runtime;
 mod server_side;
 mod source;
@@ -90,6 +91,9 @@ fn perform(arguments: Arguments) -> anyhow::Result<()> {
             decrypt::decrypt(&decrypt::DecryptConfig::from_arguments(&arguments)?)
         }
         Command::Audit(arguments) => audit::audit(&audit::AuditConfig::from_arguments(&arguments)?),
+        Command::Reencrypt(arguments) => {
+            reencrypt::reencrypt(&reencrypt::ReencryptConfig::from_arguments(&arguments)?)
+        }
         Command::Check(arguments) => check::check(&check::CheckConfig::from_arguments(&arguments)?),
         Command::Export(arguments) => {
             export::export(&export::ExportConfig::from_arguments(&arguments)?)

@@ -182,7 +182,13 @@ async fn start(
         encryption: about.expected,
         journal_dir: state.path().join("uploads"),
     };
-    let opening = open::volume(store, &about.prefix, options, sealed);
+    let opening = async {
+        if !read_only {
+            let (source, sealed) = (config.store.describe(), sealed.as_ref());
+            client_side::refuse_moved(&store, &about.prefix, &source, sealed).await?;
+        }
+        Ok(open::volume(store, &about.prefix, options, sealed).await?)
+    };
     let told = |words: &str| {
         if let Some(report) = report {
             report.note(words);

@@ -24,6 +24,7 @@ pub mod lease;
 mod list;
 mod local_key;
 mod modes;
+mod moving;
 pub mod record;
 mod s3ec;
 mod sealed;

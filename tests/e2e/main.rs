@@ -60,6 +60,7 @@ mod matrix;
 mod memory;
 mod modes;
 mod mounting;
+mod moves;
 mod other_keys;
 mod outage;
 mod outages;

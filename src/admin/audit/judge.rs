@@ -42,7 +42,7 @@ impl Required {
     }
 
     /// What is wrong with an object, if anything.
-    pub(super) fn judge(&self, object: &str, looked: &Looked) -> Option<Finding> {
+    pub(in crate::admin) fn judge(&self, object: &str, looked: &Looked) -> Option<Finding> {
         let (flaw, text) = match &looked.client {
             Client::Unknown(why) => (Flaw::BrokenMetadata, format!("it {why}")),
             Client::Native(native) => self.of_native(native)?,

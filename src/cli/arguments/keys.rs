@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::parse_duration;
+use super::reencrypt::{ROTATE_NOTES, RotateArguments};
 use super::shared::ConnectionArguments;
 
 const IMPORT_NOTES: &str = "\
@@ -50,6 +51,11 @@ pub(in crate::cli) enum KeysCommand {
     ///
     /// Only the volume's record is written anew; no file is touched.
     Passphrase(PassphraseArguments),
+    /// Bring a client-side volume under another key of yours or of KMS.
+    ///
+    /// The records of all objects are sealed again; content stays as it is.
+    #[command(after_help = ROTATE_NOTES)]
+    Rotate(Box<RotateArguments>),
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod export;
 mod keys;
 mod policy;
 mod recover;
+mod reencrypt;
 mod shared;
 mod texts;
 
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub(super) use admin::{AuditArguments, CheckArguments};
+pub(super) use admin::{AuditArguments, CheckArguments, SourceArguments};
 pub(super) use client_side::{DecryptArguments, InitArguments};
 pub(super) use doctor::DoctorArguments;
 pub(super) use export::{ExportArguments, FormatArgument};
@@ -30,6 +31,7 @@ pub(super) use policy::{
     PolicyCommand, PutArguments, RequireArgument, SubjectArguments,
 };
 pub(super) use recover::RecoverArguments;
+pub(super) use reencrypt::{MoveArguments, NewKeyArguments, ReencryptArguments, RotateArguments};
 pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, NamesArgument};
 
 use texts::{EXAMPLES, MOUNT_NOTES};
@@ -66,6 +68,11 @@ pub(super) enum Command {
     /// The options are those of a mount, and say how everything must be encrypted.
     #[command(after_help = admin::AUDIT_NOTES)]
     Audit(Box<AuditArguments>),
+    /// Bring everything under another key or another encryption, where it is.
+    ///
+    /// The options are those of a mount; those that begin with --to- say what it is to be.
+    #[command(after_help = reencrypt::NOTES)]
+    Reencrypt(Box<ReencryptArguments>),
     /// List what is not consistent: what mounts that died left, and names that cannot be.
     ///
     /// The options are those of a mount.

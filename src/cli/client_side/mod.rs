@@ -7,4 +7,4 @@ mod volume;
 
 pub(super) use keys::{Kms, Material, ask, s3ec_reading};
 pub(super) use options::{ClientSide, ClientSideError, RootSource};
-pub(super) use volume::{Mounted, Place, Wanted, for_mount, open_record};
+pub(super) use volume::{Mounted, Place, Wanted, for_mount, open_record, refuse_moved};

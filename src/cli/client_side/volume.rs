@@ -11,7 +11,7 @@ use crate::crypto::MasterKey;
 use crate::crypto::passphrase::{Cost, Lock};
 use crate::keys::passphrase::{Asked, Input};
 use crate::keys::root::Root;
-use crate::layout::sealed::{Names, VolumeId};
+use crate::layout::sealed::{Names, VolumeId, WrappedKey};
 use crate::mount::control::protocol;
 use crate::store::Store;
 use crate::volume::ClientSide as SealedVolume;
@@ -31,6 +31,8 @@ pub(in crate::cli) struct Place<'a> {
 /// A client-side volume that is to be mounted.
 pub(in crate::cli) struct Mounted {
     pub volume: SealedVolume,
+    /// The data key of the record that was opened.
+    pub key: WrappedKey,
     /// As `--encryption` names it.
     pub mode: &'static str,
     /// For status.
@@ -81,6 +83,30 @@ pub(in crate::cli) async fn for_mount(
             Box::pin(opening).await.map(Some)
         }
     }
+}
+
+/// Looks again, once nobody can be in the way any more: between the key check and that moment the
+/// source may have been brought under another key, or become a client-side volume or ceased to be
+/// one, and whatever was written then would open under no key that anybody has.
+pub(in crate::cli) async fn refuse_moved(
+    store: &Arc<dyn Store>,
+    prefix: &str,
+    described: &str,
+    mounted: Option<&Mounted>,
+) -> anyhow::Result<()> {
+    let is_same = match mounted {
+        None => !place::is_volume(store.as_ref(), prefix).await?,
+        Some(mounted) => {
+            let found = record::find(store, prefix).await?;
+            found.is_some_and(|found| found.has_key(&mounted.key))
+        }
+    };
+    if !is_same {
+        bail!(
+            "{described} was brought under another key or encryption while this mount began: mount it again, with that"
+        );
+    }
+    Ok(())
 }
 
 /// The record of the volume that is there; `None` only where nothing speaks for a volume. So
@@ -270,6 +296,7 @@ fn mounted(mut volume: OpenVolume, options: &Options, mut notes: Vec<String>) ->
         damaged: std::mem::take(&mut volume.damaged),
         mode: volume.root.mode(),
         encryption: describe(&volume),
+        key: volume.key.clone(),
         volume: volume.client_side(options.records_per_data_key),
         notes,
     }

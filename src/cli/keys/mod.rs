@@ -15,6 +15,7 @@ pub(super) use config::KeysError;
 use config::KmsWay;
 
 use super::arguments::{KeysArguments, KeysCommand};
+use super::reencrypt::{self, ReencryptConfig};
 use super::{environment, open};
 use crate::admin::import::ImportError;
 use crate::base::secret;
@@ -39,6 +40,9 @@ pub(super) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
         ),
         KeysCommand::Passphrase(arguments) => {
             passphrase::change(passphrase::PassphraseConfig::from_arguments(arguments)?)
+        }
+        KeysCommand::Rotate(arguments) => {
+            reencrypt::reencrypt(&ReencryptConfig::of_rotation(arguments)?)
         }
     }
 }

@@ -7,12 +7,17 @@
 //! replaces another, goes to a file of its own, and completing copies all parts together. A
 //! slot is written once, so that a late writer cannot change what another has been told is
 //! there; of two parts of one number the one begun later stays.
+//!
+//! A part that is copied from an object is not copied before the upload is completed: the open
+//! file of that version is kept, which nobody changes, since a new version is a new file. So a
+//! small change of a large object takes its length once more on the disk, and not twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use super::file::new_file;
 use super::fresh_etag;
@@ -42,6 +47,8 @@ struct Parts {
     /// Length of the slots in bytes, once a part has arrived.
     slot_bytes: Option<u64>,
     slots_taken: BTreeSet<PartNumber>,
+    /// Versions that parts are copied from, by device and inode: many parts are of one.
+    sources: HashMap<(u64, u64), Weak<File>>,
     /// Counts the parts that were begun.
     begun: u64,
     stored: BTreeMap<PartNumber, Part>,
@@ -61,6 +68,8 @@ enum Place {
     Slot(u64),
     /// In a file of its own, from the beginning.
     File(PathBuf),
+    /// Not copied yet: from this offset of another file.
+    Source(Arc<File>, u64),
 }
 
 /// A panic elsewhere leaves tables that are still right.
@@ -82,6 +91,18 @@ impl Parts {
             (fits && self.slots_taken.insert(number)).then_some(offset)
         });
         (self.begun, slot)
+    }
+
+    /// The same open file for all parts that are copied from one version.
+    fn source(&mut self, file: File) -> io::Result<Arc<File>> {
+        let about = file.metadata()?;
+        let known = self.sources.entry((about.dev(), about.ino())).or_default();
+        if let Some(known) = known.upgrade() {
+            return Ok(known);
+        }
+        let file = Arc::new(file);
+        *known = Arc::downgrade(&file);
+        Ok(file)
     }
 
     /// Keeps a part that is written; gives back the one that is not needed any more.
@@ -143,6 +164,32 @@ impl Upload {
             })?;
             Place::File(path)
         };
+        self.end(number, bytes, begun, place)
+    }
+
+    /// Adds a part that is so many bytes of a version of an object, from `offset` of its file.
+    pub(super) fn add_copy(
+        &self,
+        number: PartNumber,
+        bytes: u64,
+        source: File,
+        offset: u64,
+    ) -> io::Result<PartReceipt> {
+        let (begun, source) = {
+            let mut parts = lock(&self.parts);
+            parts.begun += 1;
+            (parts.begun, parts.source(source)?)
+        };
+        self.end(number, bytes, begun, Place::Source(source, offset))
+    }
+
+    fn end(
+        &self,
+        number: PartNumber,
+        bytes: u64,
+        begun: u64,
+        place: Place,
+    ) -> io::Result<PartReceipt> {
         let etag = fresh_etag();
         let part = Part {
             etag: etag.clone(),
@@ -197,6 +244,10 @@ impl Upload {
                         offset: 0,
                     }
                 }
+                Place::Source(file, offset) => At {
+                    file,
+                    offset: *offset,
+                },
             };
             moving::copy(from, to, part.bytes, progress)?;
             offset += part.bytes;

@@ -111,13 +111,9 @@ impl Context<'_> {
         let found = self.open_source(request, source)?;
         let size = found.header.size;
         let range = rules::resolve_copy_range(key, &source.key, source.range, size, self.limits)?;
-        let from = At {
-            file: &found.file,
-            offset: CONTENT_OFFSET + range.start(),
-        };
-        let write = |to: At<'_>| moving::copy(from, to, range.len(), self.progress);
+        let offset = CONTENT_OFFSET + range.start();
         upload
-            .add(number, range.len(), self.limits, write)
+            .add_copy(number, range.len(), found.file, offset)
             .map_err(|error| request.io(self.disk.root(), error))
     }
 

@@ -43,6 +43,31 @@ pub async fn create(
     new: NewVolume,
 ) -> Result<Created, RecordError> {
     refuse(store, prefix).await?;
+    make(store, prefix, new).await
+}
+
+/// The same where there are plain objects already, which are to become the volume's.
+///
+/// # Errors
+/// When there is a volume at, above or below it, or somebody else makes one at the same time.
+pub async fn create_around(
+    store: &Arc<dyn Store>,
+    prefix: &str,
+    new: NewVolume,
+) -> Result<Created, RecordError> {
+    if find(store, prefix).await?.is_some() {
+        return Err(exists(store.as_ref(), prefix));
+    }
+    place::refuse_inside(store.as_ref(), prefix).await?;
+    place::refuse_around(store.as_ref(), prefix).await?;
+    make(store, prefix, new).await
+}
+
+async fn make(
+    store: &Arc<dyn Store>,
+    prefix: &str,
+    new: NewVolume,
+) -> Result<Created, RecordError> {
     let NewVolume {
         id,
         root,
@@ -66,12 +91,14 @@ pub async fn create(
         lock,
     };
     let record = Bytes::from(header.seal(&data_key, &settings));
+    let key = header.key;
     write(store.as_ref(), prefix, &record).await?;
     Ok(Created {
         volume: OpenVolume {
             id,
             names: settings.names,
             root,
+            key,
             key_check,
             notes: Vec::new(),
             damaged: Vec::new(),

@@ -17,6 +17,7 @@ mod error;
 mod open;
 pub mod place;
 mod relock;
+pub mod reroot;
 #[cfg(test)]
 mod tests;
 
@@ -104,6 +105,13 @@ impl VolumeRecord {
     #[must_use]
     pub const fn mode(&self) -> &'static str {
         mode_of(self.header())
+    }
+
+    /// Whether a copy has this data key, so that whoever opened that one opens this.
+    #[must_use]
+    pub fn has_key(&self, key: &WrappedKey) -> bool {
+        let has = |copy: &Copy| matches!(&copy.found, Found::Sealed(_, _, sealed) if sealed.header().key == *key);
+        self.copies.iter().any(has)
     }
 
     /// Whether a copy is of this mode. That of a damaged one may be another.

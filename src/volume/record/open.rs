@@ -20,6 +20,8 @@ pub struct OpenVolume {
     pub id: VolumeId,
     pub names: Names,
     pub root: Root,
+    /// The record's data key as the root wraps it: another root has another.
+    pub key: WrappedKey,
     /// Tells people whether two mounts have the same key; public. See [`key_check`].
     pub key_check: Option<String>,
     /// What the user should know: sentences.
@@ -84,6 +86,7 @@ impl VolumeRecord {
             id: best.header.id,
             names: settings.names,
             key_check: key_check(&best.header.key),
+            key: best.header.key.clone(),
             root,
             notes: damaged.iter().map(DamagedCopy::note).collect(),
             damaged,
@@ -234,7 +237,7 @@ impl DamagedCopy {
 #[derive(Clone, Copy)]
 pub(super) struct Copied<'a> {
     pub header: &'a VolumeHeader,
-    bytes: &'a Bytes,
+    pub bytes: &'a Bytes,
 }
 
 pub(super) type Opened<'a> = (Result<Settings, VolumeError>, Copied<'a>);

@@ -185,6 +185,26 @@ pub(super) async fn refuse_occupied(store: &dyn Store, prefix: &str) -> Result<(
     }
 }
 
+/// Refuses a prefix that another volume lies below, whatever else is there.
+pub(super) async fn refuse_around(store: &dyn Store, prefix: &str) -> Result<(), RecordError> {
+    let mut options = ListOptions {
+        prefix: prefix.to_owned(),
+        ..ListOptions::default()
+    };
+    loop {
+        let page = store.list(options.clone()).await?;
+        for object in &page.objects {
+            if let error @ RecordError::Around { .. } = occupied(store, prefix, &object.key) {
+                return Err(error);
+            }
+        }
+        match page.next {
+            None => return Ok(()),
+            next => options.token = next,
+        }
+    }
+}
+
 fn occupied(store: &dyn Store, prefix: &str, key: &str) -> RecordError {
     let volume = describe(store, prefix);
     let below = OBJECTS.iter().find_map(|name| {

@@ -214,7 +214,7 @@ impl Volume {
         clippy::too_many_arguments,
         reason = "the two sides of a copy, and how"
     )]
-    async fn copy_body(
+    pub(super) async fn copy_body(
         self: &Arc<Self>,
         way: CopyWay,
         name: &(dyn Display + Sync),

@@ -79,6 +79,13 @@ impl OpenedObjects {
         }
     }
 
+    /// Nothing of the object at a key is known any more.
+    pub fn forget(&self, key: &ObjectKey) {
+        let mut kept = self.lock();
+        let before = kept.objects.pop(key);
+        kept.bytes -= before.as_ref().map_or(0, bytes_of);
+    }
+
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -17,6 +17,7 @@ mod copying;
 mod data_keys;
 mod generations;
 mod kept;
+mod moving;
 mod opened;
 mod read;
 mod sealing;

@@ -211,7 +211,7 @@ impl Volume {
         Ok(Some(again))
     }
 
-    async fn open_record(&self, key: &ObjectKey, info: &ObjectInfo) -> Result<Record> {
+    pub(super) async fn open_record(&self, key: &ObjectKey, info: &ObjectInfo) -> Result<Record> {
         let sealed = self.sealed();
         let refused = |error| VolumeError::object(key, error);
         let metadata = SealedMetadata::decode(&info.attributes.metadata).map_err(refused)?;

@@ -89,7 +89,11 @@ pub(in crate::volume) fn xattr_place(path: impl Display, meta: &ObjectMeta) -> R
 }
 
 /// The body of what is whole at once. Long content is sealed where it holds up nobody.
-async fn seal_whole(record: Record, plain: Bytes, body_xattrs: Xattrs) -> (Record, Bytes) {
+pub(super) async fn seal_whole(
+    record: Record,
+    plain: Bytes,
+    body_xattrs: Xattrs,
+) -> (Record, Bytes) {
     if plain.len() <= SEAL_HERE_BYTES {
         let body = seal_body(&record, &plain, &body_xattrs);
         return (record, body);
@@ -289,7 +293,7 @@ pub(in crate::volume) fn body_xattrs(meta: &ObjectMeta, place: XattrPlace) -> Xa
 }
 
 /// What the format has no object for.
-fn check_content(name: &dyn Display, kind: FileKind, content: &[u8]) -> Result<()> {
+pub(super) fn check_content(name: &dyn Display, kind: FileKind, content: &[u8]) -> Result<()> {
     let fits = match kind {
         FileKind::File => true,
         FileKind::Symlink => (1..=SYMLINK_TARGET_BYTES_MAX).contains(&content.len()),
