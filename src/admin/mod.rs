@@ -11,6 +11,7 @@
 //!   are, and [`uploads`] which multipart uploads are under way.
 //! - [`audit`] compares all of it with what must be; [`check`] tells what mounts that died have
 //!   left, and mends it.
+//! - [`usage`] tells which objects are under a key of KMS.
 //! - [`export`]: the files of a volume as objects of the Amazon S3 Encryption Client.
 
 pub mod audit;
@@ -24,3 +25,4 @@ pub mod inspect;
 pub mod own;
 pub mod policy;
 pub mod uploads;
+pub mod usage;

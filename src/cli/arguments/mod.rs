@@ -23,7 +23,7 @@ pub(super) use doctor::DoctorArguments;
 pub(super) use export::{ExportArguments, FormatArgument};
 pub(super) use keys::{
     AlgorithmArgument, FormArgument, GenerateArguments, ImportArguments, KeysArguments,
-    KeysCommand, KmsArguments, PassphraseArguments, WrappingKeySpecArgument,
+    KeysCommand, KmsArguments, PassphraseArguments, ShowArguments, WrappingKeySpecArgument,
 };
 pub(super) use policy::{
     BucketPolicyArguments, DefaultEncryptionArguments, IamPolicyArguments, KeyPolicyArguments,

@@ -59,12 +59,7 @@ async fn put_policy(
 ) -> anyhow::Result<Value> {
     let before = settings::ask(subject, store, store.policy()).await?;
     let merged = wanted.merged_into(before.as_deref())?;
-    let changes: Vec<Value> = merged
-        .changes
-        .iter()
-        .map(|change| json!({ "sid": change.sid, "before": change.before, "after": change.after }))
-        .collect();
-    let told = json!({ "changes": changes, "kept": merged.kept });
+    let told = changes_of(&merged);
     if merged.changes.is_empty() {
         progress(
             put,
@@ -101,6 +96,16 @@ async fn put_policy(
     }
     progress(put, "the bucket's policy is in place");
     Ok(told)
+}
+
+/// For a program.
+pub(super) fn changes_of(merged: &Merged) -> Value {
+    let changes: Vec<Value> = merged
+        .changes
+        .iter()
+        .map(|change| json!({ "sid": change.sid, "before": change.before, "after": change.after }))
+        .collect();
+    json!({ "changes": changes, "kept": merged.kept })
 }
 
 pub(super) async fn default_encryption(
@@ -212,7 +217,7 @@ fn bucket_of(subject: &Subject) -> String {
     format!("s3://{}", subject.location.bucket)
 }
 
-fn tell(put: Put, report: &Value) -> anyhow::Result<()> {
+pub(super) fn tell(put: Put, report: &Value) -> anyhow::Result<()> {
     if put.json {
         output::say(&serde_json::to_string_pretty(report)?);
     }
@@ -220,14 +225,14 @@ fn tell(put: Put, report: &Value) -> anyhow::Result<()> {
 }
 
 /// For a person.
-fn progress(put: Put, line: &str) {
+pub(super) fn progress(put: Put, line: &str) {
     if !put.json {
         output::say(line);
     }
 }
 
 /// What is about to change; beside the result where that is for a program.
-fn show(put: Put, text: &str) {
+pub(super) fn show(put: Put, text: &str) {
     if put.json {
         let _gone = writeln!(io::stderr().lock(), "{text}");
     } else {
@@ -235,7 +240,7 @@ fn show(put: Put, text: &str) {
     }
 }
 
-fn confirm(put: Put, question: &str) -> anyhow::Result<()> {
+pub(super) fn confirm(put: Put, question: &str) -> anyhow::Result<()> {
     if put.yes {
         return Ok(());
     }

@@ -40,6 +40,7 @@ pub(in crate::cli) enum Kind {
     KmsKey {
         principals: Vec<String>,
         read_only: bool,
+        put: Put,
     },
 }
 
@@ -149,6 +150,12 @@ impl PolicyConfig {
         let kind = Kind::KmsKey {
             principals,
             read_only: arguments.read_only,
+            put: Put {
+                apply: arguments.apply,
+                yes: arguments.yes,
+                verify: false,
+                json: arguments.json,
+            },
         };
         Ok(Self { subject, kind })
     }

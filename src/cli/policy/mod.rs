@@ -4,6 +4,7 @@
 
 mod applying;
 mod config;
+mod key;
 mod settings;
 mod verifying;
 
@@ -47,6 +48,7 @@ async fn perform(config: &PolicyConfig) -> anyhow::Result<()> {
         Kind::KmsKey {
             principals,
             read_only,
+            put,
         } => {
             let Some(policy) = kms_key::policy(&place, &mode, *read_only, principals) else {
                 bail!(
@@ -54,8 +56,17 @@ async fn perform(config: &PolicyConfig) -> anyhow::Result<()> {
                     mode.key().map_or("", KmsKey::arn)
                 );
             };
-            output::say(&policy.to_text());
-            Ok(())
+            if !put.apply {
+                output::say(&policy.to_text());
+                return Ok(());
+            }
+            let wanted = key::KeyPolicy {
+                place: &place,
+                mode: &mode,
+                read_only: *read_only,
+                principals,
+            };
+            key::apply(subject, &mut way, &wanted, *put).await
         }
         Kind::Bucket { require, put } => {
             let required = require.clone().unwrap_or_else(|| Requirement::of(&mode));
