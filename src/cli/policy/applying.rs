@@ -10,7 +10,7 @@ use super::config::{Put, Subject};
 use super::{Way, settings, verifying};
 use crate::admin::policy::bucket::{self, Requirement};
 use crate::admin::policy::merge::{self, Merged};
-use crate::admin::policy::proof::{Outcome, Proofs};
+use crate::admin::policy::proof::{LeftUpload, Outcome, Proofs};
 use crate::admin::policy::{Mode, Place, Policy, default};
 use crate::cli::output;
 use crate::store::s3::{RequestedEncryption, S3Store};
@@ -122,7 +122,7 @@ pub(super) async fn default_encryption(
     if !put.verify {
         return tell(put, &report);
     }
-    let proofs = verifying::default_encryption(subject, store, wanted).await;
+    let proofs = verifying::default_encryption(subject, way, store, wanted).await?;
     conclude(subject, put, report, &proofs)
 }
 
@@ -188,6 +188,7 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
         progress(put, &format!("{}: {told}", proof.request));
     }
     tell(put, &report)?;
+    tell_what_is_left(subject, proofs);
     if proofs.is_good() {
         return Ok(());
     }
@@ -201,9 +202,10 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
             bucket_of(subject)
         );
     }
-    if let [first, ..] = proofs.left_behind.as_slice() {
+    let is_shown = proofs.proofs.iter().all(|proof| proof.outcome.is_good());
+    if is_shown {
         bail!(
-            "an object of the proof could not be deleted: remove {first:?} from {}",
+            "{} enforces it, and not all of the proof could be cleared away again",
             bucket_of(subject)
         );
     }
@@ -211,6 +213,28 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
         "it could not be shown that {} enforces it",
         bucket_of(subject)
     )
+}
+
+/// Whatever else came of it.
+fn tell_what_is_left(subject: &Subject, proofs: &Proofs) {
+    let bucket = bucket_of(subject);
+    for key in &proofs.left_behind {
+        output::note(&format!(
+            "an object of the proof could not be deleted: remove {key:?} from {bucket}"
+        ));
+    }
+    for LeftUpload { key, upload } in &proofs.uploads_left {
+        output::note(&format!(
+            "an upload of the proof could not be aborted: `aws s3api abort-multipart-upload --bucket {} --key {key} --upload-id {upload}` does it",
+            subject.location.bucket
+        ));
+    }
+    if proofs.versions_left > 0 {
+        output::note(&format!(
+            "{bucket} keeps versions, and {} small ones of the proof below {}.cloakfs/probe/ stay, since these credentials may not delete versions (s3:DeleteObjectVersion)",
+            proofs.versions_left, subject.location.prefix
+        ));
+    }
 }
 
 fn bucket_of(subject: &Subject) -> String {
