@@ -44,6 +44,16 @@ pub(in crate::cli) enum Kind {
     },
 }
 
+impl Kind {
+    /// Whether something is put into the bucket or tried there.
+    pub(super) const fn asks_the_bucket(&self) -> bool {
+        match self {
+            Self::Bucket { put, .. } | Self::DefaultEncryption { put } => put.apply || put.verify,
+            Self::Iam { .. } | Self::KmsKey { .. } => false,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(in crate::cli) struct Put {
     pub apply: bool,
