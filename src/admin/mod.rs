@@ -12,6 +12,7 @@
 //! - [`audit`] compares all of it with what must be; [`check`] tells what mounts that died have
 //!   left, and mends it.
 //! - [`reencrypt`] brings all of it under another key or encryption.
+//! - [`usage`] tells which objects are under a key of KMS.
 //! - [`export`]: the files of a volume as objects of the Amazon S3 Encryption Client.
 
 pub mod audit;
@@ -26,3 +27,4 @@ pub mod own;
 pub mod policy;
 pub mod reencrypt;
 pub mod uploads;
+pub mod usage;

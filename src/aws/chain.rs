@@ -226,15 +226,26 @@ async fn chain_credentials(
     }
 }
 
-/// The region: given, environment, profile, and on Amazon's own endpoint the instance's.
-async fn find_region(config: &AwsConfig, metadata: &imds::Client) -> Region {
-    let mut profile = ProfileFileRegionProvider::builder();
-    if let Some(name) = &config.profile {
-        profile = profile.profile_name(name);
+/// The region as this machine's configuration names it: given, environment, profile. Nobody is
+/// asked.
+pub async fn configured_region(given: Option<&str>, profile: Option<&str>) -> Option<String> {
+    let region = named_region(given, profile).region().await;
+    region.map(|region| region.to_string())
+}
+
+fn named_region(given: Option<&str>, profile: Option<&str>) -> RegionProviderChain {
+    let mut of_profile = ProfileFileRegionProvider::builder();
+    if let Some(name) = profile {
+        of_profile = of_profile.profile_name(name);
     }
-    let chain = RegionProviderChain::first_try(config.region.clone().map(Region::new))
+    RegionProviderChain::first_try(given.map(|region| Region::new(region.to_owned())))
         .or_else(EnvironmentVariableRegionProvider::new())
-        .or_else(profile.build());
+        .or_else(of_profile.build())
+}
+
+/// The region: as it is configured, and on Amazon's own endpoint the instance's.
+async fn find_region(config: &AwsConfig, metadata: &imds::Client) -> Region {
+    let chain = named_region(config.region.as_deref(), config.profile.as_deref());
     let chain = if config.endpoint_url.is_none() {
         chain.or_else(
             imds::region::ImdsRegionProvider::builder()

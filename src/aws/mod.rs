@@ -12,7 +12,7 @@ mod transport;
 mod trust;
 pub mod unreachable;
 
-pub use chain::{Aws, AwsConfig, AwsError};
+pub use chain::{Aws, AwsConfig, AwsError, configured_region};
 pub use credentials::CredentialsFault;
 pub use endpoint::Endpoint;
 pub use transport::Transport;

@@ -33,22 +33,21 @@ fn there(path: &Path) -> anyhow::Error {
 }
 
 fn private_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Before there is a file: who may not open it could not sync the name, either.
+    let directory = path.parent().map(File::open).transpose()?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(path)?;
+    let sync_name = || directory.map_or(Ok(()), |directory| directory.sync_all());
     let written = file.write_all(bytes).and_then(|()| file.sync_all());
-    if let Err(error) = written {
-        // Half a key is worse than none.
+    if let Err(error) = written.and_then(|()| sync_name()) {
+        // Half a key is worse than none, and so is one of which it is said that it was not made.
         let _left_behind = std::fs::remove_file(path);
         return Err(error);
     }
-    // Its name too.
-    match path.parent() {
-        Some(directory) => File::open(directory)?.sync_all(),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 #[cfg(test)]

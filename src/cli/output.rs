@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::base::terminal::printable;
+use crate::keys::kms::SdkWords;
 
 /// A result, on standard output.
 pub(super) fn say(text: &str) {
@@ -25,13 +26,18 @@ pub(super) fn complain(text: &str) {
 pub(super) struct Told;
 
 /// An error and its causes in one line. Many errors already tell their cause: what was said is
-/// not said again. A server's own words may be in it.
+/// not said again, and neither is what the SDK has behind a sentence about KMS. A server's own
+/// words may be in it.
 pub(super) fn sentence(error: &anyhow::Error) -> String {
     let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
+    for cause in error.chain().skip(1) {
+        if cause.is::<SdkWords>() {
+            break;
+        }
+        let words = cause.to_string();
+        if !text.contains(&words) {
             text.push_str(": ");
-            text.push_str(&cause);
+            text.push_str(&words);
         }
     }
     printable(&text)

@@ -1,7 +1,7 @@
 //! `cloakfs keys` where no KMS is needed: keys that are made, and what is a wrong command line.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
 use base64::Engine as _;
@@ -245,4 +245,31 @@ fn kms_is_asked_where_it_is_known_to_be() {
         1,
         "no KMS is known beside http://127.0.0.1:1, which is not Amazon's: give --kms-endpoint-url",
     );
+}
+
+/// A key of which it is said that it was not made is not there: nobody would look after it.
+#[test]
+fn where_the_name_of_a_key_cannot_be_synced_there_is_no_key() {
+    let place = Place::new();
+    let directory = place.path("dir");
+    fs::create_dir(&directory).unwrap();
+    let allow = |mode| fs::set_permissions(&directory, fs::Permissions::from_mode(mode)).unwrap();
+    // Names can be made in it, and it cannot be opened.
+    allow(0o300);
+    let cloakfs = env!("CARGO_BIN_EXE_cloakfs");
+    let mut command = if fs::metadata(place.path("mnt")).unwrap().uid() == 0 {
+        // Permissions hold for root, too, without its capabilities.
+        let mut command = place.environment(Command::new("setpriv"));
+        command.args(["--inh-caps=-all", "--bounding-set=-all", cloakfs]);
+        command
+    } else {
+        place.command()
+    };
+    let answer = Answer::of(command.args(["keys", "generate", "dir/key"]));
+    allow(0o700);
+    answer.refused(
+        1,
+        &format!("{directory}/key cannot be written: Permission denied (os error 13)"),
+    );
+    assert_eq!(fs::read_dir(&directory).unwrap().count(), 0);
 }

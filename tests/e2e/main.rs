@@ -54,6 +54,8 @@ mod exclusive;
 mod files;
 mod fstab;
 mod fsx;
+mod key_policy;
+mod key_usage;
 mod kms_outage;
 mod least_privilege;
 mod matrix;

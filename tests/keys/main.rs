@@ -12,9 +12,11 @@ mod interrupted;
 mod material_gone;
 mod not_imported;
 mod own_kms;
+mod policies;
 mod refusals;
 mod states;
 mod told;
+mod usage;
 mod world;
 
 use aws_credential_types::Credentials;

@@ -108,6 +108,22 @@ impl Kms {
         }
     }
 
+    /// The key's policy.
+    pub fn policy(&self, key: &KmsKey) -> serde_json::Value {
+        let request = self.client.get_key_policy().key_id(&key.id);
+        let request = request.policy_name("default");
+        let told = self.runtime.block_on(request.send()).expect("a policy");
+        serde_json::from_str(&told.policy.expect("a policy")).expect("JSON")
+    }
+
+    pub fn put_policy(&self, key: &KmsKey, policy: &serde_json::Value) {
+        let request = self.client.put_key_policy().key_id(&key.id);
+        let request = request.policy_name("default").policy(policy.to_string());
+        self.runtime
+            .block_on(request.send())
+            .expect("putting a policy");
+    }
+
     pub fn disable(&self, key: &KmsKey) {
         let request = self.client.disable_key().key_id(&key.id);
         self.runtime

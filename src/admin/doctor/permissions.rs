@@ -155,7 +155,11 @@ async fn multipart(store: &dyn Store, prefix: &str) -> Vec<Finding> {
     found.extend(give_up(store, &given_up).await);
     for key in [&key, &copy] {
         if let Err(error) = store.delete(key, DeleteOptions::default()).await {
-            tracing::debug!(object = %key, "the check leaves an object behind: {error}");
+            let words = format!(
+                "remove {:?}, which the check could not: {error}",
+                key.as_str()
+            );
+            found.push(Finding::warn("left behind", words));
         }
     }
     found
@@ -273,10 +277,13 @@ fn too_long(check: &'static str) -> Finding {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::super::Status;
     use super::*;
-    use crate::store::ListOptions;
+    use crate::store::fault::{Effect, Fault, Rule};
     use crate::store::mem::MemStore;
+    use crate::store::{ListOptions, Operation};
 
     #[tokio::test]
     async fn a_store_that_can_everything_passes_and_is_left_as_it_was() {
@@ -291,6 +298,21 @@ mod tests {
         let left = store.list(ListOptions::default()).await.unwrap();
         assert_eq!(left.objects, []);
         assert_eq!(store.list_multipart("").await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_deleted_again_is_named() {
+        let mem = Arc::new(MemStore::new());
+        let store = Fault::new(Arc::clone(&mem) as _);
+        let keeps = Rule::new(Effect::FailBefore(ErrorKind::Denied));
+        store.inject(keeps.on(Operation::DeleteObject));
+        let found = writing(&store, "p/", None).await;
+        let told: String = found.iter().map(|finding| &*finding.message).collect();
+        let left = mem.keys();
+        assert!(!left.is_empty());
+        for key in left {
+            assert!(told.contains(&key), "{key}: {found:?}");
+        }
     }
 
     #[tokio::test]

@@ -93,19 +93,23 @@ fn native_of(metadata: &Metadata) -> Client {
     }
 }
 
-/// A key's id at the beginning of what KMS wrapped, as servers that stand in for KMS have it.
 fn kms_key(key: &WrappedKey) -> Option<String> {
+    match key {
+        WrappedKey::Kms(blob) => kms_key_of(blob).map(str::to_owned),
+        WrappedKey::Master(_) => None,
+    }
+}
+
+/// A key's id at the beginning of what KMS wrapped, as servers that stand in for KMS have it.
+pub(in crate::admin) fn kms_key_of(blob: &[u8]) -> Option<&str> {
     /// Of a UUID as text.
     const ID_BYTES: usize = 36;
-    let WrappedKey::Kms(blob) = key else {
-        return None;
-    };
     let id = str::from_utf8(blob.get(..ID_BYTES)?).ok()?;
     let is_uuid = id.bytes().enumerate().all(|(at, byte)| match at {
         8 | 13 | 18 | 23 => byte == b'-',
         _ => byte.is_ascii_hexdigit(),
     });
-    is_uuid.then(|| id.to_owned())
+    is_uuid.then_some(id)
 }
 
 impl RootKind {

@@ -28,6 +28,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
+pub(super) use client::kms_key_of;
 pub use client::{Client, FormatVersion, Native, RootKind};
 pub use s3ec::{S3ec, S3ecVersion};
 

@@ -22,7 +22,7 @@ pub enum Purpose {
 
 /// The policy of the key: its account administers it by its own policies, and `principals` (ARNs
 /// of users and roles) use it as a mount of the mode does. `None` where the mode has no key, or one
-/// that is not AWS's.
+/// that is not AWS's. Of a key that has a policy [`super::key_merge`] changes the use alone.
 #[must_use]
 pub fn policy(
     place: &Place,
@@ -39,12 +39,42 @@ pub fn policy(
         vec!["*".to_owned()],
     )
     .of(json!({ "AWS": root }));
+    let mut statements = vec![administration];
+    statements.extend(uses(place, mode, read_only, principals));
+    Some(Policy::new(statements))
+}
+
+/// Of [`policy`] the statements about the use of the key.
+pub(super) fn uses(
+    place: &Place,
+    mode: &Mode,
+    read_only: bool,
+    principals: &[String],
+) -> Vec<Statement> {
     let purpose = Purpose::Key {
         principals: principals.to_vec(),
     };
-    let mut statements = vec![administration];
-    statements.extend(use_of(place, mode, read_only, &purpose));
-    Some(Policy::new(statements))
+    use_of(place, mode, read_only, &purpose)
+}
+
+/// The Sids of [`uses`]: those that new ones for the same place replace. Who only reads has
+/// statements of their own, beside those of who writes.
+pub(super) fn sids(place: &Place, read_only: bool) -> Vec<Sid> {
+    names(read_only).map(|name| key_sid(name, place)).to_vec()
+}
+
+/// Of the use of the key and of the look at it.
+const fn names(read_only: bool) -> [&'static str; 2] {
+    if read_only {
+        ["ReadWithKey", "LookAtKeyToRead"]
+    } else {
+        ["UseKey", "LookAtKey"]
+    }
+}
+
+/// A key serves many buckets: in its policy the Sid stands for the bucket too.
+fn key_sid(name: &str, place: &Place) -> Sid {
+    Sid::new(name, &format!("{}/{}", place.bucket, place.prefix))
 }
 
 /// The statements that allow a mount to use the mode's key; none for a mode without one.
@@ -62,7 +92,10 @@ pub(super) fn use_of(
         Purpose::Key { .. } => "*".to_owned(),
     };
     let allow = |what: &str, actions: &[&str]| {
-        let sid = Sid::new(what, &place.prefix);
+        let sid = match purpose {
+            Purpose::Identity => Sid::new(what, &place.prefix),
+            Purpose::Key { .. } => key_sid(what, place),
+        };
         let statement = Statement::new(sid, Effect::Allow, actions, vec![resource.clone()]);
         match purpose {
             Purpose::Identity => statement,
@@ -81,7 +114,11 @@ pub(super) fn use_of(
     } else {
         &["kms:Decrypt", "kms:GenerateDataKey"]
     };
-    let used = allow("UseKey", actions);
+    let [used, looked] = match purpose {
+        Purpose::Identity => names(false),
+        Purpose::Key { .. } => names(read_only),
+    };
+    let used = allow(used, actions);
     let used = match mode {
         Mode::SseKms(kms) => through_s3(used, place, kms, &at.region),
         Mode::CseKms {
@@ -91,7 +128,7 @@ pub(super) fn use_of(
             unreachable!("{} has no key of KMS", mode.name())
         }
     };
-    vec![used, allow("LookAtKey", &["kms:DescribeKey"])]
+    vec![used, allow(looked, &["kms:DescribeKey"])]
 }
 
 fn through_s3(used: Statement, place: &Place, kms: &SseKms, region: &str) -> Statement {

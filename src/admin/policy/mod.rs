@@ -3,8 +3,8 @@
 //! whoever mounts ([`iam`]), the policy of the KMS key ([`kms_key`]) and the bucket's default
 //! encryption ([`default`]). All of them are pure.
 //!
-//! [`merge`] puts statements into a policy that is there, and [`proof`] shows by uploads whether a
-//! bucket keeps to it.
+//! [`merge`] puts statements into a policy that is there, [`key_merge`] into that of a key, and
+//! [`proof`] shows by uploads whether a bucket keeps to it.
 //!
 //! Invariants:
 //! 1. A policy is right by AWS's rules alone: a request is denied where any Deny matches; a
@@ -18,6 +18,7 @@
 pub mod bucket;
 pub mod default;
 pub mod iam;
+pub mod key_merge;
 pub mod kms_key;
 pub mod merge;
 pub mod proof;

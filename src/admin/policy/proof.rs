@@ -15,7 +15,8 @@ use crate::base::limits::RESERVED_PREFIX;
 use crate::store::settings::{DefaultAlgorithm, DefaultEncryption};
 use crate::store::{
     CopyAttributes, CopySource, DeleteOptions, ErrorKind, HeadOptions, ObjectAttributes, ObjectKey,
-    Operation, PutOptions, Result, ServerEncryption, Store, StoreError, WriteCondition,
+    Operation, PartNumber, PutOptions, Result, ServerEncryption, Store, UploadId, VersionId,
+    WriteCondition, Written,
 };
 
 const CONTENT: &[u8] = b"cloakfs tries what this bucket accepts";
@@ -65,6 +66,17 @@ pub struct Proofs {
     pub proofs: Vec<Proof>,
     /// Keys of objects that could not be deleted again.
     pub left_behind: Vec<String>,
+    /// Uploads that were begun and could not be aborted.
+    pub uploads_left: Vec<LeftUpload>,
+    /// How many older versions stay in a bucket that keeps them, since these credentials may not
+    /// delete any.
+    pub versions_left: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LeftUpload {
+    pub key: String,
+    pub upload: String,
 }
 
 impl Proofs {
@@ -72,12 +84,49 @@ impl Proofs {
     #[must_use]
     pub fn is_good(&self) -> bool {
         let mut outcomes = self.proofs.iter().map(|proof| &proof.outcome);
-        self.left_behind.is_empty() && outcomes.all(Outcome::is_good)
+        let is_clean = self.left_behind.is_empty() && self.uploads_left.is_empty();
+        is_clean && outcomes.all(Outcome::is_good)
     }
 
     fn note(&mut self, operation: Operation, writer: &Writer, outcome: Outcome) {
         let request = format!("{operation} with {}", writer.asks_for);
         self.proofs.push(Proof { request, outcome });
+    }
+
+    /// Deletes what was made, and its versions where the bucket keeps them.
+    async fn clear_away(&mut self, store: &dyn Store, made: Vec<Made>) {
+        for Made { key, version } in made {
+            if version.is_some() {
+                let if_match = None;
+                let options = DeleteOptions { if_match, version };
+                match store.delete(&key, options).await {
+                    Ok(()) => continue,
+                    Err(error) => {
+                        tracing::debug!(object = %key, "a version of a probe stays: {error}");
+                        self.versions_left += 1;
+                    }
+                }
+            }
+            if let Err(error) = store.delete(&key, DeleteOptions::default()).await {
+                tracing::debug!(object = %key, "a probe is left behind: {error}");
+                self.left_behind.push(key.to_string());
+            }
+        }
+    }
+}
+
+/// An object that may be there now.
+struct Made {
+    key: ObjectKey,
+    version: Option<VersionId>,
+}
+
+impl Made {
+    fn of(key: ObjectKey, answer: &Result<Written>) -> Self {
+        let version = answer.as_ref().ok().and_then(|it| it.version.clone());
+        // Of a bucket that keeps none.
+        let version = version.filter(|version| version.as_str() != "null");
+        Self { key, version }
     }
 }
 
@@ -86,61 +135,39 @@ impl Proofs {
 pub async fn uploads(prefix: &str, right: &Writer, wrong: &[Writer]) -> Proofs {
     let mut proofs = Proofs::default();
     let mut made = vec![];
-    let source = attempt(
-        prefix,
-        right,
-        None,
-        Outcome::accepted,
-        &mut proofs,
-        &mut made,
-    )
-    .await;
+    let accepted = Outcome::accepted;
+    let source = attempt(prefix, right, None, accepted, &mut proofs, &mut made).await;
+    in_parts(prefix, right, &mut proofs, &mut made).await;
     for writer in wrong {
-        let source = source.as_ref();
-        attempt(
-            prefix,
-            writer,
-            source,
-            Outcome::denied,
-            &mut proofs,
-            &mut made,
-        )
-        .await;
+        let (source, denied) = (source.as_ref(), Outcome::denied);
+        attempt(prefix, writer, source, denied, &mut proofs, &mut made).await;
+        begin(prefix, writer, denied, &mut proofs).await;
     }
-    for key in made {
-        let deleted = right.store.delete(&key, DeleteOptions::default()).await;
-        if let Err(error) = deleted {
-            tracing::debug!(object = %key, "a probe is left behind: {error}");
-            proofs.left_behind.push(key.to_string());
-        }
-    }
+    proofs.clear_away(right.store.as_ref(), made).await;
     proofs
 }
 
-/// Tries an upload, a copy of `source` (else of that upload) and the beginning of a multipart
-/// upload; the key of what was uploaded. Everything that may be there now is added to `made`.
+/// Tries an upload and a copy of `source` (else of that upload); the key of what was uploaded.
+/// Everything that may be there now is added to `made`.
 async fn attempt(
     prefix: &str,
     writer: &Writer,
     source: Option<&ObjectKey>,
-    judge: fn(std::result::Result<(), StoreError>) -> Outcome,
+    judge: fn(Result<()>) -> Outcome,
     proofs: &mut Proofs,
-    made: &mut Vec<ObjectKey>,
+    made: &mut Vec<Made>,
 ) -> Option<ObjectKey> {
-    let [Some(key), Some(copy), Some(upload)] = [(); 3].map(|()| fresh(prefix)) else {
-        let why = "the prefix is too long for an object's key below it".to_owned();
-        proofs.note(Operation::PutObject, writer, Outcome::Failed(why));
+    let [Some(key), Some(copy)] = [(); 2].map(|()| fresh(prefix)) else {
+        proofs.note(Operation::PutObject, writer, too_long());
         return None;
     };
     let store = writer.store.as_ref();
-    made.push(key.clone());
     let put = store.put(&key, Bytes::from_static(CONTENT), PutOptions::default());
-    let put = put.await.map(|_| ());
-    let is_there = put.is_ok();
-    proofs.note(Operation::PutObject, writer, judge(put));
-    let own = is_there.then(|| key.clone());
+    let put = put.await;
+    made.push(Made::of(key.clone(), &put));
+    let own = put.is_ok().then(|| key.clone());
+    proofs.note(Operation::PutObject, writer, judge(put.map(|_| ())));
     if let Some(source) = source.cloned().or_else(|| own.clone()) {
-        made.push(copy.clone());
         let source = CopySource {
             key: source,
             if_match: None,
@@ -149,22 +176,84 @@ async fn attempt(
         };
         let (keep, always) = (CopyAttributes::Keep, WriteCondition::None);
         let copied = store.copy(&copy, source, keep, always).await;
+        made.push(Made::of(copy, &copied));
         proofs.note(Operation::CopyObject, writer, judge(copied.map(|_| ())));
     }
-    let begun = begin_and_abort(store, &upload).await;
-    proofs.note(Operation::CreateMultipartUpload, writer, judge(begun));
     own
 }
 
-async fn begin_and_abort(store: &dyn Store, key: &ObjectKey) -> Result<()> {
+/// Tries to begin an upload in parts, and gives it up.
+async fn begin(
+    prefix: &str,
+    writer: &Writer,
+    judge: fn(Result<()>) -> Outcome,
+    proofs: &mut Proofs,
+) {
+    let operation = Operation::CreateMultipartUpload;
+    let Some(key) = fresh(prefix) else {
+        return proofs.note(operation, writer, too_long());
+    };
+    let store = writer.store.as_ref();
+    let begun = store.create_multipart(&key, ObjectAttributes::default());
+    let begun = begun.await;
+    if let Ok(upload) = &begun {
+        give_up(store, &key, upload, proofs).await;
+    }
+    proofs.note(operation, writer, judge(begun.map(|_| ())));
+}
+
+/// All of an upload in parts, which must be accepted: what a policy compares is in the headers
+/// of each request, and those of parts are others than those of the beginning.
+async fn in_parts(prefix: &str, writer: &Writer, proofs: &mut Proofs, made: &mut Vec<Made>) {
+    let begins = Operation::CreateMultipartUpload;
+    let Some(key) = fresh(prefix) else {
+        return proofs.note(begins, writer, too_long());
+    };
+    let store = writer.store.as_ref();
     let attributes = ObjectAttributes::default();
-    let upload = store.create_multipart(key, attributes).await?;
-    store.abort_multipart(key, &upload).await
+    let upload = match store.create_multipart(&key, attributes).await {
+        Ok(upload) => upload,
+        Err(error) => return proofs.note(begins, writer, Outcome::accepted(Err(error))),
+    };
+    proofs.note(begins, writer, Outcome::Accepted);
+    let number = PartNumber::new(1).expect("1 is a part's number");
+    let body = Bytes::from_static(CONTENT);
+    let part = match store.upload_part(&key, &upload, number, body).await {
+        Ok(part) => part,
+        Err(error) => {
+            proofs.note(Operation::UploadPart, writer, Outcome::accepted(Err(error)));
+            return give_up(store, &key, &upload, proofs).await;
+        }
+    };
+    proofs.note(Operation::UploadPart, writer, Outcome::Accepted);
+    let parts = [part];
+    let completed = store.complete_multipart(&key, &upload, &parts, WriteCondition::None);
+    let completed = completed.await;
+    if completed.is_err() {
+        give_up(store, &key, &upload, proofs).await;
+    }
+    made.push(Made::of(key, &completed));
+    let outcome = Outcome::accepted(completed.map(|_| ()));
+    proofs.note(Operation::CompleteMultipartUpload, writer, outcome);
+}
+
+async fn give_up(store: &dyn Store, key: &ObjectKey, upload: &UploadId, proofs: &mut Proofs) {
+    if let Err(error) = store.abort_multipart(key, upload).await {
+        tracing::debug!(object = %key, "an upload is left behind: {error}");
+        proofs.uploads_left.push(LeftUpload {
+            key: key.to_string(),
+            upload: upload.to_string(),
+        });
+    }
 }
 
 fn fresh(prefix: &str) -> Option<ObjectKey> {
     let name = format!("{prefix}{RESERVED_PREFIX}probe/{}", CommitId::random());
     ObjectKey::new(name).ok()
+}
+
+fn too_long() -> Outcome {
+    Outcome::Failed("the prefix is too long for an object's key below it".to_owned())
 }
 
 impl Outcome {
@@ -176,31 +265,61 @@ impl Outcome {
     }
 
     fn denied(answer: Result<()>) -> Self {
-        match answer {
-            Ok(()) => Self::NotEnforced,
+        let error = match answer {
+            Ok(()) => return Self::NotEnforced,
             // Stored all the same, though not as it was asked for.
-            Err(error) if error.kind() == ErrorKind::Corrupt => Self::NotEnforced,
-            Err(error) if error.operation() == Operation::AbortMultipartUpload => Self::NotEnforced,
-            Err(error) if error.code() == Some("AccessDenied") => Self::Denied,
-            Err(error) => Self::Failed(format!(
+            Err(error) if error.kind() == ErrorKind::Corrupt => return Self::NotEnforced,
+            Err(error) => error,
+        };
+        if error.code() != Some("AccessDenied") {
+            return Self::Failed(format!(
                 "whether it would be denied is not known, since it failed otherwise: {error}"
+            ));
+        }
+        match denied_elsewhere(&error.to_string()) {
+            None => Self::Denied,
+            Some(who) => Self::Failed(format!(
+                "whether the bucket denies it is not known, since {who} did before: {error}"
             )),
         }
     }
 }
 
+/// Who denied it where that was not the bucket, as Amazon's words tell ("Troubleshoot access
+/// denied errors"). Others would be let through.
+fn denied_elsewhere(words: &str) -> Option<&'static str> {
+    if words.contains("not authorized to perform: kms:") {
+        return Some("the policies of a key of KMS");
+    }
+    [
+        "identity-based policy",
+        "session policy",
+        "permissions boundary",
+        "service control policy",
+    ]
+    .iter()
+    .any(|policy| words.contains(policy))
+    .then_some("a policy of these credentials")
+}
+
 /// Uploads without asking for anything, and looks whether the object is under the default; `plain`
-/// asks for nothing.
-pub async fn default(prefix: &str, plain: &Writer, wanted: &DefaultEncryption) -> Proofs {
+/// asks for nothing. Where the default lets customers' keys in, `customer` uploads with one.
+pub async fn default(
+    prefix: &str,
+    plain: &Writer,
+    wanted: &DefaultEncryption,
+    customer: Option<&Writer>,
+) -> Proofs {
     let mut proofs = Proofs::default();
     let Some(key) = fresh(prefix) else {
-        let why = "the prefix is too long for an object's key below it".to_owned();
-        proofs.note(Operation::PutObject, plain, Outcome::Failed(why));
+        proofs.note(Operation::PutObject, plain, too_long());
         return proofs;
     };
     let store = plain.store.as_ref();
     let put = store.put(&key, Bytes::from_static(CONTENT), PutOptions::default());
-    let looked = match put.await {
+    let put = put.await;
+    let mut made = vec![Made::of(key.clone(), &put)];
+    let looked = match put {
         Ok(_) => store.head(&key, HeadOptions::default()).await,
         Err(error) => Err(error),
     };
@@ -210,9 +329,14 @@ pub async fn default(prefix: &str, plain: &Writer, wanted: &DefaultEncryption) -
         Err(error) => Outcome::Failed(error.to_string()),
     };
     proofs.note(Operation::PutObject, plain, outcome);
-    if store.delete(&key, DeleteOptions::default()).await.is_err() {
-        proofs.left_behind.push(key.to_string());
+    if let (Some(writer), Some(key)) = (customer, fresh(prefix)) {
+        let body = Bytes::from_static(CONTENT);
+        let put = writer.store.put(&key, body, PutOptions::default()).await;
+        made.push(Made::of(key, &put));
+        let outcome = Outcome::accepted(put.map(|_| ()));
+        proofs.note(Operation::PutObject, writer, outcome);
     }
+    proofs.clear_away(store, made).await;
     proofs
 }
 
@@ -223,95 +347,17 @@ fn is_under(found: &ServerEncryption, wanted: &DefaultEncryption) -> bool {
             ServerEncryption::SseKms {
                 key_id,
                 dsse: found_dsse,
-                ..
+                bucket_key,
             },
             DefaultAlgorithm::Kms { key, dsse },
-        ) => found_dsse == dsse && (key.is_none() || key == key_id),
+        ) => {
+            found_dsse == dsse
+                && (key.is_none() || key == key_id)
+                && (*bucket_key || !wanted.bucket_key)
+        }
         _ => false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::mem::MemStore;
-
-    fn writer(store: &Arc<MemStore>, asks_for: &str) -> Writer {
-        Writer {
-            store: store.clone(),
-            asks_for: asks_for.to_owned(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_store_that_denies_nothing_enforces_nothing_and_is_left_as_it_was() {
-        let store = Arc::new(MemStore::new());
-        let right = writer(&store, "sse-s3");
-        let wrong = [writer(&store, "no encryption")];
-        let found = uploads("p/", &right, &wrong).await;
-        let told: Vec<_> = found
-            .proofs
-            .iter()
-            .map(|proof| (&*proof.request, proof.outcome.clone()))
-            .collect();
-        assert_eq!(
-            told,
-            [
-                ("PutObject with sse-s3", Outcome::Accepted),
-                ("CopyObject with sse-s3", Outcome::Accepted),
-                ("CreateMultipartUpload with sse-s3", Outcome::Accepted),
-                ("PutObject with no encryption", Outcome::NotEnforced),
-                ("CopyObject with no encryption", Outcome::NotEnforced),
-                (
-                    "CreateMultipartUpload with no encryption",
-                    Outcome::NotEnforced
-                ),
-            ]
-        );
-        assert!(!found.is_good());
-        assert_eq!(found.left_behind, [""; 0]);
-        let left = store
-            .list(crate::store::ListOptions::default())
-            .await
-            .unwrap();
-        assert_eq!(left.objects, []);
-        assert_eq!(store.list_multipart("").await.unwrap(), []);
-    }
-
-    #[test]
-    fn only_a_denial_proves_one() {
-        let error = |kind, operation, code: &str| {
-            Err(StoreError::new(kind, operation, "k", "words").with_code(code))
-        };
-        for (answer, expected) in [
-            (
-                error(ErrorKind::Denied, Operation::PutObject, "AccessDenied"),
-                Outcome::Denied,
-            ),
-            (
-                error(ErrorKind::Corrupt, Operation::PutObject, "x"),
-                Outcome::NotEnforced,
-            ),
-            (
-                error(
-                    ErrorKind::Denied,
-                    Operation::AbortMultipartUpload,
-                    "AccessDenied",
-                ),
-                Outcome::NotEnforced,
-            ),
-            (
-                error(
-                    ErrorKind::Denied,
-                    Operation::PutObject,
-                    "SignatureDoesNotMatch",
-                ),
-                Outcome::Failed(
-                    "whether it would be denied is not known, since it failed otherwise: PutObject of \"k\" failed: SignatureDoesNotMatch: words".to_owned(),
-                ),
-            ),
-        ] {
-            assert_eq!(Outcome::denied(answer), expected);
-        }
-    }
-}
+mod tests;

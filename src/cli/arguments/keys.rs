@@ -45,8 +45,8 @@ pub(in crate::cli) enum KeysCommand {
     ///
     /// Importing the same material again undoes it.
     DeleteMaterial(DeleteMaterialArguments),
-    /// Show a key of KMS: its state, origin, expiry, rotation and aliases.
-    Show(ShowArguments),
+    /// Show a key of KMS: its state, origin, expiry, rotation and aliases, and what is under it.
+    Show(Box<ShowArguments>),
     /// Change the passphrase of a client-side volume, or give it one.
     ///
     /// Only the volume's record is written anew; no file is touched.
@@ -156,6 +156,22 @@ pub(in crate::cli) struct ShowArguments {
     /// Print everything as JSON
     #[arg(long)]
     pub json: bool,
+    /// Tell which objects of s3://BUCKET[/PREFIX] or dir:PATH are under the key: it lists them
+    /// all, and asks for the metadata of each
+    #[arg(long, value_name = "SOURCE", help_heading = "Use")]
+    pub used_in: Option<OsString>,
+    /// A pair of the encryption context that a client-side volume there was made with; may be
+    /// repeated
+    #[arg(
+        long,
+        value_name = "NAME=VALUE",
+        help_heading = "Use",
+        requires = "used_in"
+    )]
+    pub kms_context: Vec<String>,
+    /// Put the bucket's name into the path of requests, not into the host's name
+    #[arg(long, help_heading = "Use", requires = "used_in")]
+    pub path_style: bool,
     #[command(flatten)]
     pub kms: KmsArguments,
 }

@@ -25,7 +25,7 @@ pub(super) use doctor::DoctorArguments;
 pub(super) use export::{ExportArguments, FormatArgument};
 pub(super) use keys::{
     AlgorithmArgument, FormArgument, GenerateArguments, ImportArguments, KeysArguments,
-    KeysCommand, KmsArguments, PassphraseArguments, WrappingKeySpecArgument,
+    KeysCommand, KmsArguments, PassphraseArguments, ShowArguments, WrappingKeySpecArgument,
 };
 pub(super) use mount::{AttributesArgument, CommitArgument, ConsistencyArgument, MountArguments};
 pub(super) use policy::{

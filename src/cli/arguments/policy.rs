@@ -122,6 +122,15 @@ pub(in crate::cli) struct KeyPolicyArguments {
     /// cse-kms: for this volume alone, by its id as `cloakfs status` shows it
     #[arg(long, value_name = "ID")]
     pub volume: Option<String>,
+    /// Put what is about its use into the key's policy, after showing what changes and asking
+    #[arg(long)]
+    pub apply: bool,
+    /// Do not ask
+    #[arg(long, requires = "apply")]
+    pub yes: bool,
+    /// Print what was done as JSON
+    #[arg(long, requires = "apply")]
+    pub json: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

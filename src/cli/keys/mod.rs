@@ -6,20 +6,20 @@ mod generate;
 mod import;
 mod passphrase;
 mod show;
+mod used;
 mod wrap;
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, bail};
 pub(super) use config::KeysError;
 use config::KmsWay;
 
 use super::arguments::{KeysArguments, KeysCommand};
 use super::reencrypt::{self, ReencryptConfig};
 use super::{environment, open};
-use crate::admin::import::ImportError;
 use crate::base::secret;
-use crate::keys::kms::{Kms, KmsError};
+use crate::keys::kms::Kms;
 use crate::mount::daemon;
 
 pub(super) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
@@ -37,6 +37,7 @@ pub(super) fn keys(arguments: &KeysArguments) -> anyhow::Result<()> {
             &arguments.key,
             arguments.json,
             &KmsWay::from_arguments(&arguments.kms)?,
+            used::UsedIn::from_arguments(arguments)?.as_ref(),
         ),
         KeysCommand::Passphrase(arguments) => {
             passphrase::change(passphrase::PassphraseConfig::from_arguments(arguments)?)
@@ -60,14 +61,7 @@ fn run(asking: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
         .context("the runtime cannot be started")?;
     let done = runtime.block_on(asking);
     runtime.shutdown_timeout(Duration::from_secs(2));
-    // Their sentences are whole; what the SDK adds says the same in other words.
-    done.map_err(|error| {
-        if error.is::<KmsError>() || error.is::<ImportError>() {
-            anyhow!("{error}")
-        } else {
-            error
-        }
-    })
+    done
 }
 
 impl KmsWay {

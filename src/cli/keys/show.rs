@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use super::config::KmsWay;
+use super::used::{ShownUse, UsedIn};
 use super::{harden, run};
 use crate::base::terminal::printable;
 use crate::cli::output;
@@ -30,6 +31,9 @@ struct Shown {
     created: Option<String>,
     deletion: Option<String>,
     material_id: Option<String>,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    used_in: Option<ShownUse>,
 }
 
 /// Other rights are needed to see it than the key itself.
@@ -57,28 +61,41 @@ struct ShownRotationEntry {
     kind: Option<String>,
 }
 
-pub(super) fn show(key: &str, as_json: bool, kms: &KmsWay) -> anyhow::Result<()> {
+pub(super) fn show(
+    key: &str,
+    as_json: bool,
+    kms: &KmsWay,
+    used_in: Option<&UsedIn>,
+) -> anyhow::Result<()> {
     harden()?;
     run(async {
         let way = kms.open().await?;
-        let shown = Box::pin(look(&way, key, kms)).await?;
-        output::say(&if as_json {
-            serde_json::to_string_pretty(&shown)?
-        } else {
-            text(&shown)
-        });
+        let facts = way.facts(key, kms.timeout).await?;
+        let mut shown = Box::pin(look(&way, &facts, kms)).await;
+        if !as_json {
+            output::say(&text(&shown));
+        }
+        if let Some(source) = used_in {
+            let used = Box::pin(source.look(&way, &facts, kms.timeout)).await?;
+            if !as_json {
+                output::say(&used.text());
+            }
+            shown.used_in = Some(used);
+        }
+        if as_json {
+            output::say(&serde_json::to_string_pretty(&shown)?);
+        }
         Ok(())
     })
 }
 
-async fn look(way: &Kms, key: &str, kms: &KmsWay) -> anyhow::Result<Shown> {
-    let facts = way.facts(key, kms.timeout).await?;
+async fn look(way: &Kms, facts: &KeyFacts, kms: &KmsWay) -> Shown {
     let (aliases, rotation, rotations) = tokio::join!(
-        way.aliases(&facts, kms.timeout),
-        way.rotation(&facts, kms.timeout),
-        way.rotations(&facts, kms.timeout),
+        way.aliases(facts, kms.timeout),
+        way.rotation(facts, kms.timeout),
+        way.rotations(facts, kms.timeout),
     );
-    Ok(shown(&facts, aliases, rotation, rotations))
+    shown(facts, aliases, rotation, rotations)
 }
 
 fn shown(
@@ -121,6 +138,7 @@ fn shown(
         created: facts.created().map(rfc3339),
         deletion: facts.deletion().map(rfc3339),
         material_id: facts.material_id().map(str::to_owned),
+        used_in: None,
     }
 }
 

@@ -10,7 +10,7 @@ use super::config::{Put, Subject};
 use super::{Way, settings, verifying};
 use crate::admin::policy::bucket::{self, Requirement};
 use crate::admin::policy::merge::{self, Merged};
-use crate::admin::policy::proof::{Outcome, Proofs};
+use crate::admin::policy::proof::{LeftUpload, Outcome, Proofs};
 use crate::admin::policy::{Mode, Place, Policy, default};
 use crate::cli::output;
 use crate::store::s3::{RequestedEncryption, S3Store};
@@ -59,12 +59,7 @@ async fn put_policy(
 ) -> anyhow::Result<Value> {
     let before = settings::ask(subject, store, store.policy()).await?;
     let merged = wanted.merged_into(before.as_deref())?;
-    let changes: Vec<Value> = merged
-        .changes
-        .iter()
-        .map(|change| json!({ "sid": change.sid, "before": change.before, "after": change.after }))
-        .collect();
-    let told = json!({ "changes": changes, "kept": merged.kept });
+    let told = changes_of(&merged);
     if merged.changes.is_empty() {
         progress(
             put,
@@ -103,6 +98,16 @@ async fn put_policy(
     Ok(told)
 }
 
+/// For a program.
+pub(super) fn changes_of(merged: &Merged) -> Value {
+    let changes: Vec<Value> = merged
+        .changes
+        .iter()
+        .map(|change| json!({ "sid": change.sid, "before": change.before, "after": change.after }))
+        .collect();
+    json!({ "changes": changes, "kept": merged.kept })
+}
+
 pub(super) async fn default_encryption(
     subject: &Subject,
     way: &mut Way,
@@ -117,7 +122,7 @@ pub(super) async fn default_encryption(
     if !put.verify {
         return tell(put, &report);
     }
-    let proofs = verifying::default_encryption(subject, store, wanted).await;
+    let proofs = verifying::default_encryption(subject, way, store, wanted).await?;
     conclude(subject, put, report, &proofs)
 }
 
@@ -183,6 +188,7 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
         progress(put, &format!("{}: {told}", proof.request));
     }
     tell(put, &report)?;
+    tell_what_is_left(subject, proofs);
     if proofs.is_good() {
         return Ok(());
     }
@@ -196,9 +202,10 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
             bucket_of(subject)
         );
     }
-    if let [first, ..] = proofs.left_behind.as_slice() {
+    let is_shown = proofs.proofs.iter().all(|proof| proof.outcome.is_good());
+    if is_shown {
         bail!(
-            "an object of the proof could not be deleted: remove {first:?} from {}",
+            "{} enforces it, and not all of the proof could be cleared away again",
             bucket_of(subject)
         );
     }
@@ -208,11 +215,33 @@ fn conclude(subject: &Subject, put: Put, mut report: Value, proofs: &Proofs) -> 
     )
 }
 
+/// Whatever else came of it.
+fn tell_what_is_left(subject: &Subject, proofs: &Proofs) {
+    let bucket = bucket_of(subject);
+    for key in &proofs.left_behind {
+        output::note(&format!(
+            "an object of the proof could not be deleted: remove {key:?} from {bucket}"
+        ));
+    }
+    for LeftUpload { key, upload } in &proofs.uploads_left {
+        output::note(&format!(
+            "an upload of the proof could not be aborted: `aws s3api abort-multipart-upload --bucket {} --key {key} --upload-id {upload}` does it",
+            subject.location.bucket
+        ));
+    }
+    if proofs.versions_left > 0 {
+        output::note(&format!(
+            "{bucket} keeps versions, and {} small ones of the proof below {}.cloakfs/probe/ stay, since these credentials may not delete versions (s3:DeleteObjectVersion)",
+            proofs.versions_left, subject.location.prefix
+        ));
+    }
+}
+
 fn bucket_of(subject: &Subject) -> String {
     format!("s3://{}", subject.location.bucket)
 }
 
-fn tell(put: Put, report: &Value) -> anyhow::Result<()> {
+pub(super) fn tell(put: Put, report: &Value) -> anyhow::Result<()> {
     if put.json {
         output::say(&serde_json::to_string_pretty(report)?);
     }
@@ -220,14 +249,14 @@ fn tell(put: Put, report: &Value) -> anyhow::Result<()> {
 }
 
 /// For a person.
-fn progress(put: Put, line: &str) {
+pub(super) fn progress(put: Put, line: &str) {
     if !put.json {
         output::say(line);
     }
 }
 
 /// What is about to change; beside the result where that is for a program.
-fn show(put: Put, text: &str) {
+pub(super) fn show(put: Put, text: &str) {
     if put.json {
         let _gone = writeln!(io::stderr().lock(), "{text}");
     } else {
@@ -235,7 +264,7 @@ fn show(put: Put, text: &str) {
     }
 }
 
-fn confirm(put: Put, question: &str) -> anyhow::Result<()> {
+pub(super) fn confirm(put: Put, question: &str) -> anyhow::Result<()> {
     if put.yes {
         return Ok(());
     }

@@ -40,7 +40,18 @@ pub(in crate::cli) enum Kind {
     KmsKey {
         principals: Vec<String>,
         read_only: bool,
+        put: Put,
     },
+}
+
+impl Kind {
+    /// Whether something is put into the bucket or tried there.
+    pub(super) const fn asks_the_bucket(&self) -> bool {
+        match self {
+            Self::Bucket { put, .. } | Self::DefaultEncryption { put } => put.apply || put.verify,
+            Self::Iam { .. } | Self::KmsKey { .. } => false,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -149,6 +160,12 @@ impl PolicyConfig {
         let kind = Kind::KmsKey {
             principals,
             read_only: arguments.read_only,
+            put: Put {
+                apply: arguments.apply,
+                yes: arguments.yes,
+                verify: false,
+                json: arguments.json,
+            },
         };
         Ok(Self { subject, kind })
     }

@@ -4,6 +4,7 @@
 
 mod applying;
 mod config;
+mod key;
 mod settings;
 mod verifying;
 
@@ -15,11 +16,12 @@ use config::{Kind, Subject};
 pub(super) use config::{PolicyConfig, PolicyError};
 
 use super::arguments::EncryptionArgument;
+use super::config::Connection;
 use super::encryption::KmsKey as NamedKey;
 use super::{environment, open, output};
 use crate::admin::policy::bucket::{self, Requirement};
 use crate::admin::policy::{KmsKey, Mode, Place, SseKms, default, iam, kms_key};
-use crate::aws::Aws;
+use crate::aws::{self, Aws};
 use crate::keys::kms::{Kms, partition_of};
 
 pub(super) fn policy(config: &PolicyConfig) -> anyhow::Result<()> {
@@ -37,7 +39,11 @@ async fn perform(config: &PolicyConfig) -> anyhow::Result<()> {
     let subject = &config.subject;
     let mut way = Way::default();
     let mode = mode(subject, &mut way).await?;
-    let place = place(subject, &mode, &way);
+    if config.kind.asks_the_bucket() {
+        // Where it is decides how its policy names it.
+        way.aws(subject).await?;
+    }
+    let place = place(subject, &mode, &way).await;
     match &config.kind {
         Kind::Iam { how } => {
             note_key_of_others(&mode);
@@ -47,6 +53,7 @@ async fn perform(config: &PolicyConfig) -> anyhow::Result<()> {
         Kind::KmsKey {
             principals,
             read_only,
+            put,
         } => {
             let Some(policy) = kms_key::policy(&place, &mode, *read_only, principals) else {
                 bail!(
@@ -54,8 +61,17 @@ async fn perform(config: &PolicyConfig) -> anyhow::Result<()> {
                     mode.key().map_or("", KmsKey::arn)
                 );
             };
-            output::say(&policy.to_text());
-            Ok(())
+            if !put.apply {
+                output::say(&policy.to_text());
+                return Ok(());
+            }
+            let wanted = key::KeyPolicy {
+                place: &place,
+                mode: &mode,
+                read_only: *read_only,
+                principals,
+            };
+            key::apply(subject, &mut way, &wanted, *put).await
         }
         Kind::Bucket { require, put } => {
             let required = require.clone().unwrap_or_else(|| Requirement::of(&mode));
@@ -164,11 +180,11 @@ async fn arn_of(key: &NamedKey, subject: &Subject, way: &mut Way) -> anyhow::Res
     Ok(arn)
 }
 
-fn place(subject: &Subject, mode: &Mode, way: &Way) -> Place {
+async fn place(subject: &Subject, mode: &Mode, way: &Way) -> Place {
     let of_key = mode.key().and_then(KmsKey::place);
     let partition = match of_key {
         Some(key) => key.partition.clone(),
-        None => partition_of(&region(subject, way)).to_owned(),
+        None => partition_of(&region(subject, way).await).to_owned(),
     };
     Place {
         partition,
@@ -178,17 +194,15 @@ fn place(subject: &Subject, mode: &Mode, way: &Way) -> Place {
 }
 
 /// As far as it is known without asking: only the partition is wanted of it.
-fn region(subject: &Subject, way: &Way) -> String {
+async fn region(subject: &Subject, way: &Way) -> String {
     if let Some(aws) = &way.0 {
         return aws.s3().region.clone();
     }
-    let given = subject.connection.region.clone();
-    let variables = ["AWS_REGION", "AWS_DEFAULT_REGION"];
-    let from_environment = || {
-        let mut found = variables.iter().filter_map(|name| std::env::var(name).ok());
-        found.find(|region| !region.is_empty())
-    };
-    given.or_else(from_environment).unwrap_or_default()
+    let Connection {
+        region, profile, ..
+    } = &subject.connection;
+    let configured = aws::configured_region(region.as_deref(), profile.as_deref());
+    configured.await.unwrap_or_default()
 }
 
 fn note_key_of_others(mode: &Mode) {

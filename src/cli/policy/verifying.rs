@@ -72,14 +72,29 @@ async fn tls(subject: &Subject, store: &S3Store, wanted: &BucketPolicy<'_>) -> P
 
 pub(super) async fn default_encryption(
     subject: &Subject,
+    way: &mut Way,
     store: S3Store,
     wanted: &DefaultEncryption,
-) -> Proofs {
+) -> anyhow::Result<Proofs> {
+    // No key is sent in clear, not even one that nothing is kept under.
+    let lets_in = wanted.blocks_customer_keys == Some(false) && store.endpoint().is_tls();
+    let customer = if lets_in {
+        let throw_away = CustomerKey::new(&Secret::random());
+        let encryption = RequestedEncryption::SseC(throw_away);
+        let store = settings::bucket(subject, way, encryption, vec![]).await?;
+        Some(Writer {
+            store: settings::patient(store, subject),
+            asks_for: "sse-c".to_owned(),
+        })
+    } else {
+        None
+    };
     let plain = Writer {
         store: settings::patient(store, subject),
         asks_for: "no encryption asked for".to_owned(),
     };
-    proof::default(&subject.location.prefix, &plain, wanted).await
+    let prefix = &subject.location.prefix;
+    Ok(proof::default(prefix, &plain, wanted, customer.as_ref()).await)
 }
 
 fn requested(mode: &Mode, throw_away: &CustomerKey) -> RequestedEncryption {

@@ -15,6 +15,7 @@ mod facts;
 mod inventory;
 mod key_name;
 mod material;
+mod policy;
 
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ pub use date::{Expiry, ExpiryError, rfc3339};
 use deadline::Deadline;
 pub use describe::ResolvedKey;
 use error::Operation;
-pub use error::{KmsError, KmsErrorKind};
+pub use error::{KmsError, KmsErrorKind, SdkWords};
 pub use facts::{Expires, Holds, KeyFacts, PastRotation, Rotation};
 pub use inventory::marker;
 use key_name::KeyName;

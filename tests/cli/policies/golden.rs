@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use super::super::{Answer, Place};
 use super::{KEY, ROLE, VOLUME, printed};
 
 #[test]
@@ -106,4 +107,25 @@ fn the_texts_are_those_in_the_files() {
     }
     let files = fs::read_dir(&folder).expect("the folder").count();
     assert_eq!(files, texts.len(), "each file is of a text");
+}
+
+/// A bucket of China has other names of resources, also where a profile alone says so.
+#[test]
+fn the_partition_is_that_of_the_profiles_region() {
+    let place = Place::new();
+    let config = place.path("config");
+    fs::write(&config, "[profile china]\nregion = cn-north-1\n").expect("writing");
+    let line = ["policy", "bucket", "s3://my-bucket", "--encryption", "none"];
+    let answer = Answer::of(
+        place
+            .command()
+            .args(line)
+            .args(["--profile", "china"])
+            .env("AWS_CONFIG_FILE", &config),
+    );
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    let of_china = ["bucket", "s3://my-bucket", "--encryption", "none"];
+    let of_china = printed(&[&of_china[..], &["--region", "cn-north-1"]].concat());
+    assert!(of_china.contains("arn:aws-cn:s3:::my-bucket"), "{of_china}");
+    assert_eq!(answer.stdout, of_china);
 }

@@ -170,3 +170,24 @@ fn a_key_of_another_server_has_no_policy_and_an_alias_needs_somebody_to_ask() {
         "policies name a key by its ARN, and no KMS is known beside https://127.0.0.1:1 that could tell the one of alias/mine: give the ARN, or --kms-endpoint-url",
     );
 }
+
+/// What the SDK says behind a sentence about KMS is for nobody.
+#[test]
+fn a_kms_that_is_not_there_is_told_in_one_sentence() {
+    let place = Place::new();
+    let line = ["policy", "iam", "s3://bucket", "--encryption", "sse-kms"];
+    let kms = ["--kms-key", "alias/mine", "--kms-endpoint-url"];
+    let answer = super::super::Answer::of(
+        place
+            .command()
+            .args(line)
+            .args(kms)
+            .args(["http://127.0.0.1:1", "--timeout", "1"])
+            .env("AWS_ACCESS_KEY_ID", "a")
+            .env("AWS_SECRET_ACCESS_KEY", "b"),
+    );
+    answer.refused(
+        1,
+        "the KMS alias \"alias/mine\" cannot be looked at: KMS cannot be asked: 127.0.0.1:1 refused the connection: check that the server is running and that the endpoint's host and port are right",
+    );
+}

@@ -50,7 +50,9 @@ fn from_answer(
         || format!("the answer was {status}"),
         |words| words.trim_end_matches('.').to_owned(),
     );
-    let special = of_import(subject, code, &words).or_else(|| of_making(subject, code, &words));
+    let special = of_import(subject, code, &words)
+        .or_else(|| of_making(subject, code, &words))
+        .or_else(|| of_policy(subject, code, &words));
     if let Some((kind, message)) = special {
         return KmsError::new(kind, message);
     }
@@ -229,6 +231,28 @@ fn of_making(
         "InvalidAliasNameException" => unnamed(key, words),
         _ => return None,
     })
+}
+
+/// What only a new policy is answered ("PutKeyPolicy").
+fn of_policy(
+    subject: &Subject<'_>,
+    code: Option<&str>,
+    words: &str,
+) -> Option<(KmsErrorKind, String)> {
+    if subject.operation != Operation::PutKeyPolicy {
+        return None;
+    }
+    let (key, failed) = (subject.key, subject.operation.failed());
+    let advice = match code? {
+        "MalformedPolicyDocumentException" => {
+            "each --principal must be there, and these credentials must be able to change the policy afterwards, too"
+        }
+        "LimitExceededException" => "a key's policy has at most 32 KiB: take out what nobody needs",
+        _ => return None,
+    };
+    let sentence =
+        format!("{key} {failed}, since KMS does not take the new one ({words}): {advice}");
+    Some((KmsErrorKind::Unsuitable, sentence))
 }
 
 fn unnamed(key: &KeyName, words: &str) -> (KmsErrorKind, String) {

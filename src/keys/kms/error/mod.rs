@@ -62,8 +62,14 @@ pub struct KmsError {
     kind: KmsErrorKind,
     message: String,
     #[source]
-    source: Option<Box<dyn Error + Send + Sync>>,
+    source: Option<SdkWords>,
 }
+
+/// What the SDK says of a failure, behind a sentence that is whole without it: for whoever
+/// looks for a cause, and not for people.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct SdkWords(Box<dyn Error + Send + Sync>);
 
 /// What a failed request was about.
 #[derive(Debug)]
@@ -138,7 +144,7 @@ impl KmsError {
 
     fn with_source(self, source: impl Error + Send + Sync + 'static) -> Self {
         Self {
-            source: Some(Box::new(source)),
+            source: Some(SdkWords(Box::new(source))),
             ..self
         }
     }

@@ -12,12 +12,14 @@ pub(in crate::keys::kms) enum Operation {
     DescribeKey,
     Encrypt,
     GenerateDataKey,
+    GetKeyPolicy,
     GetKeyRotationStatus,
     GetParametersForImport,
     ImportKeyMaterial,
     ListAliases,
     ListKeyRotations,
     ListKeys,
+    PutKeyPolicy,
 }
 
 impl Operation {
@@ -30,12 +32,14 @@ impl Operation {
             Self::DescribeKey => "DescribeKey",
             Self::Encrypt => "Encrypt",
             Self::GenerateDataKey => "GenerateDataKey",
+            Self::GetKeyPolicy => "GetKeyPolicy",
             Self::GetKeyRotationStatus => "GetKeyRotationStatus",
             Self::GetParametersForImport => "GetParametersForImport",
             Self::ImportKeyMaterial => "ImportKeyMaterial",
             Self::ListAliases => "ListAliases",
             Self::ListKeyRotations => "ListKeyRotations",
             Self::ListKeys => "ListKeys",
+            Self::PutKeyPolicy => "PutKeyPolicy",
         }
     }
 
@@ -70,12 +74,14 @@ impl Operation {
             Self::DescribeKey => "cannot be looked at",
             Self::Encrypt => "does not encrypt",
             Self::GenerateDataKey => "gives no data key",
+            Self::GetKeyPolicy => "does not tell its policy",
             Self::GetKeyRotationStatus => "does not tell whether it is rotated",
             Self::GetParametersForImport => "gives no wrapping key and no import token",
             Self::ImportKeyMaterial => "takes no material",
             Self::ListAliases => "does not tell its aliases",
             Self::ListKeyRotations => "does not tell its rotations",
             Self::ListKeys => "may have a key of an earlier run, which cannot be looked for",
+            Self::PutKeyPolicy => "keeps the policy that it has",
         }
     }
 }
