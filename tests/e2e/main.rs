@@ -84,6 +84,7 @@ mod sharing;
 mod shown;
 mod stage;
 mod status;
+mod systems;
 mod threats;
 mod tree;
 mod unstored;

@@ -138,7 +138,7 @@ fn a_person_is_asked_before_anything_is_put() {
 }
 
 /// Everything is allowed, and what the bucket's policy denies.
-fn session_policy(bucket: &Bucket, options: &[&str]) -> String {
+pub fn session_policy(bucket: &Bucket, options: &[&str]) -> String {
     let source = Source {
         name: format!("s3://{}", bucket.name),
         options: vec![],

@@ -24,6 +24,11 @@ impl CustomerKey {
         Self(bytes.try_into().expect("two halves of 16 bytes"))
     }
 
+    /// What is in a file of 32 bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(bytes.try_into().expect("32 bytes"))
+    }
+
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }

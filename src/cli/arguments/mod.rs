@@ -39,7 +39,6 @@ pub(super) use shared::{ConnectionArguments, EncryptionArgument, KeyArguments, N
 use texts::{EXAMPLES, MOUNT_NOTES};
 
 use super::option_list::{self, OptionListError, Unknown};
-use crate::base::size::ByteSize;
 
 /// Mount an S3 bucket, or a local directory that acts as one, as a directory.
 #[derive(Debug, Parser)]
@@ -200,6 +199,7 @@ mod tests {
 
     use super::mount::parse_umask;
     use super::*;
+    use crate::base::size::ByteSize;
 
     fn read(line: &str) -> Result<MountArguments, UsageError> {
         let typed: Vec<OsString> = line.split(' ').map(OsString::from).collect();

@@ -28,13 +28,13 @@ use crate::wait::until;
 const CONTEXT: [(&str, &str); 1] = [("tenant", "a")];
 
 /// A place with keys, and the way to KMS.
-struct Keys {
+pub struct Keys {
     place: TempDir,
     source: Source,
 }
 
 impl Keys {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let bucket = LocalStack::shared().bucket("own-material");
         let mut source = bucket.source_with_kms();
         // Those of `keys` have no S3.
@@ -45,7 +45,7 @@ impl Keys {
         }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.place.path().join(name)
     }
 
@@ -65,14 +65,14 @@ impl Keys {
     }
 
     #[track_caller]
-    fn done(&self, arguments: &[&str]) -> String {
+    pub fn done(&self, arguments: &[&str]) -> String {
         let finished = self.run(arguments);
         assert!(finished.status.success(), "{arguments:?}: {finished:?}");
         finished.stdout
     }
 
     /// A new key in a file.
-    fn generate(&self, name: &str) -> Vec<u8> {
+    pub fn generate(&self, name: &str) -> Vec<u8> {
         let mut command = self.source.command(CLOAKFS, &self.path("state"));
         command.args(["keys", "generate"]).arg(self.path(name));
         let made = finish(&mut command, DEADLINE);
@@ -81,7 +81,7 @@ impl Keys {
     }
 
     /// An alias that nobody has.
-    fn alias(&self, name: &str) -> String {
+    pub fn alias(&self, name: &str) -> String {
         let place = self.place.path().file_name().expect("a name");
         let place = place.to_str().expect("in ASCII");
         format!("alias/{name}-{}", place.trim_start_matches('.'))
