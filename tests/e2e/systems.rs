@@ -77,7 +77,18 @@ fn here(bucket: &Bucket, mode: &Mode) {
             !stored.windows(word.len()).any(|bytes| bytes == word),
             "{key}"
         );
-        let source = mode.source(bucket);
+        // It tells its mode by itself.
+        let mut source = mode.source(bucket);
+        let at = source
+            .options
+            .iter()
+            .position(|option| option == "--encryption");
+        source
+            .options
+            .drain(at.expect("a mode")..)
+            .take(2)
+            .for_each(drop);
+        source.options.extend(mode.options[2..].iter().cloned());
         let place = tempfile::tempdir().expect("a directory");
         let plain = place.path().join("plain");
         let mut program = source.command(CLOAKFS, &place.path().join("state"));
@@ -203,7 +214,6 @@ fn cse_c_with_a_key_from_keys_generate() {
 #[test]
 fn a_bucket_policy_that_requires_the_mode() {
     let bucket = Minio::shared().bucket("system-policy");
-    let options = ["--encryption", "sse-kms", "--kms-key", KMS_KEY];
     let arn = modes::minio_arn();
     let policy = session_policy(&bucket, &["--encryption", "sse-kms", "--kms-key", &arn]);
     let enforced = bucket.restricted(&policy);
@@ -213,13 +223,18 @@ fn a_bucket_policy_that_requires_the_mode() {
         .put("plain", "x")
         .expect_err("a plain upload");
     assert_eq!(refused.status, 403);
-    let strict = [&options[..2], &["--kms-key", &arn, "--verify"]].concat();
+    let asked = ["--encryption", "sse-kms", "--kms-key", &arn];
+    let apply = [&asked[..], &["--apply", "--yes"]].concat();
+    let put = cloakfs(&bucket.source(), &["policy", "bucket"], &apply);
+    assert!(put.status.success(), "{put:?}");
+    let strict = [&asked[..], &["--verify"]].concat();
     let proven = cloakfs(&enforced.source(), &["policy", "bucket"], &strict);
     assert!(proven.status.success(), "{proven:?}");
-    let mode = modes::sse_kms(Some(KMS_KEY), &arn, &[]);
+    let mode = modes::sse_kms(Some(&arn), &arn, &[]);
     drive(&enforced, &mode, &[], &modes::sse_s3());
     // A mount that asks for nothing cannot write.
     let mount = Mount::new(&modes::none().source(&enforced), &[]);
-    let error = fs::write(mount.path().join("plain"), "x").expect_err("a plain upload");
+    let made = fs::create_dir(mount.path().join("plain"));
+    let error = made.expect_err("a plain upload");
     assert_eq!(error.raw_os_error(), Some(libc::EACCES), "{error}");
 }
