@@ -130,14 +130,24 @@ impl FileSystem {
 
     /// What is at and below both names, for a rename alone.
     async fn take(&self, span: impl Fn() -> Result<Span>) -> Result<Alone<'_>> {
-        match tokio::time::timeout(self.config.timeout, self.tree.take(span)).await {
+        match tokio::time::timeout(self.config.timeout, self.tree.take(&span)).await {
             Ok(taken) => taken,
-            Err(_elapsed) => Err(FsError::refused(
-                libc::EBUSY,
-                "EBUSY: a directory cannot be renamed while files below it are being uploaded; \
-                 try again when they are done"
-                    .to_owned(),
-            )),
+            Err(_elapsed) => {
+                let span = span()?;
+                let from = span.from.as_str();
+                let words = if self.tree.is_taken_by_another(&span) {
+                    format!(
+                        "EBUSY: {from:?} cannot be renamed while another directory at, above or \
+                         below one of its two names is being renamed; try again when that is done"
+                    )
+                } else {
+                    format!(
+                        "EBUSY: {from:?} cannot be renamed while files below it are being \
+                         uploaded; try again when they are done"
+                    )
+                };
+                Err(FsError::refused(libc::EBUSY, words))
+            }
         }
     }
 

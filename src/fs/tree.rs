@@ -178,6 +178,12 @@ impl Tree {
             || state.taken.iter().any(|taken| taken.span.covers(path))
     }
 
+    /// Another rename has some of what this one is to have for itself.
+    pub fn is_taken_by_another(&self, span: &Span) -> bool {
+        let state = self.state();
+        state.taken.iter().any(|taken| taken.span.overlaps(span))
+    }
+
     /// A rename has something below a directory for itself: it is there as long as that, whatever
     /// the bucket says.
     pub fn has_taken_below(&self, directory: &VolumePath) -> bool {

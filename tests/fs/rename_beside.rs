@@ -14,6 +14,7 @@ in_every_layout! {
     the_rest_of_the_mount_goes_on_while_a_directory_is_renamed,
     what_is_below_waits_for_the_rename,
     two_directories_are_renamed_at_once,
+    a_rename_that_waits_too_long_for_another_says_so,
     uploads_elsewhere_go_on_while_a_directory_is_renamed,
     a_file_that_is_read_follows_its_directory,
     a_directory_that_another_removed_is_there_while_one_is_moved_into_it,
@@ -184,6 +185,25 @@ async fn two_directories_are_renamed_at_once(layout: Layout) {
         ["d/beside", "last/f", "side/f", "side/f2/f", "side/g", "top"]
     );
     assert_eq!(mount.read_file("last/f").await.unwrap(), b"d/moved/f");
+}
+
+async fn a_rename_that_waits_too_long_for_another_says_so(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount().await;
+    slow(&bucket, &mount).await;
+    bucket.fault.clear();
+    // Longer than the mount's patience, which is a minute.
+    let slow = Rule::new(Effect::Delay(COPY * 4)).on(Operation::CopyObject);
+    let below = bucket.key("e/moved/f").as_str().to_owned();
+    bucket.fault.inject(slow.exactly(&below));
+    let work = async { mount.rename("d", "gone").await.unwrap_err() };
+    let (renamed, refused) = Box::pin(beside(&mount, work)).await;
+    renamed.unwrap();
+    assert_eq!(refused.errno(), libc::EBUSY);
+    assert_eq!(
+        refused.to_string(),
+        "EBUSY: \"d\" cannot be renamed while another directory at, above or below one of its two names is being renamed; try again when that is done"
+    );
 }
 
 async fn uploads_elsewhere_go_on_while_a_directory_is_renamed(layout: Layout) {
