@@ -142,7 +142,8 @@ fn a_mount_that_is_alone_finishes_another_machines_rename_before_it_serves() {
     let source = minio.reach().bucket("rename").source();
     let short = ["--lease-term", "4", "--timeout", "2"];
     let mut dead = Mount::new(&source, &short);
-    let files = files();
+    // The mount waits for them, and the test for the mount: a minute.
+    let files = files().min(1_000);
     let renaming = renaming(&dead, files);
     let seen = seen_in_the_middle(&dead, 50, 0);
     dead.kill();

@@ -16,6 +16,7 @@ in_every_layout! {
     a_chmod_of_another_mount_survives_our_overwrite,
     a_chmod_is_made_to_the_newest_attributes,
     a_lost_answer_is_not_taken_for_a_conflict,
+    what_is_given_up_while_another_reads_is_told_to_who_wrote_it,
 }
 
 /// The key of the only conflict copy.
@@ -214,4 +215,24 @@ async fn a_lost_answer_is_not_taken_for_a_conflict(layout: Layout) {
     mount.write_file("f", b"data").await.unwrap();
     assert_eq!(bucket.keys(), ["f"]);
     assert_eq!(mount.fs.status().conflicts_total, 0);
+}
+
+/// A reader's close uploads what waits, and has nobody to tell.
+async fn what_is_given_up_while_another_reads_is_told_to_who_wrote_it(layout: Layout) {
+    let bucket = Bucket::of(layout);
+    let mount = bucket.mount().await;
+    let flags = libc::O_RDWR | libc::O_CREAT;
+    let (_, handle) = mount.open("f", flags).await.unwrap();
+    mount.write_file("f", b"one").await.unwrap();
+    assert_eq!(mount.read_file("f").await.unwrap(), b"one");
+    bucket.put("f", b"theirs").await;
+    mount.write_at(handle, 0, b"O").await.unwrap();
+    drop(mount.read_file("f").await);
+    assert_eq!(bucket.body("f").await.unwrap(), b"theirs");
+    let told = mount.fs.fsync(handle, false).await;
+    assert_eq!(errno(told), libc::ESTALE);
+    assert_eq!(errno(mount.close(handle).await), libc::ESTALE);
+    // Kept beside it, where it could be put together.
+    let status = mount.fs.status();
+    assert!(status.conflicts_total == 1 || status.failed.contains_key("f"));
 }

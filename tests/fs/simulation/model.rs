@@ -28,6 +28,8 @@ pub struct Pending {
     pub possible: Vec<Bytes>,
     /// In write-back mode: what was closed last, which the journal has; one of these.
     pub closed: Option<Vec<Bytes>>,
+    /// The same by the close of somebody who only read it, which answers for nothing.
+    pub closed_by_readers: Vec<Bytes>,
     /// It was changed in part through a handle that had been synced: what was not changed is in
     /// the bucket alone, also of a small file (docs/ROADMAP.md).
     pub in_part: bool,
@@ -37,7 +39,8 @@ pub struct Pending {
 
 impl Pending {
     pub fn may_store(&self, found: &Bytes) -> bool {
-        let mut closed = self.closed.iter().flatten();
+        let closed = self.closed.iter().flatten();
+        let mut closed = closed.chain(&self.closed_by_readers);
         self.possible.contains(found) || closed.any(|closed| closed == found)
     }
 
@@ -303,8 +306,16 @@ impl View<'_> {
                 (_, _, Act::WriteOpen { .. }) => synced.is_some(),
                 _ => false,
             };
+            let mut closed_by_readers = match (old, renamed) {
+                (Some(pending), _) | (_, Some(pending)) => pending.closed_by_readers.clone(),
+                (None, None) => Vec::new(),
+            };
+            if matches!(&step.act, Act::Read { path: at } if at == path) {
+                closed_by_readers.extend(possible.iter().cloned());
+            }
             let pending = Pending {
                 bases,
+                closed_by_readers,
                 closed: self.closed(path, &possible),
                 possible,
                 in_part,

@@ -143,10 +143,14 @@ impl View<'_> {
             // Where the call itself failed of something else, the handle's later ones are told; of
             // an upload in the background, the log and status.
             let troubled = self.taken.step.trouble.is_some();
-            let lost = done
-                .result
-                .as_ref()
-                .is_err_and(|error| is_stale(error) || troubled)
+            // A reader's close stores what waits and has nobody to tell: the writer's handle is told
+            // (`conflicts::what_is_given_up_while_another_reads_is_told_to_who_wrote_it`).
+            let by_a_reader = matches!(&self.taken.step.act, Act::Read { path: at } if at == path);
+            let lost = by_a_reader
+                || done
+                    .result
+                    .as_ref()
+                    .is_err_and(|error| is_stale(error) || troubled)
                 || self.mode == CommitMode::WriteBack;
             let lost = (lost && !alone) || pending.may_be_deleted;
             let is_kept = (is_kept && !alone) || (lost && pending.may_lack_the_rest());
@@ -251,7 +255,11 @@ impl View<'_> {
             }
             Act::Rename { from, to } => {
                 let local = self.taken.uncommitted.contains(to);
-                let seen = self.seen(from);
+                let mut seen = self.seen(from);
+                if self.lost_in_background(from) {
+                    // Kept beside it; at the name was somebody else's then.
+                    seen.extend(self.taken.before.get(from).cloned());
+                }
                 let is_there = local || self.is_stored(to, &seen);
                 holds(is_there, format!("{from} is not at {to}"))?;
                 let gone = !after.contains_key(from) || local;
