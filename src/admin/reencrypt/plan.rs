@@ -217,9 +217,12 @@ impl Cost {
         } else {
             self.put += parts + 2;
             if in_place {
-                // It waits at another key until it is proven.
+                // It waits at another key until it is proven, and is proven again where it is.
                 self.copied(size, 0);
                 self.delete += 1;
+                self.head += 1;
+                self.get += parts;
+                self.bytes_down += size;
             }
         }
         self.delete += u64::from(!in_place);
