@@ -125,3 +125,33 @@ async fn a_mount_that_began_before_the_end_does_not_bring_the_old_key_back() {
     let opened = found.open(root(2), true).await.expect("the new key");
     assert_eq!(opened.damaged, [], "both copies are of the new key");
 }
+
+/// Other tools keep directories as they like.
+#[tokio::test]
+async fn directories_of_other_tools_become_directories() {
+    for to in [sealed(1, true), sealed(1, false)] {
+        let rig = Rig::new();
+        rig.fill(&NONE, false).await;
+        let with_mode = |mode: &str, content_type: Option<&str>| crate::store::ObjectAttributes {
+            metadata: [("mode".to_owned(), mode.to_owned())].into(),
+            content_type: content_type.map(ToOwned::to_owned),
+        };
+        let directory = with_mode("16877", Some("application/x-directory"));
+        rig.ground.put_with("p/old", "", directory).await;
+        rig.ground.put("p/old/file", "content").await;
+        let file = with_mode("33188", None);
+        rig.ground.put_with("p/odd/", "", file).await;
+        rig.whole(&NONE, &to).await;
+        let volume = rig.volume(&to).await;
+        for path in ["old", "odd"] {
+            let name: VolumePath = path.parse().unwrap();
+            let stat = volume.stat_marked_directory(&name).await.unwrap();
+            let kind = stat.expect("a marker").meta.attributes.kind;
+            assert_eq!(kind, FileKind::Directory, "{path}");
+            let file = volume.stat_file(&name).await.unwrap();
+            assert!(file.is_none(), "{path}: {file:?}");
+        }
+        let file = volume.stat_file(&"old/file".parse().unwrap()).await;
+        assert!(file.unwrap().is_some());
+    }
+}
