@@ -106,6 +106,10 @@ pub struct Summary {
     pub bytes: u64,
     /// Brought under the new key, or to be, in a dry run.
     pub moved: u64,
+    /// Objects of a client-side volume that were under the new key before.
+    pub passed: u64,
+    /// The bucket keeps what was replaced or deleted as older versions.
+    pub keeps_versions: bool,
     /// What it took, or would take.
     pub cost: Cost,
     /// Objects that are not as they are to be.
@@ -127,9 +131,12 @@ impl Summary {
 /// What became of one object.
 struct Settled {
     moved: bool,
+    passed: bool,
+    has_version: bool,
     bytes: u64,
     cost: Cost,
     left: Option<Left>,
+    /// It is the server that fails, and not this object.
     failed: bool,
 }
 
@@ -147,6 +154,14 @@ enum StepError {
 }
 
 impl StepError {
+    /// Whether it is as likely with every other object.
+    fn is_of_server(&self) -> bool {
+        match self {
+            Self::Changed | Self::Refused(_) => false,
+            Self::Volume(error) => is_of_server(error.kind()),
+        }
+    }
+
     /// Whether another look may help.
     fn is_change(&self) -> bool {
         match self {
@@ -234,6 +249,16 @@ impl Work {
             }
         }
         summary.is_proven |= !work.it.changes_layout();
+        if rehearses {
+            // A walk that finds nothing to do, and the last one, when nobody else is there.
+            let proves = u64::from(summary.moved > 0 && work.it.changes_layout());
+            let looks = Cost {
+                list: objects.div_ceil(1000).max(1) * 2 + proves * objects.div_ceil(1000).max(1),
+                head: (1 + proves) * objects,
+                ..Cost::default()
+            };
+            summary.cost.add(&looks);
+        }
         for left in &summary.left {
             tell(Event::Left(left));
         }
@@ -274,7 +299,9 @@ impl Work {
             if counts {
                 summary.objects += 1;
                 summary.bytes += settled.bytes;
+                summary.passed += u64::from(settled.passed);
             }
+            summary.keeps_versions |= settled.moved && settled.has_version;
             summary.cost.add(&settled.cost);
             moved += u64::from(settled.moved);
             summary.moved += u64::from(settled.moved);
@@ -301,6 +328,13 @@ impl Work {
         summary.cost.list += walked.div_ceil(1000).max(1);
         Ok(moved)
     }
+}
+
+const fn is_of_server(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::Unavailable | ErrorKind::TimedOut | ErrorKind::Throttled
+    )
 }
 
 /// A panic elsewhere leaves what is remembered right.

@@ -90,7 +90,7 @@ pub enum Step {
 
 const WORKING_STATE: &str = "is the working state of a mount: unmount, or let `cloakfs check --repair` clear away what a dead one left, and run this again";
 const NO_PATH: &str = "is an object that no path names, so that it would be lost to every mount: rename or delete it with an S3 tool, and run this again";
-const MARKER_WITH_CONTENT: &str = "is a directory's marker that holds bytes, for which a directory has no room: move them to another key with an S3 tool, and run this again";
+pub(super) const MARKER_WITH_CONTENT: &str = "is a directory's marker that holds bytes, for which a directory has no room: move them to another key with an S3 tool, and run this again";
 const NEITHER_KEY: &str = "does not open with the source's key nor with the new one: it is of another volume or key, and stays as it is";
 const FOREIGN: &str = "was encrypted by the Amazon S3 Encryption Client: write it anew through a mount, which makes it the volume's own";
 const BROKEN: &str = "has metadata that cannot be right, or is of a newer version of the format: `cloakfs audit` tells more, and it stays as it is";
@@ -217,9 +217,12 @@ impl Cost {
         } else {
             self.put += parts + 2;
             if in_place {
-                // It waits at another key until it is proven.
+                // It waits at another key until it is proven, and is proven again where it is.
                 self.copied(size, 0);
                 self.delete += 1;
+                self.head += 1;
+                self.get += parts;
+                self.bytes_down += size;
             }
         }
         self.delete += u64::from(!in_place);

@@ -226,14 +226,14 @@ async fn rerooted(
         (other, other_names, again.root, opener_names)
     };
     // All that can be refused is by now.
-    let ending = if let Some(bytes) = under_new {
-        bytes
+    let ending = if under_new.is_some() {
+        record.renewed(&new).await?
     } else {
-        let bytes = record.under(&old, &new).await?;
+        let rerooted = record.under(&old, &new).await?;
         if !rehearses {
-            record.write_second(&bytes).await?;
+            record.write_second(&rerooted.meanwhile).await?;
         }
-        bytes
+        rerooted.end
     };
     let side = |root, names| ClientSide {
         id,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::plan::MARKER_WITH_CONTENT;
 use super::{Move, StepError};
 use crate::base::range::ByteRange;
 use crate::layout::attributes::FileKind;
@@ -105,6 +106,16 @@ pub(super) async fn stream(
     if version.etag != *etag {
         return Err(StepError::Changed);
     }
+    // Tools of old keep a directory under its name alone; cloakfs writes it with a `/`.
+    let is_directory = stat.meta.attributes.kind == FileKind::Directory;
+    let from_place = place.object();
+    let place = &Place {
+        is_directory: place.is_directory || is_directory,
+        ..place.clone()
+    };
+    if is_directory && stat.size > 0 {
+        return Err(StepError::Refused(MARKER_WITH_CONTENT.to_owned()));
+    }
     let in_place = place.key_in(new)? == *key;
     let condition = if in_place {
         Condition::IfVersion(version.clone())
@@ -113,7 +124,7 @@ pub(super) async fn stream(
     };
     let from = Source {
         volume: old,
-        object: place.object(),
+        object: from_place,
         version: &version,
         size: stat.size,
     };

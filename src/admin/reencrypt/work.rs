@@ -2,7 +2,7 @@
 
 use super::plan::{self, Cost, Facts, Form, Root, Step};
 use super::stream;
-use super::{Left, PAUSE_MAX, Settled, StepError, TRIES, Work, lock};
+use super::{Left, PAUSE_MAX, Settled, StepError, TRIES, Work, is_of_server, lock};
 use crate::admin::inspect::{Client, FormatVersion, Inspected, Looked, Seen};
 use crate::admin::own::Own;
 use crate::layout::path::VolumePath;
@@ -15,6 +15,8 @@ impl Work {
     pub(super) async fn settle(&self, listed: ListedObject, rehearses: bool) -> Settled {
         let mut settled = Settled {
             moved: false,
+            passed: false,
+            has_version: false,
             bytes: listed.size,
             cost: Cost::default(),
             left: None,
@@ -29,7 +31,6 @@ impl Work {
                 Ok(Next::Done) => return settled,
                 Ok(Next::LookAgain) if steps < TRIES => steps += 1,
                 Ok(Next::LookAgain) => {
-                    settled.failed = true;
                     let why = format!(
                         "is not as it was asked for after {TRIES} changes to make it so: somebody else changes it, or the server does not do what it answers"
                     );
@@ -41,7 +42,7 @@ impl Work {
                     tokio::time::sleep(self.pauses.up_to(PAUSE_MAX)).await;
                 }
                 Err(error) => {
-                    settled.failed = true;
+                    settled.failed = error.is_of_server();
                     settled.leave(key, format!("could not be moved: {error}"));
                     return settled;
                 }
@@ -58,7 +59,7 @@ impl Work {
         let looked = match &inspected.seen {
             Seen::Gone => return Ok(Next::Done),
             Seen::Closed(error) => {
-                settled.failed = true;
+                settled.failed = is_of_server(error.kind());
                 let key = inspected.listed.key.clone();
                 settled.leave(key, format!("cannot be looked at: {error}"));
                 return Ok(Next::Done);
@@ -73,10 +74,18 @@ impl Work {
             facts.form = facts.form.unproven();
         }
         let step = plan::plan(self.it.target, &facts);
-        let in_place = !matches!(step, Step::Stream)
-            || place
-                .as_ref()
-                .is_some_and(|place| place.key_in(&self.it.new).is_ok_and(|new| new == key));
+        let in_place = match (&step, &place) {
+            (Step::Stream, Some(place)) => match place.key_in(&self.it.new) {
+                Ok(new) => new == key,
+                // Also told by who only rehearses.
+                Err(error) => {
+                    settled.cost.head += 1;
+                    settled.leave(key.to_string(), format!("could not be moved: {error}"));
+                    return Ok(Next::Done);
+                }
+            },
+            _ => true,
+        };
         let cost = Cost::of(&step, looked.info.size, in_place);
         if let Step::Leave(why) = step {
             settled.cost.add(&cost);
@@ -86,6 +95,7 @@ impl Work {
         if step == Step::Nothing {
             if !settled.moved {
                 settled.cost.add(&cost);
+                settled.passed = facts.own.is_none() && matches!(facts.form, Form::Sealed(_));
             }
             return Ok(Next::Done);
         }
@@ -108,6 +118,7 @@ impl Work {
             }
         }
         settled.moved = true;
+        settled.has_version |= looked.info.version.is_some();
         settled.cost.add(&cost);
         Ok(if rehearses {
             Next::Done

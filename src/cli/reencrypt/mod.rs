@@ -1,6 +1,7 @@
 //! `cloakfs reencrypt`: everything below a prefix under another key or encryption.
 
 mod config;
+mod others;
 mod report;
 
 use std::sync::Arc;
@@ -24,9 +25,10 @@ use crate::keys::root::Root;
 use crate::layout::plain::Defaults;
 use crate::mount::daemon;
 use crate::mount::state::StateDir;
-use crate::volume::lease::{self, Claimant, LeaseError, Place, Presence};
+use crate::volume::lease::{Claimant, Place};
 use crate::volume::record;
 use crate::volume::{Volume, VolumeOptions};
+use others::Alone;
 use report::{Report, told};
 
 pub(super) fn reencrypt(config: &ReencryptConfig) -> anyhow::Result<()> {
@@ -48,27 +50,12 @@ async fn run(config: &ReencryptConfig, state: &StateDir) -> anyhow::Result<()> {
     let new = open::store_to_inspect(&config.target.store, config.target.timeout).await?;
     let mut notes = new.about.notes.clone();
     let joining = Joining::new(config.source.consistency, &new, described.clone(), state);
-    let (place, claimant) = (joining.place.clone(), joining.claimant.clone());
-    let others = lease::tenants(&place, &claimant).await?;
-    if let Some(alone) = others
-        .iter()
-        .find(|other| other.is_lease && other.may_live())
-    {
-        bail!(
-            "{described} is mounted with --consistency exclusive by {}, and nothing may be changed besides it: unmount it there, or, if that machine is gone, have `cloakfs check --repair --wait` find that out",
-            alone.who
-        );
-    }
-    let presence = if config.dry_run {
+    let place = joining.place.clone();
+    let joined = if config.dry_run {
+        others::refuse_alone(&joining, &described).await?;
         None
     } else {
-        for other in others.iter().filter(|other| other.may_live()) {
-            output::note(&format!(
-                "{described} is mounted by {}: with its key it cannot read what is moved (EACCES), and what it writes stays under its key until this is run again without it",
-                other.who
-            ));
-        }
-        Some(joining.join(|_| ()).await?)
+        Some(others::join(joining, &described, &mut notes).await?)
     };
     let moving = Moving {
         config,
@@ -79,15 +66,15 @@ async fn run(config: &ReencryptConfig, state: &StateDir) -> anyhow::Result<()> {
     };
     let done = moving.carry_out(old_material, new_material, &mut notes);
     let done = Box::pin(done).await;
-    if let Some(presence) = &presence {
+    if let Some((presence, _)) = &joined {
         presence.leave().await;
     }
     let done = done?;
-    let needs_end = !config.dry_run && !matches!(done.ending, Ending::Nothing);
-    let (summary, unfinished) = if needs_end && done.summary.is_done() {
-        Box::pin(moving.end(done, &place, &claimant)).await?
-    } else {
-        (done.summary, None)
+    let (summary, unfinished) = match &joined {
+        Some((_, claimant)) if done.summary.is_done() => {
+            Box::pin(moving.end(done, &place, claimant)).await?
+        }
+        _ => (done.summary, None),
     };
     moving.tell(&summary, unfinished.as_deref(), &notes)
 }
@@ -195,16 +182,32 @@ impl Moving<'_> {
         };
         let mut report = Report::new(config.json);
         let mut tell = |event: Event<'_>| report.event(&event);
-        let again = work.clone();
-        let summary = if config.dry_run {
-            again.rehearse(&mut tell).await?
-        } else {
-            again.run(&mut tell).await?
+        // What was copied on request is not copied twice.
+        let again = Move {
+            copies_all: false,
+            ..work.clone()
         };
+        let summary = if config.dry_run {
+            work.rehearse(&mut tell).await?
+        } else {
+            work.run(&mut tell).await?
+        };
+        if config.content && from_sealed && to_sealed && summary.passed > 0 {
+            notes.push(format!(
+                "{} objects were under the new key already, and were passed over: those that came there without --content still have the content keys that they had; where that is so, give a further key",
+                summary.passed
+            ));
+        }
+        if summary.keeps_versions {
+            notes.push(format!(
+                "the bucket keeps older versions: what was replaced or deleted below {} stays readable there as it was, and needs the old key; a lifecycle rule or an S3 tool ends them",
+                self.described
+            ));
+        }
         Ok(Done {
             summary,
             ending,
-            again: work,
+            again,
         })
     }
 
@@ -235,8 +238,8 @@ impl Moving<'_> {
         })
     }
 
-    /// The record's last step, with the volume for itself: a mount that began meanwhile would
-    /// write what nobody opens afterwards. Why it was not done, where somebody is in the way.
+    /// A last look and the record's last step, with the source for itself. Why it was not done,
+    /// where somebody is in the way.
     async fn end(
         &self,
         done: Done,
@@ -244,32 +247,19 @@ impl Moving<'_> {
         claimant: &Claimant,
     ) -> anyhow::Result<(Summary, Option<String>)> {
         let Done {
-            summary,
+            mut summary,
             ending,
             again,
         } = done;
         let able = again.old.capabilities();
-        let presence = if able.conditional_create && able.conditional_replace {
-            let gate = Arc::clone(&self.new.gate);
-            let alone = Presence::exclusive(place.clone(), claimant.clone(), gate, |_| ()).await;
-            match alone {
-                Ok(presence) => Some(presence),
-                Err(LeaseError::Shared { by, .. } | LeaseError::Held { by, .. }) => {
-                    return Ok((summary, Some(self.is_mounted(&by))));
-                }
-                Err(error) => return Err(error.into()),
-            }
-        } else {
-            // A server that keeps no lease; it is known at least who is there.
-            let others = lease::tenants(place, claimant).await?;
-            if let Some(other) = others.iter().find(|other| other.may_live()) {
-                return Ok((summary, Some(self.is_mounted(&other.who))));
-            }
-            None
+        let presence = match others::alone(place, claimant, &self.new.gate, able).await? {
+            Alone::Yes(presence) => presence,
+            Alone::No(by) => return Ok((summary, Some(self.is_mounted(&by, &ending)))),
         };
         let ended = async {
             // Whatever was written before nobody could.
             let last = again.run(&mut |_| ()).await?;
+            summary.cost.add(&last.cost);
             if !last.is_done() {
                 return anyhow::Ok(Some(self.goes_on()));
             }
@@ -284,9 +274,15 @@ impl Moving<'_> {
         Ok((summary, ended?))
     }
 
-    fn is_mounted(&self, by: &str) -> String {
+    fn is_mounted(&self, by: &str, ending: &Ending) -> String {
+        let why = match ending {
+            Ending::Nothing => "which may go on writing as it was",
+            Ending::Settle(_) | Ending::Remove => {
+                "and its volume record stays as it was until nobody has it"
+            }
+        };
         format!(
-            "all objects are moved, but {} is mounted by {by}, and its volume record stays as it was until nobody has it: unmount it, and run this again",
+            "all objects are moved, but {} is mounted by {by}, {why}: unmount it, and run this again",
             self.described
         )
     }

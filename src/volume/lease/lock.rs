@@ -135,6 +135,7 @@ mod tests {
             boot: "b".to_owned(),
             pid: 1,
             since: 0,
+            moves: false,
         };
         let mut record = record("h");
         record.mount = "ab".to_owned();

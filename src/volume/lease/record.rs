@@ -29,6 +29,9 @@ pub struct Record {
     pub counter: u64,
     /// The inode of its lock file.
     pub lock: u64,
+    /// As [`Origin::moves`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub moves: bool,
 }
 
 /// Where a mount is from.
@@ -38,6 +41,8 @@ pub struct Origin {
     pub boot: String,
     pub pid: u32,
     pub since: u64,
+    /// It is no mount, but brings everything under another key, as one alone may at a time.
+    pub moves: bool,
 }
 
 impl Origin {
@@ -51,6 +56,7 @@ impl Origin {
             boot: boot.trim().to_owned(),
             pid: std::process::id(),
             since,
+            moves: false,
         }
     }
 }
@@ -67,7 +73,14 @@ impl Record {
             term_secs: term.term.as_secs(),
             counter: 0,
             lock,
+            moves: origin.moves,
         }
+    }
+
+    /// Whether it is of this process.
+    pub(super) fn is_of(&self, origin: &Origin) -> bool {
+        (self.pid, self.since) == (origin.pid, origin.since)
+            && (&self.boot, &self.host) == (&origin.boot, &origin.host)
     }
 
     /// `None` for what is not such a record.
@@ -107,6 +120,7 @@ pub(super) mod tests {
             boot: "b".to_owned(),
             pid: 7,
             since: 1_764_000_000,
+            moves: false,
         };
         let term = Term::new(None, Duration::from_secs(1)).unwrap();
         Record::new(origin, "m".to_owned(), term, 1)
@@ -127,9 +141,16 @@ pub(super) mod tests {
         assert_eq!(odd.to_string(), "\"a\\nb\" (process 7)");
         let other = Record {
             format: 2,
-            ..record
+            ..record.clone()
         };
         assert_eq!(Record::decode(&other.encode()), None);
+        // Mounts of other releases do not say that they are none.
+        assert!(!String::from_utf8_lossy(&record.encode()).contains("moves"));
+        let moving = Record {
+            moves: true,
+            ..record.clone()
+        };
+        assert_eq!(Record::decode(&moving.encode()), Some(moving));
         assert_eq!(Record::decode(b"x"), None);
     }
 }

@@ -19,6 +19,10 @@ pub struct Tenant {
     pub key: ObjectKey,
     /// It has the volume to itself; else it shares it.
     pub is_lease: bool,
+    /// As [`super::Origin::moves`].
+    pub moves: bool,
+    /// It is of the process that asks.
+    pub is_own: bool,
     /// For a person.
     pub who: String,
     pub life: Life,
@@ -155,6 +159,8 @@ impl Tenant {
         Self {
             key,
             is_lease,
+            moves: record.is_some_and(|record| record.moves),
+            is_own: record.is_some_and(|record| record.is_of(&claimant.origin)),
             who: found.who(),
             life,
             found,

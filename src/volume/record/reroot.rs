@@ -11,12 +11,32 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::open::unwrap;
 use super::{Found, RecordError, VolumeRecord, find, key};
 use crate::base::id::CommitId;
 use crate::keys::root::Root;
-use crate::layout::sealed::volume::{OBJECTS, Settings, VolumeHeader};
+use crate::layout::sealed::volume::{OBJECTS, SealedVolume, Settings, VolumeError, VolumeHeader};
 use crate::store::{DeleteOptions, ErrorKind, PutOptions, Store, WriteCondition, commit};
 use crate::volume::sealed::new_data_key;
+
+/// A record under another root.
+#[derive(Debug)]
+pub struct Rerooted {
+    /// For the second copy, from before the first object is moved.
+    pub meanwhile: Bytes,
+    /// For both, after the last. Other bytes, so that a mount that has read the two copies before
+    /// cannot mend either of them any more: what it would write there opens under the old root,
+    /// and so would all that it writes afterwards.
+    pub end: Bytes,
+}
+
+/// What is written next.
+fn after(settings: Settings) -> Settings {
+    Settings {
+        sequence: settings.sequence.saturating_add(1),
+        names: settings.names,
+    }
+}
 
 impl VolumeRecord {
     /// The best copy that is under this root; `None` where none is.
@@ -39,22 +59,38 @@ impl VolumeRecord {
     ///
     /// # Errors
     /// When it does not open under `old`, or KMS gives no data key.
-    pub async fn under(&self, old: &Root, new: &Root) -> Result<Bytes, RecordError> {
+    pub async fn under(&self, old: &Root, new: &Root) -> Result<Rerooted, RecordError> {
         let opened = self.open_copies(old).await?;
         let (settings, best) = self.best(old, opened)?;
         let id = best.header.id;
         let (data_key, wrapped) = new_data_key(new, id).await?;
-        let settings = Settings {
-            sequence: settings.sequence.saturating_add(1),
-            names: settings.names,
-        };
         let header = VolumeHeader {
             id,
             kms_key_name: new.kms_key().unwrap_or_default().to_owned(),
             key: wrapped,
             lock: None,
         };
-        Ok(header.seal(&data_key, &settings).into())
+        let meanwhile = after(settings);
+        let sealed = header.seal(&data_key, &meanwhile).into();
+        Ok(Rerooted {
+            meanwhile: sealed,
+            end: header.seal(&data_key, &after(meanwhile)).into(),
+        })
+    }
+
+    /// The record under this root once more, which says the same: [`Rerooted::end`] of one that
+    /// was begun before.
+    ///
+    /// # Errors
+    /// When it does not open under `root`.
+    pub async fn renewed(&self, root: &Root) -> Result<Bytes, RecordError> {
+        let opened = self.open_copies(root).await?;
+        let (settings, best) = self.best(root, opened)?;
+        let wrong = |error| RecordError::record(&self.volume, error);
+        let sealed = SealedVolume::decode(best.bytes).map_err(wrong)?;
+        let key = unwrap(&sealed, root).await?;
+        let key = key.ok_or_else(|| wrong(VolumeError::WrongKey))?;
+        Ok(best.header.seal(&key, &after(settings)).into())
     }
 
     /// Writes the second copy, so that the volume opens under the root of `record` too.

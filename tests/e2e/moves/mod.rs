@@ -2,6 +2,7 @@
 //! ten times on the way, and then is the same files in the other mode, for a mount and for an
 //! audit.
 
+mod others;
 mod pairs;
 
 use std::collections::BTreeMap;

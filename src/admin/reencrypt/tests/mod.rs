@@ -1,6 +1,7 @@
 //! Moves along each code path in a store in memory: what they need in common.
 
 mod kills;
+mod limits;
 mod paths;
 
 use std::collections::BTreeMap;

@@ -68,6 +68,7 @@ impl Bucket {
                     boot: format!("boot of {name}"),
                     pid: 7,
                     since: 1_764_000_000,
+                    moves: false,
                 },
                 term: Term::new(None, TIMEOUT).unwrap(),
                 waits: false,
