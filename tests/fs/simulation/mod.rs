@@ -157,9 +157,6 @@ impl World {
         self.slots[step.mount] = next_slot(step, done.as_ref(), slot.clone(), &machine);
         let after = self.observer.look(&self.bucket)?;
         let uncommitted = machine.mount.fs.uncommitted_paths();
-        if std::env::var_os("SIM_TRACE").is_some() {
-            eprintln!("{step:?}\n   -> {done:?}\n   tree {after:?}\n   waits {uncommitted:?}");
-        }
         self.machines[step.mount] = Some(machine);
         let taken = Taken {
             step,
