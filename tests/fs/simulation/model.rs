@@ -304,6 +304,8 @@ impl View<'_> {
                 _ if again && is_known => true,
                 (Some(pending), ..) | (_, Some(pending), _) => pending.in_part,
                 (_, _, Act::WriteOpen { .. }) => synced.is_some(),
+                // While a handle stays open, what it stored is not loaded whole again.
+                (_, _, Act::Append { .. } | Act::Change { .. }) => is_known && synced.is_some(),
                 _ => false,
             };
             let mut closed_by_readers = match (old, renamed) {
