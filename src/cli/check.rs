@@ -1,7 +1,6 @@
 //! `cloakfs check`: whether a volume is consistent, and what is safe to do about it.
 
 mod report;
-mod stop;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,6 +11,7 @@ use super::arguments::CheckArguments;
 use super::config::MountConfig;
 use super::consistency::Joining;
 use super::open::{About, Opened};
+use super::stop::{self, Stop};
 use super::{environment, mount, output, runtime};
 use crate::admin::check::state::{self, Others};
 use crate::admin::check::tree::{self, Counts};
@@ -25,7 +25,6 @@ use crate::volume::lease::{self, LeaseError, Life, Presence};
 use crate::volume::record::RecordError;
 use crate::volume::{Volume, VolumeOptions};
 use report::Report;
-use stop::Stop;
 
 pub(super) struct CheckConfig {
     source: MountConfig,
@@ -116,7 +115,7 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
         }
         anyhow::Ok((volume, findings))
     };
-    let done = stop::unless(stop.as_mut(), done).await;
+    let done = stop::unless(stop.as_mut(), "repaired", done).await;
     if let Some(presence) = &presence {
         presence.leave().await;
     }
@@ -140,7 +139,7 @@ async fn run(config: &CheckConfig, state: &StateDir) -> anyhow::Result<()> {
         };
         Ok(tree::survey(Arc::clone(&store), &about.prefix, &volume, &mut tell).await?)
     };
-    let counts = stop::unless(stop.as_mut(), rest).await?;
+    let counts = stop::unless(stop.as_mut(), "repaired", rest).await?;
     report.end(&config.source.store.describe(), &counts, &notes)
 }
 

@@ -34,6 +34,7 @@ mod reencrypt;
 mod runtime;
 mod server_side;
 mod source;
+mod stop;
 mod view;
 
 use std::ffi::OsString;

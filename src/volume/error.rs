@@ -184,13 +184,14 @@ impl VolumeError {
         }
     }
 
-    /// The object was changed by somebody without its key, or its key is refused: nobody reads it
-    /// through this mount, whatever the server and the network do.
+    /// The object does not authenticate, or is under no key of the mount's: nobody reads it
+    /// through this mount, whatever the server and the network do. A key that KMS refuses may be
+    /// allowed again, so that is none of it.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         match &self.cause {
             Cause::Object(_) => true,
-            Cause::Kms(_) => matches!(self.kind(), ErrorKind::Denied | ErrorKind::Corrupt),
+            Cause::Kms(_) => self.kind() == ErrorKind::Corrupt,
             _ => false,
         }
     }

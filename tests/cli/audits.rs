@@ -35,7 +35,7 @@ impl Place {
     }
 
     /// Files through a mount.
-    fn write(&self, options: &[&str], names: &[&str]) {
+    pub fn write(&self, options: &[&str], names: &[&str]) {
         let answer = self.mount(options);
         assert_eq!(answer.code, Some(0), "{answer:?}");
         for name in names {
@@ -46,7 +46,7 @@ impl Place {
 
     /// So many copies of the object of a file, as a copy of the store's directory has them: 500 in
     /// each directory, of which the store itself keeps the names of one in memory.
-    fn copies(&self, of: &str, count: usize) {
+    pub fn copies(&self, of: &str, count: usize) {
         let store = self.path("store");
         // An object's file ends in `%`.
         let original = fs::read(format!("{store}/{of}%")).unwrap();

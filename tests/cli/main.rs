@@ -13,6 +13,7 @@ mod installing;
 mod key_files;
 mod keys;
 mod lost_records;
+mod moves;
 mod opening;
 mod passphrases;
 mod policies;

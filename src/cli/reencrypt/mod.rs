@@ -16,6 +16,7 @@ use super::client_side::{ClientSide, Kms, Material};
 use super::config::MountConfig;
 use super::consistency::Joining;
 use super::open::{self, About, Opened};
+use super::stop::{self, Stop};
 use super::{environment, inspect, output, runtime};
 use crate::admin::reencrypt::sides::{Ending, Sides, Wanted};
 use crate::admin::reencrypt::{Event, Move, Summary, Target};
@@ -64,15 +65,18 @@ async fn run(config: &ReencryptConfig, state: &StateDir) -> anyhow::Result<()> {
         old,
         new,
     };
+    // A rehearsal leaves nothing.
+    let mut stop = joined.is_some().then(Stop::listen).transpose()?;
     let done = moving.carry_out(old_material, new_material, &mut notes);
-    let done = Box::pin(done).await;
+    let done = stop::unless(stop.as_mut(), "moved", Box::pin(done)).await;
     if let Some((presence, _)) = &joined {
         presence.leave().await;
     }
     let done = done?;
     let (summary, unfinished) = match &joined {
         Some((_, claimant)) if done.summary.is_done() => {
-            Box::pin(moving.end(done, &place, claimant)).await?
+            let ending = moving.end(done, &place, claimant, stop.as_mut());
+            Box::pin(ending).await?
         }
         _ => (done.summary, None),
     };
@@ -245,6 +249,7 @@ impl Moving<'_> {
         done: Done,
         place: &Place,
         claimant: &Claimant,
+        stop: Option<&mut Stop>,
     ) -> anyhow::Result<(Summary, Option<String>)> {
         let Done {
             mut summary,
@@ -267,7 +272,7 @@ impl Moving<'_> {
             ending.carry_out(&self.new.store, prefix).await?;
             Ok(None)
         };
-        let ended = ended.await;
+        let ended = stop::unless(stop, "moved", ended).await;
         if let Some(presence) = presence {
             presence.leave().await;
         }

@@ -1,5 +1,5 @@
-//! Being asked to stop while a repair has the source for itself: whoever is killed with a lease
-//! keeps other machines out until two terms have passed.
+//! Being asked to stop while a repair or a move has the source for itself: whoever is killed with
+//! a lease keeps other machines out until two terms have passed.
 
 use anyhow::{Context as _, anyhow};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -27,21 +27,22 @@ impl Stop {
     }
 }
 
-/// Does the work, unless it is to stop.
+/// Does the work, unless it is to stop. `done` is what it does to objects, as in "repaired".
 ///
 /// # Errors
 /// Those of the work, and that it was stopped.
 pub(super) async fn unless<T>(
     stop: Option<&mut Stop>,
+    done: &str,
     work: impl Future<Output = anyhow::Result<T>>,
 ) -> anyhow::Result<T> {
     let Some(stop) = stop else {
         return work.await;
     };
     tokio::select! {
-        done = work => done,
+        worked = work => worked,
         () = stop.asked() => Err(anyhow!(
-            "stopped before all was done: what was repaired stays so, and running it again does the rest"
+            "stopped before all was done: what was {done} stays so, and running it again does the rest"
         )),
     }
 }
