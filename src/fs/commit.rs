@@ -270,6 +270,7 @@ impl FileSystem {
                 path.as_str()
             ),
         )
+        .of_what_is_lost()
     }
 
     /// Attributes that somebody else set since this file was opened are not undone by a commit

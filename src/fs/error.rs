@@ -16,6 +16,8 @@ pub struct FsError {
     message: String,
     /// The object is closed to this mount, and is shown as far as a listing shows it.
     closed: bool,
+    /// What was written is in no file, nor will it be.
+    lost: bool,
 }
 
 impl FsError {
@@ -30,6 +32,7 @@ impl FsError {
             errno,
             message: std::io::Error::from_raw_os_error(errno).to_string(),
             closed: false,
+            lost: false,
         }
     }
 
@@ -39,6 +42,7 @@ impl FsError {
             errno,
             message,
             closed: false,
+            lost: false,
         }
     }
 
@@ -46,6 +50,16 @@ impl FsError {
     pub(super) fn refused(errno: i32, message: String) -> Self {
         tracing::warn!("{message}");
         Self::quietly(errno, message)
+    }
+
+    /// The same of what nobody stores any more.
+    pub(super) fn of_what_is_lost(self) -> Self {
+        Self { lost: true, ..self }
+    }
+
+    /// Whether no other attempt stores what was written, and no copy has it.
+    pub(super) const fn is_of_what_is_lost(&self) -> bool {
+        self.lost
     }
 
     /// The same before there is an answer; nothing is logged.
@@ -108,6 +122,7 @@ impl FsError {
             errno,
             message,
             closed: is_closed(error),
+            lost: false,
         }
     }
 }

@@ -71,6 +71,8 @@ pub(super) struct Notices(Mutex<Inner>);
 #[derive(Debug, Default)]
 struct Inner {
     failed: BTreeMap<String, String>,
+    /// The first upload in the background that lost what was written, until a sync tells it.
+    unheard: Option<FsError>,
     conflicts: VecDeque<Conflict>,
     conflicts_total: u64,
     hidden: BTreeMap<String, String>,
@@ -91,6 +93,14 @@ impl Notices {
         if let Some(path) = path {
             self.inner().failed.remove(path.as_str());
         }
+    }
+
+    pub fn note_unheard(&self, error: FsError) {
+        self.inner().unheard.get_or_insert(error);
+    }
+
+    pub fn take_unheard(&self) -> Option<FsError> {
+        self.inner().unheard.take()
     }
 
     pub fn note_conflict(&self, path: &VolumePath, kept: &VolumePath) {

@@ -84,7 +84,14 @@ impl FileSystem {
                 Err(error) => first_error = first_error.and(Err(error)),
             }
         }
-        first_error
+        // Also what an upload in the background had to give up before, or just now.
+        match self.notices.take_unheard() {
+            Some(error) => {
+                lost(&error);
+                first_error.and(Err(error))
+            }
+            None => first_error,
+        }
     }
 
     /// Gives back what the mount holds in the bucket: the content of files that are open but

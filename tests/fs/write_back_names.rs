@@ -24,6 +24,7 @@ in_every_layout!(
     what_cannot_be_stored_then_fails_the_rename,
     a_removed_file_does_not_come_back,
     what_cannot_be_put_together_is_kept_and_listed,
+    what_was_given_up_in_the_background_is_told_by_the_next_sync_once,
 );
 
 /// Editors write a draft and rename it over the file; some files have no upload yet.
@@ -263,4 +264,23 @@ async fn with_the_journal_full_close_waits_for_the_upload() {
     mount.fs.sync_all(|_| {}).await.unwrap();
     assert_eq!(bucket.keys(), ["f", "g"]);
     assert_eq!(mount.fs.status().write_back.unwrap().pending_files, 0);
+}
+
+/// Its close was answered when it was in the journal, and nobody else asks.
+async fn what_was_given_up_in_the_background_is_told_by_the_next_sync_once(layout: Layout) {
+    let (bucket, state) = (Bucket::of(layout), state());
+    bucket.put("f", &vec![b'o'; 20 << 20]).await;
+    let mount = write_back(&bucket, &state).await;
+    let (_, handle) = mount.open("f", libc::O_RDWR).await.unwrap();
+    mount.write_at(handle, 9 << 20, b"ours").await.unwrap();
+    bucket.put("f", b"theirs").await;
+    mount.close(handle).await.unwrap();
+    let fs = Arc::clone(&mount.fs);
+    eventually(move || fs.status().failed.contains_key("f")).await;
+    let told = mount.fs.sync_all(|_| {}).await.unwrap_err();
+    assert_eq!(told.errno(), libc::ESTALE);
+    let words = "what was changed is in the journal: cloakfs recover brings it out when the mount has ended";
+    assert!(told.to_string().ends_with(words), "{told}");
+    mount.fs.sync_all(|_| {}).await.unwrap();
+    assert_eq!(mount.read_file("f").await.unwrap(), b"theirs");
 }

@@ -137,8 +137,14 @@ impl Uploader {
                 self.push(ino, pause_after(&error, failed, &Jitter::from_os()));
             }
             // What became of a conflict was said, and no other try changes it.
-            Ok(()) | Err(_) => {
+            done => {
                 lock(&self.failures).remove(&ino);
+                if let Err(error) = done
+                    && error.is_of_what_is_lost()
+                {
+                    // Its close was answered long ago: the next sync, or the end, tells it.
+                    fs.notices.note_unheard(error);
+                }
             }
         }
         fs.table.drop_unused(ino);

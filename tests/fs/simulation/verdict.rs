@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use cloakfs::fs::{CommitMode, FsError};
 
-use super::model::{Pending, Taken, Verdict, View};
+use super::model::{Taken, Verdict, View};
 use super::plan::Act;
 
 impl View<'_> {
@@ -316,12 +316,6 @@ impl View<'_> {
         let in_background =
             self.mode == CommitMode::WriteBack && !matches!(self.taken.step.act, Act::Fsync);
         if in_background && kept.any(|(_, kept)| written.contains(kept)) {
-            return Ok(());
-        }
-        // So is what it could not put together any more: the journal keeps what was changed.
-        let others = self.mode == CommitMode::WriteBack && self.taken.before.get(path).is_some();
-        let pending = self.mine.get(path);
-        if in_background && others && pending.is_some_and(Pending::may_lack_the_rest) {
             return Ok(());
         }
         let found = shown(self.taken.after.get(path));
