@@ -3,7 +3,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -17,12 +20,63 @@ pub enum Program {
     Java,
 }
 
+/// For one answer. Amazon's SDK for Java can wait for ever for the rest of an object that has
+/// arrived (`InputStreamSubscriber.read`): then the program is begun anew and asked again.
+const PATIENCE: Duration = Duration::from_mins(1);
+const TRIES: usize = 3;
+
 /// A client with one key and encryption context, of one bucket.
 pub struct Client {
+    command: Command,
+    running: Running,
+    file: PathBuf,
+}
+
+struct Running {
     child: Child,
     wishes: Option<ChildStdin>,
-    answers: BufReader<ChildStdout>,
-    file: PathBuf,
+    /// Line by line.
+    answers: Receiver<String>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the client's program");
+        let output = BufReader::new(child.stdout.take().expect("its output"));
+        let (send, answers) = mpsc::channel();
+        // It ends with the program's output.
+        thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                if send.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Self {
+            wishes: child.stdin.take(),
+            answers,
+            child,
+        }
+    }
+
+    /// `None`: it does not answer in time.
+    fn ask(&mut self, wish: &[&str]) -> Option<String> {
+        let wishes = self.wishes.as_mut().expect("it runs");
+        writeln!(wishes, "{}", wish.join("\t")).expect("it hears");
+        match self.answers.recv_timeout(PATIENCE) {
+            Ok(answer) => Some(answer.trim_end().to_owned()),
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            Err(mpsc::RecvTimeoutError::Disconnected) => panic!("it ended at {wish:?}"),
+        }
+    }
+}
+
+/// It ends with its input.
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.wishes.take());
+        let _ended = self.child.wait();
+    }
 }
 
 impl Client {
@@ -79,11 +133,9 @@ impl Client {
             .env("AWS_EC2_METADATA_DISABLED", "true")
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut child = command.spawn().expect("the client's program");
         Self {
-            wishes: child.stdin.take(),
-            answers: BufReader::new(child.stdout.take().expect("its output")),
-            child,
+            running: Running::start(&mut command),
+            command,
             file: scratch.join(format!("content-{program:?}-{}", bucket.name)),
         }
     }
@@ -108,19 +160,13 @@ impl Client {
     }
 
     fn answer(&mut self, wish: &[&str]) -> String {
-        let wishes = self.wishes.as_mut().expect("it runs");
-        writeln!(wishes, "{}", wish.join("\t")).expect("it hears");
-        let mut answer = String::new();
-        let read = self.answers.read_line(&mut answer);
-        assert!(read.expect("its answer") > 0, "it ended at {wish:?}");
-        answer.trim_end().to_owned()
-    }
-}
-
-/// It ends with its input.
-impl Drop for Client {
-    fn drop(&mut self) {
-        drop(self.wishes.take());
-        let _ended = self.child.wait();
+        for _ in 0..TRIES {
+            if let Some(answer) = self.running.ask(wish) {
+                return answer;
+            }
+            let _ended_already = self.running.child.kill();
+            self.running = Running::start(&mut self.command);
+        }
+        panic!("{wish:?} was not answered, {TRIES} times")
     }
 }
